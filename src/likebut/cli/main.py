@@ -1,0 +1,35 @@
+"""The ``likebut`` command: one sub-command per verb, each in a file of its own."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from likebut.errors import LikebutError
+
+app = typer.Typer(
+    name="likebut",
+    help='Find the picture you mean: "like this, but in red". Begin with `likebut demo`.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Run the command line: foreseen errors become one sentence and a remedy, never a traceback."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    try:
+        app()
+    except LikebutError as error:
+        errors.print(f"likebut: {error.problem} {error.remedy}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors.print("likebut: stopped. The same command goes on from here.")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (`likebut … | head`) left; what follows has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

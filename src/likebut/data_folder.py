@@ -1,0 +1,92 @@
+"""A data folder: images, triplets and galleries on disk, in the one format that samples and people's own data share.
+
+The format is described in ``docs/data-format.md``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from likebut.errors import InputError
+from likebut.files import read_jsonl
+from likebut.images import list_images
+from likebut.triplets import ImageRef, Query, Triplet, read_triplets
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A folder with ``images/``, ``triplets.jsonl`` and, if it likes, ``gallery.jsonl``.
+
+    Nothing is kept in memory: each method reads what it returns.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str) -> "DataFolder":
+        """Return the data folder at ``path``.
+
+        Raises:
+            InputError: There is no such folder, or it has no ``images/``.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {folder}.", "Make one with `likebut data sample`, or check the path.")
+        if not (folder / "images").is_dir():
+            raise InputError(
+                f"The data folder {folder} has no images/ folder.", f"Put the images into {folder / 'images'}."
+            )
+        return cls(folder)
+
+    def images(self) -> dict[str, ImageRef]:
+        """Return every image file of the folder, by name, in the names' order."""
+        return {image.name: image for image in list_images(self.path / "images")}
+
+    def triplets(self, split: str | None = None) -> list[Triplet]:
+        """Return the triplets of one split, or of all."""
+        return read_triplets(self.path / "triplets.jsonl", split)
+
+    def gallery(self, split: str) -> list[str]:
+        """Return the names of the images in a split's gallery, in the order of ``gallery.jsonl`` or by name."""
+        listing = self.path / "gallery.jsonl"
+        if not listing.is_file():
+            return list(self.images())
+        names: dict[str, None] = {}
+        for number, row in read_jsonl(listing):
+            if not isinstance(row.get("image"), str) or not isinstance(row.get("split"), str):
+                raise InputError(
+                    f'{listing} line {number} lacks "image" or "split".', 'Write {"image": name, "split": "test"}.'
+                )
+            if row["split"] == split:
+                names[row["image"]] = None
+        if not names:
+            raise InputError(f'{listing} lists no image of the split "{split}".', "Check the split's name.")
+        return list(names)
+
+    def queries(self, split: str) -> list[Query]:
+        """Return the composed queries of a split.
+
+        Raises:
+            InputError: The split has no triplets.
+        """
+        triplets = self.triplets(split)
+        if not triplets:
+            known = ", ".join(sorted({triplet.split for triplet in self.triplets()})) or "none"
+            raise InputError(
+                f'{self.path / "triplets.jsonl"} has no triplets of the split "{split}".', f"Splits there: {known}."
+            )
+        return [Query.from_triplet(triplet, position) for position, triplet in enumerate(triplets)]
+
+    def require(self, names: Sequence[str], available: dict[str, ImageRef]) -> list[ImageRef]:
+        """Return the images called ``names``.
+
+        Raises:
+            InputError: Some have no file; the message names the first and counts them.
+        """
+        missing = [name for name in names if name not in available]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of the images that {self.path} names have no file below images/, {missing[0]} first.",
+                f"Run `likebut data verify {self.path}` for the whole list.",
+            )
+        return [available[name] for name in names]

@@ -1,0 +1,138 @@
+"""Reading and writing files so that a kill at any moment leaves either the old file or the new one."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from likebut.errors import InputError
+
+_BLOCK_BYTES = 1 << 20
+
+
+def home_folder() -> Path:
+    """Return the folder for downloaded parts and caches: ``$LIKEBUT_HOME``, else the platform's cache folder."""
+    configured = os.environ.get("LIKEBUT_HOME")
+    return Path(configured).expanduser() if configured else Path(platformdirs.user_cache_dir("likebut"))
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; rename it to ``path`` on success, remove it on failure.
+
+    Works for a file and for a folder: the caller creates whichever it wants under the temporary name. A folder
+    replaces nothing: ``path`` must then not exist. The content is flushed to disk before the rename, so that a
+    power cut cannot leave a complete name on incomplete bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        yield temporary
+        if temporary.is_file():
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a killed process left under temporary names in ``folder``. Only its single writer may call this."""
+    for leftover in folder.glob(".*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` atomically, as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` to ``path`` atomically, as indented JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write ``rows`` to ``path`` atomically, one JSON object a line."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in ``path``.
+
+    Raises:
+        InputError: The file is missing or is not JSON; the message names the file and the line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.", "Check the path.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file.", "Give a JSON file in UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}.", "Mend that line.") from None
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield ``(line number, object)`` for each non-empty line of ``path``.
+
+    Raises:
+        InputError: The file is missing, or a line is not a JSON object; the message names the line.
+    """
+    try:
+        handle = path.open(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.", "Check the path.") from None
+    with handle:
+        try:
+            for number, line in enumerate(handle, start=1):
+                if line.strip():
+                    yield number, _json_object(path, number, line)
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not a text file.", "Give a JSONL file in UTF-8.") from None
+
+
+def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} line {number} is not valid JSON: {error.msg}.", "Mend that line.") from None
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{path} line {number} holds a {type(value).__name__}, not an object.", "Write one {…} a line."
+        )
+    return value
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """Return 16 hexadecimal digits that differ when a JSON-like ``value`` differs."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,192 @@
+"""Images from strangers: safe decoding, target padding, normalising.
+
+Everything that opens an image goes through :func:`decode`, so that limits and repairs are the same everywhere.
+"""
+
+import io
+import warnings
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from likebut.errors import ImageError, InputError
+from likebut.files import fingerprint
+from likebut.triplets import ImageRef
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_BYTES = 64 * 1024 * 1024
+MAX_PIXELS = 100_000_000
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """An image that was not used, and why."""
+
+    name: str
+    reason: str
+
+
+def decode(
+    source: Path | bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, least_side: int | None = None
+) -> Image.Image:
+    """Decode an image into upright RGB.
+
+    The first frame of an animation is taken, EXIF rotation is applied, transparency is laid over white.
+
+    Args:
+        source: A file or its content.
+        max_bytes: Larger files are refused unread.
+        max_pixels: Images with more pixels are refused before their pixels are decoded.
+        least_side: If given, a JPEG may be decoded at a reduced scale whose shorter side is still at least this;
+            several times faster for large photographs.
+
+    Raises:
+        ImageError: The image is missing, too large, truncated, or no image.
+    """
+    content = source if isinstance(source, bytes) else _read(source, max_bytes)
+    if not content:
+        raise ImageError("The file is empty.", "Replace it.")
+    if len(content) > max_bytes:
+        raise ImageError(f"The file has {len(content)} bytes, more than {max_bytes}.", "Make it smaller.")
+    with warnings.catch_warnings():
+        # Pillow warns of bombs at its own threshold; ours is checked below, before any pixel is decoded.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                return _to_upright_rgb(image, max_pixels, least_side)
+        except UnidentifiedImageError:
+            raise ImageError("The file is not an image that can be read.", "Replace it.") from None
+        except Image.DecompressionBombError:
+            raise ImageError(f"The image has more than {max_pixels} pixels.", "Make it smaller.") from None
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise ImageError(f"The image is damaged ({str(error).rstrip('.')}).", "Replace it.") from None
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise ImageError(f"The file has {size} bytes, more than {max_bytes}.", "Make it smaller.")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"There is no file {path}.", "Check the path.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not an image.", "Give an image file.") from None
+    except PermissionError:
+        raise ImageError(f"{path} may not be read.", "Change its permissions.") from None
+
+
+def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None) -> Image.Image:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise ImageError(
+            f"The image has {image.width}×{image.height} pixels, more than {max_pixels}.", "Make it smaller."
+        )
+    if least_side is not None:
+        # Twice the side wanted keeps enough detail for the bicubic resize that follows.
+        image.draft("RGB", (2 * least_side, 2 * least_side))
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+        overlay = upright.convert("RGBA")
+        paper = Image.new("RGBA", overlay.size, (255, 255, 255, 255))
+        return Image.alpha_composite(paper, overlay).convert("RGB")
+    if upright.mode.startswith("I;16"):
+        # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
+        grey = (np.asarray(upright, dtype=np.uint32) >> 8).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    return upright.convert("RGB")
+
+
+def target_pad(image: Image.Image, ratio: float) -> Image.Image:
+    """Pad with black until the sides' ratio is at most ``ratio`` (CLIP4CIR's TargetPad, which the paper uses)."""
+    width, height = image.size
+    if max(width, height) / min(width, height) < ratio:
+        return image
+    shortest = max(width, height) / ratio
+    horizontal = max(int((shortest - width) / 2), 0)
+    vertical = max(int((shortest - height) / 2), 0)
+    padded = Image.new("RGB", (width + 2 * horizontal, height + 2 * vertical))
+    padded.paste(image, (horizontal, vertical))
+    return padded
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an image becomes a vision encoder's input: target padding → bicubic resize → centre crop → normalise.
+
+    Args:
+        size: Side of the square input, in pixels.
+        pad_ratio: Ratio for :func:`target_pad`.
+        mean: Mean of each RGB channel, for values in 0…1.
+        std: Standard deviation of each RGB channel.
+    """
+
+    size: int = 224
+    pad_ratio: float = 1.25
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the image as a float32 tensor of shape (3, size, size)."""
+        padded = target_pad(image, self.pad_ratio)
+        width, height = padded.size
+        short, long = min(width, height), max(width, height)
+        scaled_long = int(self.size * long / short)
+        scaled = (self.size, scaled_long) if width <= height else (scaled_long, self.size)
+        resized = padded.resize(scaled, Image.Resampling.BICUBIC)
+        left = round((resized.width - self.size) / 2)
+        top = round((resized.height - self.size) / 2)
+        cropped = resized.crop((left, top, left + self.size, top + self.size))
+        pixels = torch.from_numpy(np.array(cropped)).permute(2, 0, 1).float() / 255.0
+        return (pixels - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that differ when the preprocessing differs."""
+        return fingerprint(asdict(self))
+
+
+def list_images(folder: Path) -> list[ImageRef]:
+    """Return every file below ``folder`` that has an image's suffix, by name; hidden files are left out.
+
+    Raises:
+        InputError: ``folder`` is missing, is no folder, or holds no image file.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.", "Give a folder of images.")
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
+    )
+    if not names:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise InputError(f"The folder {folder} holds no image files.", f"Put images into it ({kinds}).")
+    return [ImageRef(name, folder / name) for name in names]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def decodable(images: Iterable[ImageRef]) -> tuple[list[ImageRef], list[SetAside]]:
+    """Split ``images`` into those that decode and those that do not, with the reason."""
+    usable: list[ImageRef] = []
+    set_aside: list[SetAside] = []
+    for image in images:
+        try:
+            decode(image.path, least_side=32)
+            usable.append(image)
+        except ImageError as error:
+            set_aside.append(SetAside(image.name, error.problem))
+    return usable, set_aside

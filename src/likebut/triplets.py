@@ -1,0 +1,193 @@
+"""The vocabulary of composed image retrieval, and its form on disk.
+
+A :class:`Triplet` is one example: a reference image, a modification text, and the target image(s) it describes.
+A :class:`Query` is what is asked of a retriever, with the truth to score the answer by.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from likebut.errors import InputError
+from likebut.files import atomic_path, read_jsonl, write_jsonl
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image by name: ``name`` is what triplets and rankings use, ``path`` is where its file lies."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two images, by name, between which something differs."""
+
+    reference: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """A reference image, a modification text, and the image it leads to; images by name.
+
+    Attributes:
+        split: "train", "val" or "test".
+        targets: Every image that is right; ``(target,)`` unless the data says more.
+        subset: The images among which Recall_subset@K ranks; empty if there is none.
+        hard_negatives: Images that look right and are not.
+        meta: Anything else the data says, untouched.
+    """
+
+    reference: str
+    target: str
+    modification: str
+    split: str = "train"
+    id: str = ""
+    reverse_modification: str | None = None
+    targets: tuple[str, ...] = ()
+    subset: tuple[str, ...] = ()
+    hard_negatives: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill in ``targets``."""
+        if not self.targets:
+            object.__setattr__(self, "targets", (self.target,))
+
+    def images(self) -> set[str]:
+        """Return the name of every image the triplet mentions."""
+        return {self.reference, self.target, *self.targets, *self.subset, *self.hard_negatives}
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the triplet as a line of ``triplets.jsonl``, leaving out what is empty."""
+        row: dict[str, Any] = {"split": self.split}
+        if self.id:
+            row["id"] = self.id
+        row |= {"reference": self.reference, "target": self.target, "modification": self.modification}
+        if self.reverse_modification is not None:
+            row["reverse_modification"] = self.reverse_modification
+        if self.targets != (self.target,):
+            row["targets"] = list(self.targets)
+        for name in ("subset", "hard_negatives"):
+            if names := getattr(self, name):
+                row[name] = list(names)
+        if self.meta:
+            row["meta"] = dict(self.meta)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One composed query with its truth; images by name.
+
+    Attributes:
+        targets: Every image that is right.
+        target: The one image that single-target metrics ask for.
+        subset: The images among which Recall_subset@K ranks, the reference not among them.
+        hard_negatives: Images that look right and are not.
+        excluded: Images that do not count as candidates: the reference, unless it is itself a target.
+    """
+
+    id: str
+    reference: str
+    modification: str
+    target: str
+    targets: tuple[str, ...]
+    subset: tuple[str, ...] = ()
+    hard_negatives: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    @classmethod
+    def from_triplet(cls, triplet: Triplet, position: int) -> "Query":
+        """Return the query that ``triplet`` (the ``position``-th of its split) asks."""
+        excluded = () if triplet.reference in triplet.targets else (triplet.reference,)
+        return cls(
+            id=triplet.id or str(position),
+            reference=triplet.reference,
+            modification=triplet.modification,
+            target=triplet.target,
+            targets=triplet.targets,
+            subset=tuple(name for name in triplet.subset if name not in excluded),
+            hard_negatives=triplet.hard_negatives,
+            excluded=excluded,
+        )
+
+
+_TEXT_FIELDS = ("split", "id", "reference", "target", "modification", "reverse_modification")
+_LIST_FIELDS = ("targets", "subset", "hard_negatives")
+REQUIRED_FIELDS = ("split", "reference", "target", "modification")
+KNOWN_FIELDS = frozenset({*_TEXT_FIELDS, *_LIST_FIELDS, "meta"})
+
+
+def triplet_from_row(row: Mapping[str, Any], where: str) -> Triplet:
+    """Return the triplet in one line of ``triplets.jsonl``.
+
+    Args:
+        row: The line's object.
+        where: File and line, for the message.
+
+    Raises:
+        InputError: A field is missing, unknown or of the wrong type; the message names it and ``where``.
+    """
+    for name in REQUIRED_FIELDS:
+        if name not in row:
+            raise InputError(f'{where} has no "{name}".', f'Add the field "{name}".')
+    for name in row:
+        if name not in KNOWN_FIELDS:
+            known = ", ".join(sorted(KNOWN_FIELDS))
+            raise InputError(f'{where} has the unknown field "{name}".', f'Put it under "meta", or use: {known}.')
+    for name in _TEXT_FIELDS:
+        if name in row and not isinstance(row[name], str):
+            raise InputError(f'{where}: "{name}" is {row[name]!r}, not a text.', "Write it in quotes.")
+    for name in _LIST_FIELDS:
+        value = row.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise InputError(f'{where}: "{name}" is not a list of names.', 'Write ["name", …].')
+    if not isinstance(row.get("meta", {}), dict):
+        raise InputError(f'{where}: "meta" is not an object.', "Write {…}.")
+    if row["modification"].strip() == "":
+        raise InputError(f"{where} has an empty modification text.", "Say what should be different.")
+    return Triplet(
+        **{name: row[name] for name in _TEXT_FIELDS if name in row},
+        **{name: tuple(row[name]) for name in _LIST_FIELDS if name in row},
+        meta=row.get("meta", {}),
+    )
+
+
+def read_triplets(path: Path, split: str | None = None) -> list[Triplet]:
+    """Return the triplets in a JSONL file, all of them or those of one split.
+
+    Raises:
+        InputError: The file is missing or a line is wrong; the message names the line.
+    """
+    triplets = (triplet_from_row(row, f"{path} line {number}") for number, row in read_jsonl(path))
+    return [triplet for triplet in triplets if split is None or triplet.split == split]
+
+
+def write_triplets(path: Path, triplets: Iterable[Triplet]) -> None:
+    """Write triplets to a JSONL file, atomically."""
+    write_jsonl(path, (triplet.to_row() for triplet in triplets))
+
+
+def write_triplets_parquet(path: Path, triplets: Iterable[Triplet]) -> None:
+    """Write triplets to a Parquet file, atomically; ``meta`` is left out."""
+    rows = [{key: value for key, value in triplet.to_row().items() if key != "meta"} for triplet in triplets]
+    names = pa.list_(pa.string())
+    schema = pa.schema([(name, pa.string()) for name in _TEXT_FIELDS] + [(name, names) for name in _LIST_FIELDS])
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+
+
+def read_triplets_parquet(path: Path) -> list[Triplet]:
+    """Return the triplets in a Parquet file that :func:`write_triplets_parquet` wrote."""
+    rows = pq.read_table(path).to_pylist()
+    return [
+        triplet_from_row({key: value for key, value in row.items() if value is not None}, f"{path} row {number}")
+        for number, row in enumerate(rows, start=1)
+    ]
