@@ -1,0 +1,65 @@
+"""The losses of PTHA and its baselines. Each takes tensors and returns a scalar tensor."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from likebut.retriever.scoring import similarity
+
+
+def contrastive_loss(
+    query_embeddings: Tensor,
+    target_embeddings: Tensor,
+    temperature: Tensor,
+    label_smoothing: float = 0.0,
+    first_label: int = 0,
+    false_negatives: Tensor | None = None,
+) -> Tensor:
+    """Return the cross-entropy of picking each query's own target among all targets.
+
+    CE(f_q → f_t) of the paper, equation for L_contrastive; the published code smooths labels by 0.1.
+
+    Args:
+        query_embeddings: (B, E), of length 1.
+        target_embeddings: (C, N, E), of length 1, C ≥ B; query i's target is number ``first_label + i``.
+        temperature: Scalar that divides the similarities.
+        label_smoothing: Share of the label spread evenly over all C.
+        first_label: Where this process's targets begin among those of all processes.
+        false_negatives: (B, C) bool, True where a target is right for the query though it is not the query's
+            own: it is left out of the query's denominator.
+    """
+    scores = similarity(query_embeddings, target_embeddings) / temperature
+    labels = torch.arange(len(query_embeddings), device=scores.device) + first_label
+    if false_negatives is None:
+        return functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
+    return _masked_cross_entropy(scores.float(), labels, label_smoothing, false_negatives)
+
+
+def _masked_cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float, masked: Tensor) -> Tensor:
+    # Smoothing must not spread onto masked entries: their log-probability is -inf, and -inf times anything is no loss.
+    masked = masked.scatter(1, labels[:, None], False)
+    log_probabilities = scores.masked_fill(masked, float("-inf")).log_softmax(dim=1)
+    own = log_probabilities.gather(1, labels[:, None]).squeeze(1)
+    candidates = (~masked).sum(dim=1)
+    everywhere = log_probabilities.masked_fill(masked, 0.0).sum(dim=1) / candidates
+    return -((1 - label_smoothing) * own + label_smoothing * everywhere).mean()
+
+
+def same_target_mask(own_ids: Tensor, all_ids: Tensor) -> Tensor:
+    """Return (B, C) bool, True where a candidate is the same image as the query's own target.
+
+    Args:
+        own_ids: (B,) ids of this process's targets.
+        all_ids: (C,) ids of the targets of all processes.
+    """
+    return own_ids[:, None] == all_ids[None, :]
+
+
+def prototype_loss(prototype: Tensor, fixed_prototype: Tensor) -> Tensor:
+    """Return L_p2p, the mean squared error between two implicit prototypes, averaged over B and H.
+
+    Args:
+        prototype: (B, H) f_r2t.
+        fixed_prototype: (B, H) f_t2r; it gets no gradient.
+    """
+    return functional.mse_loss(prototype.float(), fixed_prototype.detach().float())
