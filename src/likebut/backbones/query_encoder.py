@@ -80,10 +80,12 @@ class Attention(nn.Module):
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.output(attended.transpose(1, 2).flatten(2))
+        merged: Tensor = self.output(attended.transpose(1, 2).flatten(2))
+        return merged
 
     def _split(self, projected: Tensor) -> Tensor:
-        return projected.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        batch, length, width = projected.shape
+        return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -96,7 +98,8 @@ class FeedForward(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return (B, S, H) for (B, S, H), before residual and norm."""
-        return self.down(functional.gelu(self.up(states)))
+        out: Tensor = self.down(functional.gelu(self.up(states)))
+        return out
 
 
 class QueryEncoderLayer(nn.Module):
@@ -115,29 +118,30 @@ class QueryEncoderLayer(nn.Module):
         self.text_feed_forward = FeedForward(config)
         self.text_norm = nn.LayerNorm(width, eps)
 
-    def forward(self, states: Tensor, mask: Tensor | None, image_tokens: Tensor | None, queries: int) -> Tensor:
+    def forward(self, inputs: Tensor, mask: Tensor | None, image_tokens: Tensor | None, queries: int) -> Tensor:
         """Apply the layer.
 
         Args:
-            states: (B, S, H), the first ``queries`` positions being query positions.
+            inputs: (B, S, H), the first ``queries`` positions being query positions.
             mask: (B, 1, 1, S) bool, or None when every position is real.
             image_tokens: (B, T, W) for the query positions to attend to, or None.
             queries: How many leading positions are query positions; 0 sends all through the text feed-forward.
         """
-        states = self.attention_norm(states + self.dropout(self.attention(states, states, mask)))
+        states: Tensor = self.attention_norm(inputs + self.dropout(self.attention(inputs, inputs, mask)))
         if queries == 0:
             return self._text_block(states)
-        query_states, text_states = states[:, :queries], states[:, queries:]
+        query_states: Tensor = states[:, :queries]
         if self.cross_attention is not None and self.cross_norm is not None and image_tokens is not None:
             looked = self.dropout(self.cross_attention(query_states, image_tokens))
             query_states = self.cross_norm(query_states + looked)
         query_states = self.query_norm(query_states + self.dropout(self.query_feed_forward(query_states)))
-        if text_states.shape[1] == 0:
+        if states.shape[1] == queries:
             return query_states
-        return torch.cat([query_states, self._text_block(text_states)], dim=1)
+        return torch.cat([query_states, self._text_block(states[:, queries:])], dim=1)
 
     def _text_block(self, states: Tensor) -> Tensor:
-        return self.text_norm(states + self.dropout(self.text_feed_forward(states)))
+        out: Tensor = self.text_norm(states + self.dropout(self.text_feed_forward(states)))
+        return out
 
 
 class Embeddings(nn.Module):
@@ -152,7 +156,8 @@ class Embeddings(nn.Module):
 
     def words(self, ids: Tensor) -> Tensor:
         """Return (B, L, H) word embeddings without positions."""
-        return self.word(ids)
+        embedded: Tensor = self.word(ids)
+        return embedded
 
     def with_positions(self, states: Tensor) -> Tensor:
         """Add the position embeddings 0…S-1 to ``states`` (B, S, H)."""
@@ -160,7 +165,8 @@ class Embeddings(nn.Module):
 
     def normalised(self, states: Tensor) -> Tensor:
         """Return ``states`` (B, S, H) as the first layer reads them."""
-        return self.dropout(self.norm(states))
+        normalised: Tensor = self.dropout(self.norm(states))
+        return normalised
 
 
 class QueryEncoder(nn.Module):

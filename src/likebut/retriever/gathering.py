@@ -21,7 +21,8 @@ def gather_with_gradient(embeddings: Tensor) -> Tensor:
     """
     if not is_distributed():
         return embeddings
-    return torch.cat(distributed_functional.all_gather(embeddings), dim=0)
+    gathered: tuple[Tensor, ...] = distributed_functional.all_gather(embeddings)  # type: ignore[no-untyped-call]
+    return torch.cat(gathered, dim=0)
 
 
 def gather_ids(ids: Tensor) -> Tensor:

@@ -1,0 +1,96 @@
+"""How the generator's language model is made to write: greedy, beam or nucleus, short or long."""
+
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from likebut.backbones.language import LanguageModel
+from likebut.errors import InputError
+
+Length = Literal["short", "medium", "long"]
+
+
+class Decoding(BaseModel):
+    """Settings for writing.
+
+    Attributes:
+        method: "greedy", "beam" or "nucleus".
+        beams: Beams of "beam"; the paper uses 5.
+        repetition_penalty: Above 1 discourages words already written; the paper uses 1.5.
+        length_penalty: For beams: above 0 favours longer texts, below 0 shorter.
+        min_new_tokens: The end token is forbidden before this many.
+        max_new_tokens: Writing stops after this many.
+        temperature: For "nucleus".
+        top_p: For "nucleus": the probability mass to draw from.
+        seed: For "nucleus".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["greedy", "beam", "nucleus"] = "beam"
+    beams: int = Field(5, ge=1, le=32)
+    repetition_penalty: float = Field(1.5, ge=1.0, le=5.0)
+    length_penalty: float = Field(1.0, ge=-5.0, le=5.0)
+    min_new_tokens: int = Field(1, ge=0, le=256)
+    max_new_tokens: int = Field(40, ge=1, le=256)
+    temperature: float = Field(0.9, gt=0.0, le=5.0)
+    top_p: float = Field(0.9, gt=0.0, le=1.0)
+    seed: int = 0
+
+    def of_length(self, length: str) -> "Decoding":
+        """Return these settings made to write a "short", "medium" or "long" text.
+
+        Raises:
+            InputError: ``length`` is none of the three.
+        """
+        bounds = {"short": (1, 12, -1.0), "medium": (6, 24, 0.0), "long": (14, 48, 1.0)}
+        if length not in bounds:
+            raise InputError(f'There is no length "{length}".', "Choose short, medium or long.")
+        shortest, longest, penalty = bounds[length]
+        return self.model_copy(
+            update={"min_new_tokens": shortest, "max_new_tokens": longest, "length_penalty": penalty}
+        )
+
+    def generate_arguments(self) -> dict[str, Any]:
+        """Return the settings as arguments of transformers' ``generate``."""
+        arguments: dict[str, Any] = {
+            "num_beams": self.beams if self.method == "beam" else 1,
+            "do_sample": self.method == "nucleus",
+            "repetition_penalty": self.repetition_penalty,
+            "min_new_tokens": self.min_new_tokens,
+            "max_new_tokens": self.max_new_tokens,
+        }
+        if self.method == "beam":
+            arguments["length_penalty"] = self.length_penalty
+        if self.method == "nucleus":
+            arguments |= {"temperature": self.temperature, "top_p": self.top_p, "top_k": 0}
+        return arguments
+
+
+@torch.no_grad()
+def write_texts(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> list[str]:
+    """Return one text for each row of ``prefix`` (B, S, D).
+
+    A row's text does not depend on the other rows of the batch, except under "nucleus", where the draw does.
+    """
+    ids = generate_ids(language, prefix, decoding)
+    return [" ".join(language.decode(row).split()) for row in ids.tolist()]
+
+
+@torch.no_grad()
+def generate_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
+    """Return (B, up to max_new_tokens) token ids written after ``prefix`` (B, S, D)."""
+    embed = language.model.get_input_embeddings()
+    mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(decoding.seed)
+        written: Tensor = language.model.generate(
+            inputs_embeds=prefix.to(embed.weight.dtype),
+            attention_mask=mask,
+            eos_token_id=language.end_id,
+            pad_token_id=language.pad_id,
+            **decoding.generate_arguments(),
+        )
+    return written

@@ -1,0 +1,45 @@
+"""The causal language-model loss of a text that follows a prefix of embeddings."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from likebut.backbones.language import LanguageModel
+from likebut.backbones.text import TextBatch
+
+_NO_LABEL = -100
+
+
+def with_end_token(language: LanguageModel, texts: Sequence[str]) -> TextBatch:
+    """Return ``texts`` as the language model's ids, each closed by its end token, padded on the right: (B, L)."""
+    rows = [[*ids, language.end_id] for ids in language.encode(list(texts))]
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), language.pad_id)
+    mask = torch.zeros(len(rows), longest, dtype=torch.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row)
+        mask[index, : len(row)] = 1
+    return TextBatch(ids, mask)
+
+
+def language_loss(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+    """Return the mean cross-entropy of the written tokens, each given the prefix and the tokens before it.
+
+    Args:
+        model: A transformers causal language model.
+        prefix: (B, S, D) embeddings; every position is real.
+        written: (B, L); positions whose mask is 0 carry no loss. Truth is told by the mask, not by the ids: the end
+            token may share its id with padding.
+    """
+    embed = model.get_input_embeddings()  # type: ignore[operator]
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    # In the language model's own precision: without autocast its frozen weights may be bf16 while ours are fp32.
+    embedded = torch.cat([prefix.to(embed.weight.dtype), embed(written.ids)], dim=1)
+    mask = functional.pad(written.mask, (prefix.shape[1], 0), value=1)
+    states = model.base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state  # type: ignore[operator]
+    # Logits only where a written token is predicted: over 49,000 words they are the dearest part of the pass.
+    logits = head(states[:, prefix.shape[1] - 1 : -1])
+    labels = written.ids.masked_fill(written.mask == 0, _NO_LABEL)
+    return functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=_NO_LABEL)

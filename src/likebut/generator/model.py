@@ -1,0 +1,97 @@
+"""MTST: the generator that writes a modification text for a pair of images (arXiv 2504.05316, section III-B).
+
+Shapes in this file: B batch, T image tokens, N query tokens, L text tokens, H query-encoder width, D width of the
+language model.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from likebut.backbones.language import LanguageModel
+from likebut.backbones.query_encoder import QueryEncoder
+from likebut.backbones.text import TextBatch, Tokenizer
+from likebut.generator.language_loss import language_loss, with_end_token
+
+INSTRUCTION = "How to change from one image to the other image?"
+CAPTION_INSTRUCTION = "What is in the image?"
+
+
+class MTST(nn.Module):
+    """Query encoder and projection in front of a frozen language model.
+
+    Trained are the query encoder, its query tokens and the projection; the language model's weights are neither
+    trained nor saved with this model.
+
+    Args:
+        query_encoder: Reads the images.
+        language_model: Writes the text.
+        tokenizer: The query encoder's.
+        instruction: What both models are told to do with a pair.
+        caption_instruction: What both are told to do with a single image, in the first stage of training.
+    """
+
+    def __init__(
+        self,
+        query_encoder: QueryEncoder,
+        language_model: LanguageModel,
+        tokenizer: Tokenizer,
+        instruction: str = INSTRUCTION,
+        caption_instruction: str = CAPTION_INSTRUCTION,
+    ) -> None:
+        super().__init__()
+        self.query_encoder = query_encoder
+        self.projection = nn.Linear(query_encoder.config.hidden_size, language_model.width)
+        self.instruction = instruction
+        self.caption_instruction = caption_instruction
+        # Kept out of the module tree: it must not appear in state_dict(), parameters() or train().
+        self._language = [language_model]
+        self._tokenizer = tokenizer
+
+    @property
+    def language(self) -> LanguageModel:
+        """The frozen language model."""
+        return self._language[0]
+
+    def pair_prefix(self, reference_tokens: Tensor, target_tokens: Tensor) -> Tensor:
+        """Return [proj(q_r) ; proj(q_t) ; proj(q_c) ; embed(instruction)].
+
+        Args:
+            reference_tokens: (B, T, W).
+            target_tokens: (B, T, W).
+
+        Returns:
+            (B, 3N + I, D), I being the instruction's tokens.
+        """
+        queries = self.pair_queries(reference_tokens, target_tokens)
+        return self._with_instruction(torch.cat(queries, dim=1), self.instruction)
+
+    def pair_queries(self, reference_tokens: Tensor, target_tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return q_r, q_t and q_c, each (B, N, H): the reference's tokens, the target's, and both read together."""
+        both = torch.cat([reference_tokens, target_tokens], dim=1)
+        instruction = self._tokenized(self.instruction, len(both), both.device)
+        combined = self.query_encoder.fuse(both, instruction)[:, : self.query_encoder.config.query_tokens]
+        # One pass for the two images: they go through the same weights.
+        single = self.query_encoder.encode_image(torch.cat([reference_tokens, target_tokens], dim=0))
+        reference, target = single.chunk(2, dim=0)
+        return reference, target, combined
+
+    def caption_prefix(self, image_tokens: Tensor) -> Tensor:
+        """Return [proj(q) ; embed(caption instruction)], (B, N + I, D), for single images (B, T, W)."""
+        return self._with_instruction(self.query_encoder.encode_image(image_tokens), self.caption_instruction)
+
+    def loss(self, prefix: Tensor, texts: Sequence[str]) -> Tensor:
+        """Return the causal language-model loss of ``texts`` and their end tokens after ``prefix`` (B, S, D)."""
+        written = with_end_token(self.language, texts).to(prefix.device)
+        return language_loss(self.language.model, prefix, written)
+
+    def _with_instruction(self, queries: Tensor, instruction: str) -> Tensor:
+        projected: Tensor = self.projection(queries)
+        ids = torch.tensor(self.language.encode([instruction])[0], device=projected.device)
+        embedded: Tensor = self.language.model.get_input_embeddings()(ids)
+        return torch.cat([projected, embedded.to(projected.dtype).expand(len(queries), -1, -1)], dim=1)
+
+    def _tokenized(self, text: str, batch: int, device: torch.device) -> TextBatch:
+        one = self._tokenizer([text]).to(device)
+        return TextBatch(one.ids.expand(batch, -1), one.mask.expand(batch, -1))

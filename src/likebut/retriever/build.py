@@ -1,0 +1,61 @@
+"""From a preset and a name to a retriever, its trained parts fresh."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from likebut.backbones.loading import load_query_encoder
+from likebut.backbones.preset import Preset
+from likebut.errors import InputError
+from likebut.retriever.baselines.image_only import ImageOnly
+from likebut.retriever.baselines.image_text_sum import ImageTextSum
+from likebut.retriever.baselines.one_hop import OneHop
+from likebut.retriever.baselines.sprc import SPRC
+from likebut.retriever.baselines.text_only import TextOnly
+from likebut.retriever.core import RetrieverCore
+from likebut.retriever.model import PTHA, Pooling
+
+Kind = Literal["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+def build_retriever(
+    kind: str, preset: Preset, seed: int = 0, pooling: Pooling = "masked-mean", text_only_loss: bool = True
+) -> nn.Module:
+    """Return a retriever of ``kind`` with the preset's query encoder and fresh heads.
+
+    Args:
+        kind: One of :data:`KINDS`.
+        preset: Sizes and parts.
+        seed: For the heads' initial values.
+        pooling: For the two-hop kinds.
+        text_only_loss: For "ptha" and "one-hop": whether training has the text-only term.
+
+    Raises:
+        InputError: There is no such kind.
+        MissingWeightsError: The preset's parts are not on this machine.
+    """
+    if kind not in KINDS:
+        raise InputError(f'There is no retriever "{kind}".', f"Choose one of {', '.join(KINDS)}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        core = RetrieverCore(load_query_encoder(preset), preset.embedding_size)
+    return wrap_core(kind, core, pooling, text_only_loss)
+
+
+def wrap_core(kind: str, core: RetrieverCore, pooling: Pooling, text_only_loss: bool) -> nn.Module:
+    """Return the retriever of ``kind`` around ``core``."""
+    match kind:
+        case "ptha":
+            return PTHA(core, pooling, text_only_loss)
+        case "one-hop":
+            return OneHop(core, text_only_loss)
+        case "sprc":
+            return SPRC(core, pooling)
+        case "image-only":
+            return ImageOnly(core)
+        case "text-only":
+            return TextOnly(core)
+        case _:
+            return ImageTextSum(core)
