@@ -1,0 +1,103 @@
+"""Images through the frozen vision encoder, in batches whose result does not depend on what else is in them."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from likebut.errors import ImageError, LikebutError
+from likebut.images import Preprocessing, SetAside, decode
+from likebut.progress import track
+from likebut.triplets import ImageRef
+
+_BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """The tokens of a batch of images.
+
+    Attributes:
+        contents: Content of each row.
+        tokens: (rows, T, W) float16.
+        set_aside: Content → reason, for images that could not be decoded.
+    """
+
+    contents: list[str]
+    tokens: NDArray[np.float16]
+    set_aside: dict[str, str]
+
+
+def encode_in_batches(
+    images: Sequence[tuple[str, ImageRef]],
+    vision: Callable[[Tensor], Tensor],
+    preprocessing: Preprocessing,
+    batch_size: int,
+) -> Iterator[EncodedBatch]:
+    """Yield the tokens of ``images``, ``batch_size`` at a time, in their order.
+
+    Every batch has the same shape: a damaged image keeps its place as zeros and the last batch is filled up with
+    zeros. Matrix routines choose their order of summation by shape, so that with one shape an image's tokens are
+    the same to the last bit whatever run it is part of.
+
+    Args:
+        images: (content, image), no content twice.
+        vision: (B, 3, S, S) → (B, T, W).
+        preprocessing: How an image becomes pixels.
+        batch_size: B.
+    """
+    batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool, track("computing vision tokens", len(images), "images") as progress:
+        ahead: deque[list[Future[Tensor | SetAside]]] = deque()
+        for position, batch in enumerate(batches):
+            while len(ahead) <= _BATCHES_AHEAD and position + len(ahead) < len(batches):
+                upcoming = batches[position + len(ahead)]
+                ahead.append([pool.submit(_pixels, image, preprocessing) for _, image in upcoming])
+            pixels = [future.result() for future in ahead.popleft()]
+            yield _encode(batch, pixels, vision, preprocessing.size, batch_size)
+            progress.advance(len(batch))
+
+
+def _pixels(image: ImageRef, preprocessing: Preprocessing) -> Tensor | SetAside:
+    try:
+        return preprocessing(decode(image.path))
+    except ImageError as error:
+        return SetAside(image.name, error.problem)
+
+
+def _encode(
+    batch: Sequence[tuple[str, ImageRef]],
+    pixels: Sequence[Tensor | SetAside],
+    vision: Callable[[Tensor], Tensor],
+    size: int,
+    batch_size: int,
+) -> EncodedBatch:
+    stacked = torch.zeros(batch_size, 3, size, size)
+    used: list[int] = []
+    set_aside: dict[str, str] = {}
+    for position, value in enumerate(pixels):
+        if isinstance(value, SetAside):
+            set_aside[batch[position][0]] = value.reason
+        else:
+            stacked[position] = value
+            used.append(position)
+    with torch.inference_mode():
+        tokens = vision(_like_weights(stacked, vision)).to(torch.float16).cpu()[used]
+    if not torch.isfinite(tokens).all():
+        raise LikebutError("The vision encoder gave a token that float16 cannot hold.", "Check the encoder's weights.")
+    return EncodedBatch([batch[position][0] for position in used], tokens.numpy(), set_aside)
+
+
+def _like_weights(pixels: Tensor, vision: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return ``pixels`` on the device and in the precision of the encoder's weights, if it has any."""
+    if isinstance(vision, torch.nn.Module):
+        for weight in vision.parameters():
+            return pixels.to(weight.device, weight.dtype)
+    return pixels

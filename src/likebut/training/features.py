@@ -1,0 +1,301 @@
+"""Vision tokens on disk: each image goes through the frozen vision encoder once, and training reads the result.
+
+Layout below the cache's folder, one sub-folder for each encoder and preprocessing::
+
+    <identity>/identity.json     what the tokens were made with
+    <identity>/<shard>.bin       float16 rows of (T, W)
+    <identity>/<shard>.json      which image content each row is; a shard counts only when this file exists
+
+An image is known by the SHA-256 of its file, so two names with one content share a row.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from likebut.errors import InputError
+from likebut.files import fingerprint, read_json, remove_temporaries, write_json
+from likebut.images import Preprocessing, SetAside
+from likebut.training.content import ContentHashes
+from likebut.training.encoding import EncodedBatch, encode_in_batches
+from likebut.training.shards import Shard, read_shards, write_shard
+from likebut.triplets import ImageRef
+
+BATCHES_PER_SHARD = 8
+
+
+class TokenSource(Protocol):
+    """Whatever hands out vision tokens by image name."""
+
+    def tokens(self, names: Sequence[str]) -> Tensor:
+        """Return the (B, T, W) tokens of the images called ``names``, in that order."""
+
+    def content(self, name: str) -> str:
+        """Return what identifies an image's content; equal for two names with one content."""
+
+
+class VisionEncoder(Protocol):
+    """What the cache asks of a frozen vision encoder."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become pixels."""
+
+    def to(self, device: torch.device | str) -> object:
+        """Move the encoder to ``device``."""
+
+    def eval(self) -> object:
+        """Switch dropout off."""
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return (B, T, W) tokens for (B, 3, S, S) pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheIdentity:
+    """What cached tokens depend on besides the image.
+
+    Attributes:
+        vision: The encoder's name: architecture and weights.
+        preprocessing: The preprocessing's fingerprint.
+        tokens: T.
+        width: W.
+    """
+
+    vision: str
+    preprocessing: str
+    tokens: int
+    width: int
+
+
+class FeatureCache:
+    """The vision tokens of any number of images, memory-mapped; made with :meth:`open`.
+
+    A name is known after :meth:`add` or :meth:`missing` has seen it; what is on disk is known by content alone.
+    """
+
+    def __init__(self, folder: Path, identity: CacheIdentity) -> None:
+        self.folder = folder
+        self.identity = identity
+        self._hashes = ContentHashes(folder.parent / "content-hashes.json")
+        self._content_of: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
+        self._shards: set[str] = set()
+        self._rows: dict[str, tuple[Shard, int]] = {}
+        self._reasons: dict[str, str] = {}
+        self._reload()
+
+    @classmethod
+    def open(cls, folder: Path, vision_name: str, preprocessing: str, tokens: int, width: int) -> "FeatureCache":
+        """Open the cache below ``folder`` for one encoder and preprocessing, making it if need be.
+
+        Other encoders' tokens may lie in the same ``folder``: each has a sub-folder of its own.
+
+        Args:
+            folder: Where caches live.
+            vision_name: The encoder's name: architecture and weights.
+            preprocessing: ``Preprocessing.fingerprint()``.
+            tokens: T.
+            width: W.
+
+        Raises:
+            InputError: The sub-folder was made with something else; the message names each difference.
+        """
+        identity = CacheIdentity(vision_name, preprocessing, tokens, width)
+        sub_folder = folder / fingerprint(asdict(identity))
+        record = sub_folder / "identity.json"
+        if record.is_file():
+            _check_identity(record, identity)
+        else:
+            write_json(record, asdict(identity))
+        return cls(sub_folder, identity)
+
+    def missing(self, images: Sequence[ImageRef]) -> list[ImageRef]:
+        """Learn the names of ``images`` and return those whose tokens have still to be computed.
+
+        Images that cannot be used are not among them. The vision encoder need not be loaded if none is missing.
+        """
+        self._learn_names(images)
+        return [image for image in images if self._is_missing(image.name)]
+
+    def add(
+        self,
+        images: Sequence[ImageRef],
+        vision: VisionEncoder,
+        batch_size: int = 32,
+        device: torch.device | str | None = None,
+    ) -> list[SetAside]:
+        """Compute and keep the tokens of those ``images`` that are not in the cache yet.
+
+        Killed at any moment and called again, it ends with the same tokens, to the last bit. Another process that
+        adds to the same cache is waited for.
+
+        Args:
+            images: Images to have in the cache.
+            vision: The frozen encoder that the cache was opened for.
+            batch_size: Images encoded at once.
+            device: Where to encode; where the encoder is if None.
+
+        Returns:
+            Every image of ``images`` that cannot be used, with the reason, by name.
+        """
+        if self.missing(images):
+            with self._only_writer():
+                self._reload()
+                self._encode(self._one_name_for_each_missing(images), vision, batch_size, device)
+                self._reload()
+        return self.set_aside(images)
+
+    def set_aside(self, images: Iterable[ImageRef]) -> list[SetAside]:
+        """Return those of ``images`` that cannot be used, with the reason, by name."""
+        reasons = ((image.name, self._reason(image.name)) for image in images)
+        return sorted((SetAside(name, why) for name, why in reasons if why is not None), key=lambda item: item.name)
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether the tokens of the image called ``name`` can be read."""
+        return self._content_of.get(name) in self._rows
+
+    def __len__(self) -> int:
+        """Return how many different images the cache holds."""
+        return len(self._rows)
+
+    def content(self, name: str) -> str:
+        """Return the SHA-256 of an image's file; equal for two names with one content.
+
+        Raises:
+            InputError: The name is unknown.
+        """
+        if name not in self._content_of:
+            raise InputError(f"The image {name} is not in the feature cache.", "Check the name, or add the image.")
+        return self._content_of[name]
+
+    def tokens(self, names: Sequence[str]) -> Tensor:
+        """Return the (B, T, W) float16 tokens of the images called ``names``, in that order.
+
+        Raises:
+            InputError: An image is not in the cache; the message says why where the reason is known.
+        """
+        gathered = np.empty((len(names), self.identity.tokens, self.identity.width), dtype=np.float16)
+        for position, name in enumerate(names):
+            gathered[position] = self._row(name)
+        return torch.from_numpy(gathered)
+
+    def _row(self, name: str) -> NDArray[np.float16]:
+        reason = self._reason(name)
+        if reason is not None:
+            raise InputError(f"The image {name} cannot be used: {reason}", "Leave it out, or replace it.")
+        content = self.content(name)
+        if content not in self._rows:
+            raise InputError(f"The image {name} is not in the feature cache.", "Add it first.")
+        shard, row = self._rows[content]
+        tokens: NDArray[np.float16] = shard.rows()[row]
+        return tokens
+
+    def _reason(self, name: str) -> str | None:
+        return self._unreadable.get(name) or self._reasons.get(self._content_of.get(name, ""))
+
+    def _is_missing(self, name: str) -> bool:
+        return name not in self and self._reason(name) is None
+
+    def _learn_names(self, images: Sequence[ImageRef]) -> None:
+        for image in images:
+            self._unreadable.pop(image.name, None)
+            content = self._hashes.of(image.path)
+            if isinstance(content, SetAside):
+                self._unreadable[image.name] = content.reason
+            elif self._content_of.setdefault(image.name, content) != content:
+                raise InputError(
+                    f"Two different images are called {image.name}; the second is {image.path}.", "Rename one of them."
+                )
+        self._hashes.save()
+
+    def _one_name_for_each_missing(self, images: Sequence[ImageRef]) -> list[tuple[str, ImageRef]]:
+        """Return (content, image), sorted, so that a resumed run forms the batches of an undisturbed one."""
+        chosen = {self._content_of[image.name]: image for image in images if self._is_missing(image.name)}
+        return sorted(chosen.items())
+
+    def _encode(
+        self,
+        images: list[tuple[str, ImageRef]],
+        vision: VisionEncoder,
+        batch_size: int,
+        device: torch.device | str | None,
+    ) -> None:
+        if device is not None:
+            vision.to(device)
+        vision.eval()
+        batches = encode_in_batches(images, vision, vision.preprocessing, batch_size)
+        for group in _in_groups(batches, BATCHES_PER_SHARD):
+            write_shard(self.folder, group, self.identity.tokens, self.identity.width)
+
+    def _reload(self) -> None:
+        for shard in read_shards(self.folder, self.identity.tokens, self.identity.width):
+            if shard.name not in self._shards:
+                self._shards.add(shard.name)
+                self._rows.update({content: (shard, row) for row, content in enumerate(shard.contents)})
+                self._reasons.update(shard.set_aside)
+
+    @contextmanager
+    def _only_writer(self) -> Iterator[None]:
+        # The operating system drops the lock with the process, so that a kill leaves nothing locked.
+        with FileLock(self.folder / "writer.lock"):
+            remove_temporaries(self.folder)
+            yield
+
+
+class ResidentFeatures:
+    """The tokens of some images, all held on one device, so that a training step moves none.
+
+    Args:
+        source: Where the tokens come from.
+        names: The images to hold.
+        device: Where to hold them.
+    """
+
+    def __init__(self, source: TokenSource, names: Sequence[str], device: torch.device | str) -> None:
+        unique = {source.content(name): name for name in names}
+        self._source = source
+        self._row_of = {content: row for row, content in enumerate(unique)}
+        first = source.tokens(list(unique.values())[:1])
+        self._tokens = torch.empty((len(unique), *first.shape[1:]), dtype=first.dtype, device=device)
+        for row, name in enumerate(unique.values()):
+            self._tokens[row] = source.tokens([name])[0].to(device)
+
+    def content(self, name: str) -> str:
+        """Return what identifies an image's content."""
+        return self._source.content(name)
+
+    def tokens(self, names: Sequence[str]) -> Tensor:
+        """Return the (B, T, W) tokens of the images called ``names``, in that order, on the device."""
+        rows = [self._row_of[self._source.content(name)] for name in names]
+        return self._tokens[torch.tensor(rows, device=self._tokens.device)]
+
+
+def _check_identity(record: Path, identity: CacheIdentity) -> None:
+    found, wanted = read_json(record), asdict(identity)
+    differences = [
+        f"{key} is {found.get(key)!r}, not {wanted[key]!r}" for key in wanted if found.get(key) != wanted[key]
+    ]
+    if differences:
+        raise InputError(
+            f"The feature cache {record.parent} was made otherwise: {'; '.join(differences)}.", "Remove that folder."
+        )
+
+
+def _in_groups(batches: Iterator[EncodedBatch], size: int) -> Iterator[list[EncodedBatch]]:
+    group: list[EncodedBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,241 @@
+"""The training loop: it steps a task, and knows nothing of what the task is about."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from likebut.errors import LikebutError
+from likebut.progress import Meter, track
+from likebut.training.checkpoints import Progress, claim_folder, load_latest, save_best, save_checkpoint
+from likebut.training.devices import to_device
+from likebut.training.interrupt import StopRequest
+from likebut.training.metrics_log import MetricsLog
+from likebut.training.precision import ResolvedPrecision, autocast, resolve_precision
+from likebut.training.prefetch import prefetched
+from likebut.training.schedule import make_optimizer, make_schedule
+from likebut.training.settings import TrainingSettings
+
+# Called with the steps done, in eval mode and without gradient; returns figures for the log.
+Evaluation = Callable[[int], Mapping[str, float]]
+
+
+class Task(Protocol):
+    """A model with its losses."""
+
+    model: nn.Module
+
+    def training_forward(self, batch: Any) -> dict[str, Tensor]:
+        """Return scalars: every one whose name ends in ``_loss`` is added up, the others are figures for the log."""
+
+
+class Batches(Protocol):
+    """The training data, each batch a pure function of its number."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the data has."""
+
+    def batch(self, step: int) -> Any:
+        """Return batch number ``step``, counted from 0 over all epochs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a training came to.
+
+    Attributes:
+        steps: Steps done in all, earlier runs included.
+        best_value: The best value of the metric that chooses the best weights.
+        best_step: The step after which it was reached; those weights are in ``best.safetensors``.
+    """
+
+    steps: int
+    best_value: float | None
+    best_step: int | None
+
+
+def train(
+    task: Task,
+    batches: Batches,
+    settings: TrainingSettings,
+    folder: Path,
+    seed: int,
+    identity: Mapping[str, Any] | None = None,
+    evaluate: Evaluation | None = None,
+    label: str = "training",
+) -> TrainingResult:
+    """Train ``task.model`` in place, going on from the latest checkpoint in ``folder`` if there is one.
+
+    Killed at any moment and called again with the same arguments, it ends with the same weights (on the processor, to
+    the last bit). Ctrl-C writes a checkpoint and then raises ``KeyboardInterrupt``.
+
+    Args:
+        task: Model and losses.
+        batches: The training data.
+        settings: How to train.
+        folder: Where checkpoints, ``metrics.jsonl`` and TensorBoard's events go.
+        seed: Of dropout and whatever else the model draws.
+        identity: What else the result depends on (recipe, data); resuming with another is refused.
+        evaluate: What ``settings.evaluate_every`` calls.
+        label: What the progress bar says.
+
+    Raises:
+        ResumeError: ``folder`` holds a training with other settings or another identity.
+    """
+    # The loop casts by itself: accelerate allows one precision a process, and a process may train several models.
+    accelerator = Accelerator(
+        mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
+    )
+    precision = resolve_precision(settings.precision, accelerator.device)
+    if accelerator.is_main_process:
+        resolved = settings.model_dump(mode="json") | {"precision": precision}
+        claim_folder(folder, {"training": resolved, "seed": seed, **(identity or {})})
+    accelerator.wait_for_everyone()
+    run = _Run(task, batches, settings, folder, seed, accelerator, precision, evaluate)
+    with track(label, run.total_steps, "steps", done=run.progress.step) as meter:
+        run.run(meter)
+    return TrainingResult(run.progress.step, run.progress.best_value, run.progress.best_step)
+
+
+class _TaskModule(nn.Module):
+    """A task as a module, so that a distributed wrapper sees its forward pass, losses included."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.model = task.model
+        self._forward = task.training_forward
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        return self._forward(batch)
+
+
+class _Run:
+    """One call of :func:`train`."""
+
+    def __init__(
+        self,
+        task: Task,
+        batches: Batches,
+        settings: TrainingSettings,
+        folder: Path,
+        seed: int,
+        accelerator: Accelerator,
+        precision: ResolvedPrecision,
+        evaluate: Evaluation | None,
+    ) -> None:
+        self.settings, self.folder, self.seed = settings, folder, seed
+        self.accelerator, self.precision, self.evaluate = accelerator, precision, evaluate
+        self.model, self.batches = task.model, batches
+        self.total_steps = settings.total_steps(batches.steps_per_epoch)
+        self.model.to(accelerator.device)
+        self.optimizer: Optimizer = make_optimizer(self.model, settings)
+        # Not handed to accelerate, which would step it once for every process and so end it too early.
+        self.schedule: LRScheduler = make_schedule(self.optimizer, settings, self.total_steps)
+        self.progress: Progress = load_latest(folder / "checkpoints", self.model, self.optimizer, self.schedule)
+        self.module, self.stepper = accelerator.prepare(_TaskModule(task), self.optimizer)
+
+    def run(self, meter: Meter) -> None:
+        """Train from the step reached to the last."""
+        first = self.progress.step
+        upcoming = prefetched(self.batches.batch, range(first, self.total_steps), pin=torch.cuda.is_available())
+        with MetricsLog(self.folder, first, self.accelerator.is_main_process) as log, StopRequest() as stop:
+            with upcoming as batches:
+                self.model.train()
+                for step, batch in enumerate(batches, start=first):
+                    self._step_and_report(step, batch, log, meter)
+                    done, stopping = self.progress.step, self._all_agree_to_stop(stop.requested)
+                    if stopping or done % self.settings.checkpoint_every == 0 or done == self.total_steps:
+                        self._save()
+                    if stopping:
+                        raise KeyboardInterrupt
+
+    def _step_and_report(self, step: int, batch: Any, log: MetricsLog, meter: Meter) -> None:
+        started = time.perf_counter()
+        rate = float(self.schedule.get_last_lr()[0])
+        figures = self._train_step(step, batch)
+        self.progress = replace(self.progress, step=step + 1)
+        done, last = step + 1, step + 1 == self.total_steps
+        if done % self.settings.log_every == 0 or last:
+            values = {name: float(value) for name, value in figures.items()}
+            if not math.isfinite(values["loss"]):
+                raise LikebutError(f"The loss is {values['loss']} at step {done}.", "Lower training.learning_rate.")
+            seconds = time.perf_counter() - started
+            epoch = done / self.batches.steps_per_epoch
+            log.write(done, {"epoch": round(epoch, 4), **values, "learning_rate": rate, "step_seconds": seconds})
+            meter.advance(self._unreported(done), loss=values["loss"], learning_rate=rate)
+        every = self.settings.evaluate_every
+        if self.evaluate is not None and every is not None and (done % every == 0 or last):
+            self._evaluate(self.evaluate, log)
+
+    def _unreported(self, done: int) -> int:
+        """Return how many steps were done since the meter last heard of any."""
+        return done % self.settings.log_every or self.settings.log_every
+
+    def _train_step(self, step: int, batch: Any) -> dict[str, Tensor]:
+        # Seeding every step makes dropout a function of seed and step: nothing to save, and an evaluation or a
+        # resume in between changes nothing.
+        set_seed(_step_seed(self.seed, step, self.accelerator.process_index))
+        batch = to_device(batch, self.accelerator.device)
+        with autocast(self.precision, self.accelerator.device):
+            figures: dict[str, Tensor] = self.module(batch)
+        loss = torch.stack([value.float() for name, value in figures.items() if name.endswith("_loss")]).sum()
+        self.stepper.zero_grad()
+        self.accelerator.backward(loss)
+        if self.settings.gradient_clip is not None:
+            norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+            figures = figures | {"gradient_norm": norm}
+        self.stepper.step()
+        if step + 1 < self.total_steps:
+            self.schedule.step()
+        return {name: value.detach() for name, value in figures.items()} | {"loss": loss.detach()}
+
+    def _evaluate(self, evaluate: Evaluation, log: MetricsLog) -> None:
+        self.model.eval()
+        with torch.no_grad():
+            figures = evaluate(self.progress.step)
+        self.model.train()
+        log.write(self.progress.step, {f"evaluation/{name}": value for name, value in figures.items()})
+        metric = self.settings.best_metric
+        if metric is None:
+            return
+        if metric not in figures:
+            known = ", ".join(sorted(figures))
+            raise LikebutError(f'The evaluation gives no figure "{metric}".', f"Set best_metric to one of: {known}.")
+        if self.progress.best_value is None or figures[metric] > self.progress.best_value:
+            self.progress = replace(self.progress, best_value=figures[metric], best_step=self.progress.step)
+            if self.accelerator.is_main_process:
+                save_best(self.folder, self.model)
+
+    def _all_agree_to_stop(self, requested: bool) -> bool:
+        """Return whether any process was asked to stop: one that stopped alone would leave the others waiting."""
+        if self.accelerator.num_processes == 1:
+            return requested
+        asked = torch.tensor(float(requested), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(asked, "sum") > 0)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.folder / "checkpoints",
+                self.progress,
+                self.model,
+                self.optimizer,
+                self.schedule,
+                self.settings.keep_checkpoints,
+            )
+        self.accelerator.wait_for_everyone()
+
+
+def _step_seed(seed: int, step: int, process: int) -> int:
+    # Large odd multipliers keep (seed, step, process) apart within the 32 bits that numpy's seeding takes.
+    return (seed * 0x9E3779B1 + step * 0x85EBCA77 + process * 0xC2B2AE3D) % 2**32

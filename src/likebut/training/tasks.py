@@ -1,0 +1,101 @@
+"""Tasks: a model with its loss, which is all that the training loop sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from likebut.generator.batch import CaptionBatch, GeneratorBatch
+from likebut.generator.model import MTST
+from likebut.retriever.batch import RetrievalOutputs, TripletBatch
+from likebut.retriever.gathering import first_label, gather_ids, gather_with_gradient
+from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
+
+
+class Task(Protocol):
+    """What the loop trains."""
+
+    @property
+    def model(self) -> nn.Module:
+        """Its parameters that require a gradient are trained and saved."""
+
+    def training_forward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Return scalars: the loop adds up every key that ends in ``_loss`` and logs the rest.
+
+        Args:
+            model: ``self.model``, or the wrapper that several processes train through.
+            batch: What the batches yield.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalWeights:
+    """How much each loss counts (design.md, "Retriever").
+
+    Attributes:
+        alpha: α of L_p2p.
+        text: λ of the text-only term.
+        label_smoothing: Of the composed query's term; the published code smooths no other.
+        mask_false_negatives: Whether targets that are the same image leave each other's denominators.
+    """
+
+    alpha: float = 0.4
+    text: float = 0.4
+    label_smoothing: float = 0.1
+    mask_false_negatives: bool = True
+
+
+class RetrievalTask:
+    """L = CE(f_q → f_t) + λ·CE(f_m → f_t) + α·L_p2p, of whichever the model puts out."""
+
+    def __init__(self, model: nn.Module, weights: RetrievalWeights) -> None:
+        self.model = model
+        self.weights = weights
+
+    def training_forward(self, model: nn.Module, batch: TripletBatch) -> dict[str, Tensor]:
+        """Return ``query_loss``, ``text_loss`` and ``prototype_loss``, weighted, and the temperature."""
+        outputs: RetrievalOutputs = model(batch)
+        candidates = gather_with_gradient(outputs.target_embeddings)
+        if outputs.hard_negative_embeddings is not None:
+            candidates = torch.cat([candidates, gather_with_gradient(outputs.hard_negative_embeddings)])
+        masked = self._false_negatives(batch.target_ids, len(candidates))
+        own = first_label(len(outputs.query_embeddings))
+        temperature: Tensor = self.model.temperature  # type: ignore[assignment]
+        result = {
+            "query_loss": contrastive_loss(
+                outputs.query_embeddings, candidates, temperature, self.weights.label_smoothing, own, masked
+            ),
+            "temperature": temperature.detach(),
+        }
+        if outputs.text_embeddings is not None and self.weights.text > 0:
+            text = contrastive_loss(outputs.text_embeddings, candidates, temperature, 0.0, own, masked)
+            result["text_loss"] = self.weights.text * text
+        if outputs.prototypes is not None and self.weights.alpha > 0:
+            result["prototype_loss"] = self.weights.alpha * prototype_loss(*outputs.prototypes)
+        return result
+
+    def _false_negatives(self, target_ids: Tensor | None, candidates: int) -> Tensor | None:
+        if target_ids is None or not self.weights.mask_false_negatives:
+            return None
+        same = same_target_mask(target_ids, gather_ids(target_ids))
+        # Hard negatives, if any, follow the targets and are never right.
+        return torch.nn.functional.pad(same, (0, candidates - same.shape[1]), value=False)
+
+
+class GeneratorTask:
+    """The causal language-model loss of MTST, on captions of single images or on texts of pairs."""
+
+    def __init__(self, model: MTST) -> None:
+        self.model = model
+
+    def training_forward(self, model: nn.Module, batch: GeneratorBatch | CaptionBatch) -> dict[str, Tensor]:
+        """Return ``language_loss``."""
+        return {"language_loss": model(batch)}
+
+
+def summed(losses: dict[str, Tensor]) -> Tensor:
+    """Return the sum of every value whose key ends in ``_loss``."""
+    terms: Sequence[Tensor] = [value for name, value in losses.items() if name.endswith("_loss")]
+    return torch.stack([term.float() for term in terms]).sum()
