@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from likebut.backbones.language import LanguageModel
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.text import TextBatch, Tokenizer
+from likebut.generator.batch import CaptionBatch, GeneratorBatch
 from likebut.generator.language_loss import language_loss, with_end_token
 
 INSTRUCTION = "How to change from one image to the other image?"
@@ -80,6 +81,12 @@ class MTST(nn.Module):
     def caption_prefix(self, image_tokens: Tensor) -> Tensor:
         """Return [proj(q) ; embed(caption instruction)], (B, N + I, D), for single images (B, T, W)."""
         return self._with_instruction(self.query_encoder.encode_image(image_tokens), self.caption_instruction)
+
+    def forward(self, batch: GeneratorBatch | CaptionBatch) -> Tensor:
+        """Return the training loss of a batch of pairs or of single images."""
+        if isinstance(batch, CaptionBatch):
+            return self.loss(self.caption_prefix(batch.image_tokens), batch.texts)
+        return self.loss(self.pair_prefix(batch.reference_tokens, batch.target_tokens), batch.texts)
 
     def loss(self, prefix: Tensor, texts: Sequence[str]) -> Tensor:
         """Return the causal language-model loss of ``texts`` and their end tokens after ``prefix`` (B, S, D)."""

@@ -1,0 +1,121 @@
+"""A trained model on disk: ``config.json``, ``model.safetensors`` and, if published, ``README.md`` (its card).
+
+Only what was trained is stored; frozen parts come from the preset's own sources.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from likebut.errors import InputError, MissingWeightsError
+from likebut.files import atomic_path, read_json, sha256_of, write_json
+
+WEIGHTS_NAME = "model.safetensors"
+CONFIG_NAME = "config.json"
+
+
+def trained_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters that training changes, by name."""
+    return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
+
+
+def load_trained_state(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+    """Copy ``state`` into the module's trained parameters, casting to their precision.
+
+    Raises:
+        InputError: A parameter is missing, unknown or of another shape; the message names the first.
+    """
+    own = {name: value for name, value in module.named_parameters() if value.requires_grad}
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or unknown:
+        kind, names = ("lacks", missing) if missing else ("has the unknown", unknown)
+        raise InputError(
+            f"{source} {kind} {names[0]} ({len(missing)} missing, {len(unknown)} unknown parameters).",
+            "Load it with the preset and the kind of model it was saved from.",
+        )
+    with torch.no_grad():
+        for name, value in own.items():
+            if value.shape != state[name].shape:
+                raise InputError(
+                    f"{source}: {name} has shape {tuple(state[name].shape)}, the model's is {tuple(value.shape)}.",
+                    "Load it with the preset it was saved from.",
+                )
+            value.copy_(state[name])
+
+
+def save_model_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Write a model folder; each file atomically, the configuration last, for it marks the folder as complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_NAME).unlink(missing_ok=True)
+    with atomic_path(folder / WEIGHTS_NAME) as temporary:
+        save_file({name: value.contiguous().cpu() for name, value in state.items()}, temporary)
+    write_json(folder / CONFIG_NAME, {**config, "weights_sha256": sha256_of(folder / WEIGHTS_NAME)})
+
+
+def read_model_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the configuration and the weights in a model folder.
+
+    Raises:
+        InputError: The folder is no model folder, or its weights are damaged.
+    """
+    config = read_json(folder / CONFIG_NAME)
+    if not isinstance(config, dict):
+        raise InputError(f"{folder / CONFIG_NAME} is not an object.", "Give a folder that likebut saved.")
+    try:
+        return config, load_file(folder / WEIGHTS_NAME)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{folder / WEIGHTS_NAME} cannot be read: {error}.", "Save or fetch it again.") from None
+
+
+def find_model_folder(name: str | Path, job: str) -> Path:
+    """Return the folder of the model called ``name``.
+
+    Args:
+        name: A folder, the name of published weights, or a Hugging Face hub id ("owner/name").
+        job: "retriever" or "generator".
+
+    Raises:
+        MissingWeightsError: Nothing of that name is to be found.
+    """
+    folder = Path(name)
+    if (folder / CONFIG_NAME).is_file():
+        return folder
+    if (folder / job / CONFIG_NAME).is_file():
+        return folder / job
+    if folder.is_dir():
+        raise MissingWeightsError(f"The folder {folder} holds no {CONFIG_NAME}.", f"Give a folder with a {job} in it.")
+    published = published_weights()
+    if f"{name}-{job}" in published:
+        return published[f"{name}-{job}"]
+    if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
+        return _from_hub(str(name))
+    names = ", ".join(sorted(key.removesuffix(f"-{job}") for key in published if key.endswith(job))) or "none"
+    raise MissingWeightsError(
+        f'There is no {job} called "{name}".', f"Give a folder, a hub id (owner/name), or a published name: {names}."
+    )
+
+
+def published_weights() -> dict[str, Path]:
+    """Return the model folders that ship with the package, by name: "small-retriever", …"""
+    root = Path(str(files("likebut"))) / "weights"
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG_NAME}"))}
+
+
+def _from_hub(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME, "README.md"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise MissingWeightsError(
+            f"{repository} could not be fetched from the Hugging Face hub ({reason}).",
+            "Check the id and the network, or give a local folder.",
+        ) from None

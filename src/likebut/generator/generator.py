@@ -1,0 +1,156 @@
+"""The generator as people use it: two pictures in, a modification text out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from likebut.backbones.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
+from likebut.backbones.model_folder import (
+    find_model_folder,
+    load_trained_state,
+    read_model_folder,
+    save_model_folder,
+    trained_state,
+)
+from likebut.backbones.preset import Preset, load_preset
+from likebut.backbones.vision import VisionEncoder
+from likebut.errors import InputError
+from likebut.generator.decoding import Decoding, write_texts
+from likebut.generator.model import CAPTION_INSTRUCTION, INSTRUCTION, MTST
+from likebut.images import decode
+from likebut.settings import parse_settings
+
+Picture = Image.Image | Path | str | bytes
+
+
+class GeneratorConfig(BaseModel):
+    """What ``config.json`` of a saved generator says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: str = "generator"
+    preset: str
+    instruction: str = INSTRUCTION
+    caption_instruction: str = CAPTION_INSTRUCTION
+    revision: str = ""
+    weights_sha256: str = ""
+
+
+class ModificationGenerator:
+    """Writes the modification text that leads from one picture to another.
+
+    Args:
+        config: What was, or will be, saved beside the weights.
+        model: MTST.
+        vision: Frozen vision encoder.
+        device: Where to compute; the GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        model: MTST,
+        vision: VisionEncoder,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.config = config
+        self.model = model.to(self.device).eval()
+        self.model.language.model.to(self.device)
+        self.vision = vision.to(self.device).eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, device: torch.device | str | None = None) -> "ModificationGenerator":
+        """Load a trained generator.
+
+        Args:
+            name: The name of published weights ("small"), a folder, or a Hugging Face hub id.
+            device: Where to compute; the GPU if there is one.
+
+        Raises:
+            MissingWeightsError: The weights, or the preset's frozen parts, are not on this machine.
+            InputError: The folder holds something else.
+        """
+        folder = find_model_folder(name, "generator")
+        raw, state = read_model_folder(folder)
+        if raw.get("job") != "generator":
+            raise InputError(f"{folder} holds a {raw.get('job')}, not a generator.", "Give a generator's folder.")
+        config = parse_settings(GeneratorConfig, raw, str(folder / "config.json"))
+        generator = cls.from_preset(config.preset, config, device=device)
+        load_trained_state(generator.model, state, folder)
+        return generator
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str | Preset,
+        config: GeneratorConfig | None = None,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+    ) -> "ModificationGenerator":
+        """Return an untrained generator with a preset's parts."""
+        sizes = load_preset(preset) if isinstance(preset, str) else preset
+        config = config or GeneratorConfig(preset=sizes.name)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = MTST(
+                load_query_encoder(sizes),
+                load_language_model(sizes),
+                load_tokenizer(sizes),
+                config.instruction,
+                config.caption_instruction,
+            )
+        return cls(config, model, load_vision(sizes), device)
+
+    def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
+        """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written."""
+        state = {name: value.to(precision) for name, value in trained_state(self.model).items()}
+        save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
+
+    def write(
+        self, reference: Picture, target: Picture, length: str = "medium", decoding: Decoding | None = None
+    ) -> str:
+        """Return a text that says how ``target`` differs from ``reference``.
+
+        Args:
+            reference: A picture: an RGB image, a file, or a file's content.
+            target: Likewise.
+            length: "short", "medium" or "long".
+            decoding: Other settings than the published ones (5 beams, repetition penalty 1.5).
+
+        Raises:
+            ImageError: A picture cannot be read.
+            InputError: ``length`` is none of the three.
+        """
+        settings = (decoding or Decoding()).of_length(length)
+        images = [item if isinstance(item, Image.Image) else _opened(item) for item in (reference, target)]
+        tokens = self.vision_tokens(images)
+        return self.write_batch(tokens[:1], tokens[1:], settings)[0]
+
+    @torch.inference_mode()
+    def vision_tokens(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return the frozen vision encoder's tokens of RGB images: (n, T, W)."""
+        pixels = torch.stack([self.vision.preprocessing(image) for image in images])
+        tokens: Tensor = self.vision(pixels.to(self.device))
+        return tokens
+
+    @torch.inference_mode()
+    def write_batch(self, reference_tokens: Tensor, target_tokens: Tensor, decoding: Decoding) -> list[str]:
+        """Return one text for each pair of image tokens, (B, T, W) each, in any precision."""
+        dtype = self.model.projection.weight.dtype
+        prefix = self.model.pair_prefix(reference_tokens.to(self.device, dtype), target_tokens.to(self.device, dtype))
+        return write_texts(self.model.language, prefix, decoding)
+
+    @torch.inference_mode()
+    def caption_batch(self, image_tokens: Tensor, decoding: Decoding) -> list[str]:
+        """Return one caption for each image (B, T, W): what the first stage of training taught."""
+        prefix = self.model.caption_prefix(image_tokens.to(self.device, self.model.projection.weight.dtype))
+        return write_texts(self.model.language, prefix, decoding)
+
+
+def _opened(source: Path | str | bytes) -> Image.Image:
+    return decode(Path(source) if isinstance(source, str) else source)

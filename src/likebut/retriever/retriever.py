@@ -1,0 +1,208 @@
+"""The retriever as people use it: pictures and texts in, embeddings out."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from likebut.backbones.loading import load_tokenizer, load_vision
+from likebut.backbones.model_folder import (
+    find_model_folder,
+    load_trained_state,
+    read_model_folder,
+    save_model_folder,
+    trained_state,
+)
+from likebut.backbones.preset import Preset, load_preset
+from likebut.backbones.text import Tokenizer
+from likebut.backbones.vision import VisionEncoder
+from likebut.errors import InputError
+from likebut.files import fingerprint
+from likebut.retriever.batch import ComposedRetriever
+from likebut.retriever.build import build_retriever
+from likebut.retriever.model import Pooling
+from likebut.settings import parse_settings
+
+Embeddings = npt.NDArray[np.float32]
+_BATCH = 32
+
+
+class RetrieverConfig(BaseModel):
+    """What ``config.json`` of a saved retriever says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: str = "retriever"
+    kind: str
+    preset: str
+    pooling: Pooling = "masked-mean"
+    text_only_loss: bool = True
+    revision: str = ""
+    weights_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieverIdentity:
+    """What makes two sets of embeddings comparable: a gallery records it and refuses another.
+
+    Attributes:
+        model: Kind and preset.
+        weights_sha256: Of the trained weights.
+        vision: Name of the frozen vision encoder, with its weights' hash.
+        preprocessing: Fingerprint of the preprocessing.
+    """
+
+    model: str
+    weights_sha256: str
+    vision: str
+    preprocessing: str
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that differ when anything differs."""
+        return fingerprint(asdict(self))
+
+
+class Retriever:
+    """A composed-image retriever with its frozen vision encoder and its tokenizer.
+
+    Args:
+        config: What was, or will be, saved beside the weights.
+        model: PTHA or a baseline.
+        vision: Frozen vision encoder.
+        tokenizer: The query encoder's.
+        device: Where to compute; the GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        config: RetrieverConfig,
+        model: nn.Module,
+        vision: VisionEncoder,
+        tokenizer: Tokenizer,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.config = config
+        self.module = model.to(self.device).eval()
+        self.vision = vision.to(self.device).eval()
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, device: torch.device | str | None = None) -> "Retriever":
+        """Load a trained retriever.
+
+        Args:
+            name: The name of published weights ("small"), a folder, or a Hugging Face hub id.
+            device: Where to compute; the GPU if there is one.
+
+        Raises:
+            MissingWeightsError: The weights, or the preset's frozen parts, are not on this machine.
+            InputError: The folder holds something else.
+        """
+        folder = find_model_folder(name, "retriever")
+        raw, state = read_model_folder(folder)
+        config = parse_settings(RetrieverConfig, raw, str(folder / "config.json"))
+        if config.job != "retriever":
+            raise InputError(f"{folder} holds a {config.job}, not a retriever.", "Give a retriever's folder.")
+        retriever = cls.from_preset(config.preset, config, device=device)
+        load_trained_state(retriever.module, state, folder)
+        return retriever
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str | Preset,
+        config: RetrieverConfig | None = None,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+    ) -> "Retriever":
+        """Return an untrained retriever with a preset's parts; ``config`` names the kind (PTHA if none)."""
+        sizes = load_preset(preset) if isinstance(preset, str) else preset
+        config = config or RetrieverConfig(kind="ptha", preset=sizes.name)
+        model = build_retriever(config.kind, sizes, seed, config.pooling, config.text_only_loss)
+        return cls(config, model, load_vision(sizes), load_tokenizer(sizes), device)
+
+    def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
+        """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written."""
+        state = {name: value.to(precision) for name, value in trained_state(self.module).items()}
+        save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
+
+    @property
+    def model(self) -> ComposedRetriever:
+        """PTHA or a baseline, by its interface."""
+        return cast(ComposedRetriever, self.module)
+
+    @property
+    def identity(self) -> RetrieverIdentity:
+        """What a gallery records."""
+        return RetrieverIdentity(
+            model=f"{self.config.kind}/{self.config.preset}",
+            weights_sha256=self.config.weights_sha256,
+            vision=self.vision.name,
+            preprocessing=self.vision.preprocessing.fingerprint(),
+        )
+
+    @torch.inference_mode()
+    def vision_tokens(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return the frozen vision encoder's tokens of RGB images: (n, T, W)."""
+        pixels = torch.stack([self.vision.preprocessing(image) for image in images])
+        tokens: Tensor = self.vision(pixels.to(self.device))
+        return tokens
+
+    @torch.inference_mode()
+    def embed_image_tokens(self, image_tokens: Tensor) -> Tensor:
+        """Return (n, N, E) target embeddings of image tokens (n, T, W) in any precision."""
+        return self.model.embed_targets(self._as_input(image_tokens)).float()
+
+    @torch.inference_mode()
+    def embed_query_tokens(self, image_tokens: Tensor, texts: Sequence[str]) -> Tensor:
+        """Return (n, E) composed queries of image tokens (n, T, W) in any precision and n texts."""
+        text = self.tokenizer(texts).to(self.device)
+        return self.model.embed_queries(self._as_input(image_tokens), text).float()
+
+    def embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        """Return (n, N, E) target embeddings of RGB images, each of length 1."""
+        parts = [self.embed_image_tokens(self.vision_tokens(part)) for part in _in_batches(images)]
+        return _as_array(parts)
+
+    def embed_queries(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Embeddings:
+        """Return (n, E) composed queries of length 1: one for each reference image and its modification text.
+
+        Raises:
+            InputError: There are not as many texts as images.
+        """
+        if len(images) != len(texts):
+            raise InputError(f"{len(images)} images came with {len(texts)} texts.", "Give one text for each image.")
+        parts = [
+            self.embed_query_tokens(self.vision_tokens(some_images), some_texts)
+            for some_images, some_texts in zip(_in_batches(images), _in_batches(texts), strict=True)
+        ]
+        return _as_array(parts)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Return (n, E) queries of length 1 from texts alone."""
+        parts = [self.model.embed_texts(self.tokenizer(part).to(self.device)).float() for part in _in_batches(texts)]
+        return _as_array(parts)
+
+    def _as_input(self, image_tokens: Tensor) -> Tensor:
+        dtype = next(self.module.parameters()).dtype
+        return image_tokens.to(self.device, dtype)
+
+
+def _in_batches(items: Sequence[Any]) -> list[Sequence[Any]]:
+    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+
+
+def _as_array(parts: list[Tensor]) -> Embeddings:
+    if not parts:
+        raise InputError("There is nothing to embed.", "Give at least one image or text.")
+    array: Embeddings = torch.cat(parts).cpu().numpy()
+    return array

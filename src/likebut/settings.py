@@ -1,0 +1,53 @@
+"""Settings that come from outside (recipes, configuration files), checked with errors a person can act on."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from likebut.errors import InputError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def parse_settings(model: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
+    """Return ``values`` as ``model``.
+
+    Args:
+        model: A pydantic model that forbids unknown keys.
+        values: What the file or the command line says.
+        where: The file, for the message.
+
+    Raises:
+        InputError: A key is unknown (the near miss is named), missing, or its value is wrong.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _explained(model, error, where) from None
+
+
+def _explained(model: type[BaseModel], error: ValidationError, where: str) -> InputError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = sorted(known_keys(model))
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        remedy = f'Did you mean "{near[0]}"?' if near else f"Known keys: {', '.join(known)}."
+        return InputError(f'{where} has the unknown key "{key}".', remedy)
+    if first["type"] == "missing":
+        return InputError(f'{where} lacks the key "{key}".', f'Add "{key}".')
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return InputError(f'{where}: "{key}" is {first["input"]!r}, but {message}.', f'Change "{key}".')
+
+
+def known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
+    """Return the dotted names of every setting of a model, nested models included."""
+    keys = set()
+    for name, field in model.model_fields.items():
+        keys.add(prefix + name)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys |= known_keys(inner, f"{prefix}{name}.")
+    return keys
