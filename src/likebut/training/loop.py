@@ -24,18 +24,10 @@ from likebut.training.precision import ResolvedPrecision, autocast, resolve_prec
 from likebut.training.prefetch import prefetched
 from likebut.training.schedule import make_optimizer, make_schedule
 from likebut.training.settings import TrainingSettings
+from likebut.training.task import Task, summed
 
 # Called with the steps done, in eval mode and without gradient; returns figures for the log.
 Evaluation = Callable[[int], Mapping[str, float]]
-
-
-class Task(Protocol):
-    """A model with its losses."""
-
-    model: nn.Module
-
-    def training_forward(self, batch: Any) -> dict[str, Tensor]:
-        """Return scalars: every one whose name ends in ``_loss`` is added up, the others are figures for the log."""
 
 
 class Batches(Protocol):
@@ -108,15 +100,18 @@ def train(
 
 
 class _TaskModule(nn.Module):
-    """A task as a module, so that a distributed wrapper sees its forward pass, losses included."""
+    """A task as a module, so that a distributed wrapper sees all of its forward pass.
+
+    The losses use parameters too (the temperature), and a wrapper around the model alone would take those for unused.
+    """
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.model = task.model
-        self._forward = task.training_forward
+        self._training_forward = task.training_forward
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
-        return self._forward(batch)
+        return self._training_forward(self.model, batch)
 
 
 class _Run:
@@ -188,7 +183,7 @@ class _Run:
         batch = to_device(batch, self.accelerator.device)
         with autocast(self.precision, self.accelerator.device):
             figures: dict[str, Tensor] = self.module(batch)
-        loss = torch.stack([value.float() for name, value in figures.items() if name.endswith("_loss")]).sum()
+        loss = summed(figures)
         self.stepper.zero_grad()
         self.accelerator.backward(loss)
         if self.settings.gradient_clip is not None:

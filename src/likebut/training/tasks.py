@@ -1,8 +1,6 @@
 """Tasks: a model with its loss, which is all that the training loop sees."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +10,6 @@ from likebut.generator.model import MTST
 from likebut.retriever.batch import RetrievalOutputs, TripletBatch
 from likebut.retriever.gathering import first_label, gather_ids, gather_with_gradient
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
-
-
-class Task(Protocol):
-    """What the loop trains."""
-
-    @property
-    def model(self) -> nn.Module:
-        """Its parameters that require a gradient are trained and saved."""
-
-    def training_forward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Return scalars: the loop adds up every key that ends in ``_loss`` and logs the rest.
-
-        Args:
-            model: ``self.model``, or the wrapper that several processes train through.
-            batch: What the batches yield.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +75,3 @@ class GeneratorTask:
     def training_forward(self, model: nn.Module, batch: GeneratorBatch | CaptionBatch) -> dict[str, Tensor]:
         """Return ``language_loss``."""
         return {"language_loss": model(batch)}
-
-
-def summed(losses: dict[str, Tensor]) -> Tensor:
-    """Return the sum of every value whose key ends in ``_loss``."""
-    terms: Sequence[Tensor] = [value for name, value in losses.items() if name.endswith("_loss")]
-    return torch.stack([term.float() for term in terms]).sum()

@@ -1,0 +1,283 @@
+"""Training batches, each a pure function of seed and number.
+
+A resumed training therefore reads exactly what an undisturbed one would have read.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from likebut.backbones.text import Tokenizer
+from likebut.errors import InputError
+from likebut.generator.batch import CaptionBatch, GeneratorBatch
+from likebut.retriever.batch import TripletBatch
+from likebut.training.features import TokenSource
+from likebut.triplets import Triplet
+
+MAX_TEXT_TOKENS = 32
+# Chooses among several ways to put one triplet's text.
+TextVariants = Callable[[Triplet, np.random.Generator], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of every batch this process takes when several train together."""
+
+    process: int = 0
+    processes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """An image, by name, and the texts that describe it, of which training takes one at a time."""
+
+    image: str
+    texts: tuple[str, ...]
+
+
+class ShuffledEpochs:
+    """The order in which examples are read: every epoch a new shuffle of all, what fills no batch left out.
+
+    Args:
+        examples: How many there are.
+        batch_size: Of a step, over all processes.
+        seed: Of the shuffles.
+        share: The part of each batch that is this process's.
+
+    Raises:
+        InputError: There are fewer examples than one batch has, or the processes cannot share a batch evenly.
+    """
+
+    def __init__(self, examples: int, batch_size: int, seed: int, share: Share) -> None:
+        if examples < batch_size:
+            raise InputError(
+                f"The training data has {examples} examples, fewer than a batch of {batch_size}.",
+                f"Give more data, or --set training.batch_size={max(examples, 1)}.",
+            )
+        if batch_size % share.processes:
+            raise InputError(
+                f"A batch of {batch_size} cannot be shared evenly by {share.processes} processes.",
+                "Make training.batch_size a multiple of the number of processes.",
+            )
+        self.steps_per_epoch = examples // batch_size
+        self._examples, self._batch_size, self._seed, self._share = examples, batch_size, seed, share
+        self._order_of: tuple[int, NDArray[np.int64]] | None = None
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        """Return which examples this process reads in step ``step``."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        each = self._batch_size // self._share.processes
+        start = position * self._batch_size + self._share.process * each
+        return self._order(epoch)[start : start + each]
+
+    def generator(self, step: int) -> np.random.Generator:
+        """Return the source of the other random choices that this process makes for step ``step``."""
+        return np.random.default_rng([self._seed, 1, step, self._share.process])
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if self._order_of is None or self._order_of[0] != epoch:
+            shuffled = np.random.default_rng([self._seed, 0, epoch]).permutation(self._examples)
+            self._order_of = (epoch, shuffled)
+        return self._order_of[1]
+
+
+class TripletBatches:
+    """Batches for a retriever.
+
+    Args:
+        triplets: The training data.
+        features: Where vision tokens come from.
+        tokenizer: The query encoder's.
+        batch_size: Of a step, over all processes.
+        seed: Of order and choices.
+        share: The part of each batch that is this process's.
+        reverse: Whether batches carry the reverse modification texts; every triplet must have one.
+        both_directions: Whether each triplet that has a reverse text is also read from target to reference.
+        text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
+
+    Raises:
+        InputError: ``reverse`` is asked for and a triplet has no reverse text, or the data does not fill a batch.
+    """
+
+    def __init__(
+        self,
+        triplets: Sequence[Triplet],
+        features: TokenSource,
+        tokenizer: Tokenizer,
+        batch_size: int,
+        seed: int,
+        share: Share = Share(),
+        reverse: bool = False,
+        both_directions: bool = False,
+        text_variants: TextVariants | None = None,
+    ) -> None:
+        if reverse:
+            _require_reverse_texts(triplets)
+        self._triplets = with_reversed(triplets) if both_directions else list(triplets)
+        self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share)
+        self._features, self._tokenizer = features, tokenizer
+        self._reverse, self._text_variants = reverse, text_variants
+        contents = sorted({features.content(triplet.target) for triplet in self._triplets})
+        self._id_of = {content: number for number, content in enumerate(contents)}
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the triplets has."""
+        return self._epochs.steps_per_epoch
+
+    def batch(self, step: int) -> TripletBatch:
+        """Return batch number ``step``."""
+        chosen = [self._triplets[index] for index in self._epochs.indices(step)]
+        texts = _texts(chosen, self._text_variants, self._epochs.generator(step))
+        reverse = [triplet.reverse_modification or "" for triplet in chosen] if self._reverse else None
+        ids = [self._id_of[self._features.content(triplet.target)] for triplet in chosen]
+        return TripletBatch(
+            reference_tokens=self._features.tokens([triplet.reference for triplet in chosen]),
+            target_tokens=self._features.tokens([triplet.target for triplet in chosen]),
+            modification=self._tokenizer(texts, MAX_TEXT_TOKENS),
+            reverse_modification=None if reverse is None else self._tokenizer(reverse, MAX_TEXT_TOKENS),
+            target_ids=torch.tensor(ids),
+        )
+
+
+class PairBatches:
+    """Batches of image pairs with their modification texts, for a generator.
+
+    Args:
+        triplets: The training data.
+        features: Where vision tokens come from.
+        batch_size: Of a step, over all processes.
+        seed: Of order and choices.
+        share: The part of each batch that is this process's.
+        both_directions: Whether each triplet that has a reverse text is also read from target to reference.
+        text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
+    """
+
+    def __init__(
+        self,
+        triplets: Sequence[Triplet],
+        features: TokenSource,
+        batch_size: int,
+        seed: int,
+        share: Share = Share(),
+        both_directions: bool = True,
+        text_variants: TextVariants | None = None,
+    ) -> None:
+        self._triplets = with_reversed(triplets) if both_directions else list(triplets)
+        self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share)
+        self._features, self._text_variants = features, text_variants
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the pairs has."""
+        return self._epochs.steps_per_epoch
+
+    def batch(self, step: int) -> GeneratorBatch:
+        """Return batch number ``step``."""
+        chosen = [self._triplets[index] for index in self._epochs.indices(step)]
+        return GeneratorBatch(
+            reference_tokens=self._features.tokens([triplet.reference for triplet in chosen]),
+            target_tokens=self._features.tokens([triplet.target for triplet in chosen]),
+            texts=_texts(chosen, self._text_variants, self._epochs.generator(step)),
+        )
+
+
+class CaptionBatches:
+    """Batches of single images with a caption each, for a generator's first stage.
+
+    Args:
+        captions: Images with their texts.
+        features: Where vision tokens come from.
+        batch_size: Of a step, over all processes.
+        seed: Of order and choice of text.
+        share: The part of each batch that is this process's.
+    """
+
+    def __init__(
+        self, captions: Sequence[Caption], features: TokenSource, batch_size: int, seed: int, share: Share = Share()
+    ) -> None:
+        self._captions = list(captions)
+        self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share)
+        self._features = features
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the images has."""
+        return self._epochs.steps_per_epoch
+
+    def batch(self, step: int) -> CaptionBatch:
+        """Return batch number ``step``."""
+        chosen = [self._captions[index] for index in self._epochs.indices(step)]
+        generator = self._epochs.generator(step)
+        texts = [caption.texts[generator.integers(len(caption.texts))] for caption in chosen]
+        return CaptionBatch(self._features.tokens([caption.image for caption in chosen]), texts)
+
+
+class NumberedBatches(Protocol):
+    """Any of the above."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass has."""
+
+    def batch(self, step: int) -> Any:
+        """Return batch number ``step``."""
+
+
+class Curriculum:
+    """One kind of batch for the first steps, then another.
+
+    Args:
+        first: What the first ``first_steps`` steps read.
+        first_steps: How many.
+        then: What all later steps read, from its own step 0.
+    """
+
+    def __init__(self, first: NumberedBatches, first_steps: int, then: NumberedBatches) -> None:
+        self._first, self._first_steps, self._then = first, first_steps, then
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the second kind has."""
+        return self._then.steps_per_epoch
+
+    def batch(self, step: int) -> Any:
+        """Return batch number ``step``."""
+        return self._first.batch(step) if step < self._first_steps else self._then.batch(step - self._first_steps)
+
+
+def reversed_triplet(triplet: Triplet) -> Triplet | None:
+    """Return the triplet from target to reference, if ``triplet`` has a reverse text."""
+    if not triplet.reverse_modification:
+        return None
+    return Triplet(
+        reference=triplet.target,
+        target=triplet.reference,
+        modification=triplet.reverse_modification,
+        split=triplet.split,
+        id=f"{triplet.id}-reversed" if triplet.id else "",
+        reverse_modification=triplet.modification,
+    )
+
+
+def with_reversed(triplets: Sequence[Triplet]) -> list[Triplet]:
+    """Return ``triplets`` and then, for those with a reverse text, their reversed ones."""
+    return [*triplets, *(turned for triplet in triplets if (turned := reversed_triplet(triplet)) is not None)]
+
+
+def _texts(triplets: Sequence[Triplet], variants: TextVariants | None, generator: np.random.Generator) -> list[str]:
+    return [triplet.modification if variants is None else variants(triplet, generator) for triplet in triplets]
+
+
+def _require_reverse_texts(triplets: Sequence[Triplet]) -> None:
+    lacking = sum(not triplet.reverse_modification for triplet in triplets)
+    if lacking:
+        raise InputError(
+            f"{lacking} of {len(triplets)} training triplets have no reverse modification text, "
+            "which the prototype loss needs.",
+            "Write them with `likebut synthesize`, or --set loss.prototype=false.",
+        )
