@@ -102,7 +102,7 @@ def find_model_folder(name: str | Path, job: str) -> Path:
 
 
 def published_weights() -> dict[str, Path]:
-    """Return the model folders that ship with the package, by name: "small-retriever", …"""
+    """Return the model folders that ship with the package, by name ("small-retriever")."""
     root = Path(str(files("likebut"))) / "weights"
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG_NAME}"))}
 
