@@ -38,7 +38,11 @@ def _explained(model: type[BaseModel], error: ValidationError, where: str) -> In
         return InputError(f'{where} has the unknown key "{key}".', remedy)
     if first["type"] == "missing":
         return InputError(f'{where} lacks the key "{key}".', f'Add "{key}".')
-    message = first["msg"][:1].lower() + first["msg"][1:]
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if isinstance(first["input"], Mapping):
+        # The rule is about several keys together, so that no single value is wrong.
+        return InputError(f'{where}: in "{key}", {message}.', "Change one of them.")
     return InputError(f'{where}: "{key}" is {first["input"]!r}, but {message}.', f'Change "{key}".')
 
 

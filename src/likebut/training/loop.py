@@ -23,7 +23,7 @@ from likebut.training.metrics_log import MetricsLog
 from likebut.training.precision import ResolvedPrecision, autocast, resolve_precision
 from likebut.training.prefetch import prefetched
 from likebut.training.schedule import make_optimizer, make_schedule
-from likebut.training.settings import TrainingSettings
+from likebut.recipes.training import TrainingSettings
 from likebut.training.task import Task, summed
 
 # Called with the steps done, in eval mode and without gradient; returns figures for the log.

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from likebut.training.settings import Precision
+from likebut.recipes.training import Precision
 
 ResolvedPrecision = Literal["fp32", "bf16"]
 # Without one of these a processor emulates bf16, slower than fp32.

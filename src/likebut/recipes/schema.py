@@ -1,0 +1,154 @@
+"""What a recipe may say: one pydantic model for each job. An unknown key is an error."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from likebut.recipes.training import TrainingSettings
+
+Kind = Literal["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"]
+Pooling = Literal["masked-mean", "published"]
+Source = Literal["folder", "cirr", "fashioniq"]
+Use = Literal["human", "synthetic", "both"]
+Weight = Annotated[float, Field(ge=0)]
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(BaseModel):
+    """Where the triplets come from.
+
+    Attributes:
+        source: "folder" is a data folder; the others are benchmarks in their official layout.
+        root: The folder itself; `--data` on the command line.
+        split: Which triplets to learn from.
+        use: Human triplets, synthetic ones, or both together.
+        synthetic: Folders of shards that `likebut synthesize` wrote; `--synthetic` on the command line.
+        reverse_texts: A folder of shards, or a JSONL file, with reverse modification texts for the human pairs.
+        both_directions: Whether a triplet with a reverse text is also read from target to reference.
+        evaluation_split: The split that ``training.evaluate_every`` measures on.
+    """
+
+    model_config = _STRICT
+
+    source: Source = "folder"
+    root: Path | None = None
+    split: str = "train"
+    use: Use = "human"
+    synthetic: tuple[Path, ...] = ()
+    reverse_texts: Path | None = None
+    both_directions: bool = False
+    evaluation_split: str = "val"
+
+
+class ModelSettings(BaseModel):
+    """Which retriever.
+
+    Attributes:
+        kind: PTHA or a baseline.
+        pooling: How hop two is pooled; "published" for the published checkpoints.
+    """
+
+    model_config = _STRICT
+
+    kind: Kind = "ptha"
+    pooling: Pooling = "masked-mean"
+
+
+class LossSettings(BaseModel):
+    """What a retriever's loss is made of.
+
+    Attributes:
+        alpha: α, the weight of the prototype loss; 0 leaves it out, and reverse texts are not needed then.
+        lambda_text: λ, the weight of the text-only term; 0 leaves it out.
+        label_smoothing: Of the composed query's term.
+        mask_false_negatives: Whether triplets of a batch with one target leave each other's denominators.
+    """
+
+    model_config = _STRICT
+
+    alpha: Weight = 0.4
+    lambda_text: Weight = 0.4
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    mask_false_negatives: bool = True
+
+
+class RetrieverRecipe(BaseModel):
+    """A recipe with ``job: train-retriever``.
+
+    Attributes:
+        description: One line for `likebut recipes ls`.
+        preset: Which pretrained parts.
+        seed: Of fresh weights, order of the data and dropout.
+        initial_weights: A trained retriever to start from: a folder, a published name, a hub id.
+    """
+
+    model_config = _STRICT
+
+    job: Literal["train-retriever"]
+    description: str = ""
+    preset: str = "small"
+    seed: int = Field(default=0, ge=0)
+    initial_weights: str | None = None
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings
+
+    @property
+    def needs_reverse_texts(self) -> bool:
+        """Whether training compares the prototypes of the two directions."""
+        return self.model.kind == "ptha" and self.loss.alpha > 0
+
+
+class CaptionSettings(BaseModel):
+    """The generator's first stage: single images and their captions.
+
+    Attributes:
+        steps: How many, before the pairs; 0 skips the stage.
+        batch_size: Images in a step.
+    """
+
+    model_config = _STRICT
+
+    steps: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=32, gt=0)
+
+
+class GeneratorRecipe(BaseModel):
+    """A recipe with ``job: train-generator``.
+
+    Attributes:
+        description: One line for `likebut recipes ls`.
+        preset: Which pretrained parts.
+        seed: Of fresh weights, order of the data and dropout.
+        initial_weights: A trained generator to start from.
+        initial_retriever: A trained retriever whose query encoder, which has learned to look, is started from.
+        projection_from_shared_words: Whether the projection starts as the least-squares map between the words that
+            both vocabularies have.
+        instruction: What the language model is told to do; the model's own words if None.
+        captions: The first stage.
+    """
+
+    model_config = _STRICT
+
+    job: Literal["train-generator"]
+    description: str = ""
+    preset: str = "small"
+    seed: int = Field(default=0, ge=0)
+    initial_weights: str | None = None
+    initial_retriever: str | None = None
+    projection_from_shared_words: bool = True
+    instruction: str | None = None
+    captions: CaptionSettings = CaptionSettings()
+    data: DataSettings = DataSettings()
+    training: TrainingSettings
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "GeneratorRecipe":
+        if self.initial_weights is not None and self.initial_retriever is not None:
+            raise ValueError("give initial_weights or initial_retriever, not both")
+        return self
+
+
+Recipe = RetrieverRecipe | GeneratorRecipe
