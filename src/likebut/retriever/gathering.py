@@ -1,8 +1,9 @@
 """In-batch negatives from every process, with gradient."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed
-from torch.distributed.nn import functional as distributed_functional
 
 
 def is_distributed() -> bool:
@@ -21,19 +22,38 @@ def gather_with_gradient(embeddings: Tensor) -> Tensor:
     """
     if not is_distributed():
         return embeddings
-    gathered: tuple[Tensor, ...] = distributed_functional.all_gather(embeddings)  # type: ignore[no-untyped-call]
-    return torch.cat(gathered, dim=0)
+    gathered: Tensor = _GatherRows.apply(embeddings)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 def gather_ids(ids: Tensor) -> Tensor:
     """Return (processes × B,) ids for (B,) ids, in rank order."""
-    if not is_distributed():
-        return ids
-    gathered = [torch.empty_like(ids) for _ in range(distributed.get_world_size())]
-    distributed.all_gather(gathered, ids.contiguous())
-    return torch.cat(gathered)
+    return _gathered(ids) if is_distributed() else ids
 
 
 def first_label(batch: int) -> int:
     """Return where this process's rows begin among the gathered ones."""
     return distributed.get_rank() * batch if is_distributed() else 0
+
+
+class _GatherRows(torch.autograd.Function):
+    """PyTorch's own ``distributed.nn.all_gather`` scrambles gradients that are not contiguous, as einsum's are."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.rows = len(rows)
+        return _gathered(rows)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        summed = gradients[0].clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(summed)
+        start = first_label(ctx.rows)
+        return summed[start : start + ctx.rows]
+
+
+def _gathered(rows: Tensor) -> Tensor:
+    rows = rows.detach().contiguous()
+    parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, rows)
+    return torch.cat(parts)
