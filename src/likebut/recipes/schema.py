@@ -27,6 +27,7 @@ class DataSettings(BaseModel):
         reverse_texts: A folder of shards, or a JSONL file, with reverse modification texts for the human pairs.
         both_directions: Whether a triplet with a reverse text is also read from target to reference.
         evaluation_split: The split that ``training.evaluate_every`` measures on.
+        resident: Whether all vision tokens are held where the model is, instead of being read from disk each step.
     """
 
     model_config = _STRICT
@@ -39,6 +40,7 @@ class DataSettings(BaseModel):
     reverse_texts: Path | None = None
     both_directions: bool = False
     evaluation_split: str = "val"
+    resident: bool = False
 
 
 class ModelSettings(BaseModel):

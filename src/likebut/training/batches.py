@@ -15,7 +15,7 @@ from likebut.backbones.text import Tokenizer
 from likebut.errors import InputError
 from likebut.generator.batch import CaptionBatch, GeneratorBatch
 from likebut.retriever.batch import TripletBatch
-from likebut.training.features import TokenSource
+from likebut.training.token_source import TokenSource
 from likebut.triplets import Triplet
 
 MAX_TEXT_TOKENS = 32

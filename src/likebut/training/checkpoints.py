@@ -21,7 +21,7 @@ MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.pt"
 STATE_FILE = "state.json"
 BEST_FILE = "best.safetensors"
-SETTINGS_FILE = "settings.json"
+SETTINGS_FILE = "training.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,18 +32,20 @@ from likebut.triplets import ImageRef
 BATCHES_PER_SHARD = 8
 
 
-class TokenSource(Protocol):
-    """Whatever hands out vision tokens by image name."""
-
-    def tokens(self, names: Sequence[str]) -> Tensor:
-        """Return the (B, T, W) tokens of the images called ``names``, in that order."""
-
-    def content(self, name: str) -> str:
-        """Return what identifies an image's content; equal for two names with one content."""
-
-
 class VisionEncoder(Protocol):
     """What the cache asks of a frozen vision encoder."""
+
+    @property
+    def name(self) -> str:
+        """Architecture and weights, as a text."""
+
+    @property
+    def tokens(self) -> int:
+        """T."""
+
+    @property
+    def width(self) -> int:
+        """W."""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -177,6 +179,10 @@ class FeatureCache:
             raise InputError(f"The image {name} is not in the feature cache.", "Check the name, or add the image.")
         return self._content_of[name]
 
+    def knows(self, name: str) -> bool:
+        """Return whether the content of the image called ``name`` is known."""
+        return name in self._content_of
+
     def tokens(self, names: Sequence[str]) -> Tensor:
         """Return the (B, T, W) float16 tokens of the images called ``names``, in that order.
 
@@ -249,34 +255,6 @@ class FeatureCache:
         with FileLock(self.folder / "writer.lock"):
             remove_temporaries(self.folder)
             yield
-
-
-class ResidentFeatures:
-    """The tokens of some images, all held on one device, so that a training step moves none.
-
-    Args:
-        source: Where the tokens come from.
-        names: The images to hold.
-        device: Where to hold them.
-    """
-
-    def __init__(self, source: TokenSource, names: Sequence[str], device: torch.device | str) -> None:
-        unique = {source.content(name): name for name in names}
-        self._source = source
-        self._row_of = {content: row for row, content in enumerate(unique)}
-        first = source.tokens(list(unique.values())[:1])
-        self._tokens = torch.empty((len(unique), *first.shape[1:]), dtype=first.dtype, device=device)
-        for row, name in enumerate(unique.values()):
-            self._tokens[row] = source.tokens([name])[0].to(device)
-
-    def content(self, name: str) -> str:
-        """Return what identifies an image's content."""
-        return self._source.content(name)
-
-    def tokens(self, names: Sequence[str]) -> Tensor:
-        """Return the (B, T, W) tokens of the images called ``names``, in that order, on the device."""
-        rows = [self._row_of[self._source.content(name)] for name in names]
-        return self._tokens[torch.tensor(rows, device=self._tokens.device)]
 
 
 def _check_identity(record: Path, identity: CacheIdentity) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from likebut.errors import LikebutError
 from likebut.progress import Meter, track
+from likebut.recipes.training import TrainingSettings
 from likebut.training.checkpoints import Progress, claim_folder, load_latest, save_best, save_checkpoint
 from likebut.training.devices import to_device
 from likebut.training.interrupt import StopRequest
@@ -23,7 +24,6 @@ from likebut.training.metrics_log import MetricsLog
 from likebut.training.precision import ResolvedPrecision, autocast, resolve_precision
 from likebut.training.prefetch import prefetched
 from likebut.training.schedule import make_optimizer, make_schedule
-from likebut.recipes.training import TrainingSettings
 from likebut.training.task import Task, summed
 
 # Called with the steps done, in eval mode and without gradient; returns figures for the log.
@@ -90,13 +90,23 @@ def train(
     )
     precision = resolve_precision(settings.precision, accelerator.device)
     if accelerator.is_main_process:
-        resolved = settings.model_dump(mode="json") | {"precision": precision}
-        claim_folder(folder, {"training": resolved, "seed": seed, **(identity or {})})
+        claim(folder, settings, seed, identity)
     accelerator.wait_for_everyone()
     run = _Run(task, batches, settings, folder, seed, accelerator, precision, evaluate)
     with track(label, run.total_steps, "steps", done=run.progress.step) as meter:
         run.run(meter)
     return TrainingResult(run.progress.step, run.progress.best_value, run.progress.best_step)
+
+
+def claim(folder: Path, settings: TrainingSettings, seed: int, identity: Mapping[str, Any] | None) -> None:
+    """Make ``folder`` this training's; what prepares a training calls it before any long work.
+
+    Raises:
+        ResumeError: A training with other settings or another identity was begun there.
+    """
+    precision = resolve_precision(settings.precision, PartialState().device)
+    resolved = settings.model_dump(mode="json") | {"precision": precision}
+    claim_folder(folder, {"training": resolved, "seed": seed, **(identity or {})})
 
 
 class _TaskModule(nn.Module):

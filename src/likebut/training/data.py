@@ -1,0 +1,98 @@
+"""What a training learns from, gathered before it begins."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from accelerate import PartialState
+
+from likebut.errors import InputError
+from likebut.files import fingerprint, home_folder
+from likebut.images import SetAside
+from likebut.training.batches import Caption, Share, TextVariants
+from likebut.training.features import FeatureCache, VisionEncoder
+from likebut.training.token_source import ResidentFeatures, TokenSource
+from likebut.triplets import ImageRef, Triplet
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Triplets with the images that they name.
+
+    Attributes:
+        images: By name; more than the triplets name is no harm.
+        text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
+        captions: Single images with texts, for a generator's first stage.
+    """
+
+    triplets: Sequence[Triplet]
+    images: dict[str, ImageRef]
+    text_variants: TextVariants | None = None
+    captions: Sequence[Caption] = field(default_factory=tuple)
+
+    def needed_images(self) -> list[ImageRef]:
+        """Return the images that training reads, by name.
+
+        Raises:
+            InputError: A triplet names an image that there is none of.
+        """
+        names = {name for triplet in self.triplets for name in (triplet.reference, triplet.target)}
+        names |= {caption.image for caption in self.captions}
+        absent = sorted(names - self.images.keys())
+        if absent:
+            raise InputError(
+                f"{len(absent)} of the images that the training data names are not there, {absent[0]} first.",
+                "Run `likebut data verify` on the data folder for the whole list.",
+            )
+        return [self.images[name] for name in sorted(names)]
+
+    def without(self, set_aside: Sequence[SetAside]) -> "TrainingData":
+        """Return the data without what uses an image that was set aside."""
+        unusable = {item.name for item in set_aside}
+        return TrainingData(
+            [triplet for triplet in self.triplets if not {triplet.reference, triplet.target} & unusable],
+            self.images,
+            self.text_variants,
+            [caption for caption in self.captions if caption.image not in unusable],
+        )
+
+    def fingerprint(self, features: TokenSource) -> str:
+        """Return 16 hexadecimal digits that differ when a text, an order or an image's content differs.
+
+        Args:
+            features: Where the images' contents are known; images that cannot be read there count by name.
+        """
+        names = sorted({name for triplet in self.triplets for name in (triplet.reference, triplet.target)})
+        names += sorted(caption.image for caption in self.captions)
+        return fingerprint(
+            {
+                "triplets": [[t.reference, t.target, t.modification, t.reverse_modification] for t in self.triplets],
+                "captions": [asdict(caption) for caption in self.captions],
+                "contents": [features.content(name) if features.knows(name) else name for name in names],
+            }
+        )
+
+
+def default_feature_folder() -> Path:
+    """Return where vision tokens are cached unless told otherwise."""
+    return home_folder() / "features"
+
+
+def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureCache:
+    """Return the cache of ``vision``'s tokens below ``folder``, by default in the user's cache folder."""
+    return FeatureCache.open(
+        folder or default_feature_folder(), vision.name, vision.preprocessing.fingerprint(), vision.tokens, vision.width
+    )
+
+
+def token_source(cache: FeatureCache, data: TrainingData, resident: bool) -> TokenSource:
+    """Return where batches read from: the cache itself, or a copy of what they need on the model's device."""
+    if not resident:
+        return cache
+    return ResidentFeatures(cache, [image.name for image in data.needed_images()], PartialState().device)
+
+
+def own_share() -> Share:
+    """Return which part of every batch this process takes."""
+    state = PartialState()
+    return Share(state.process_index, state.num_processes)

@@ -1,0 +1,158 @@
+"""A retriever's training from beginning to end: recipe and data in, model folder out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+
+from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder
+from likebut.errors import InputError
+from likebut.files import sha256_of
+from likebut.images import SetAside
+from likebut.recipes.schema import RetrieverRecipe
+from likebut.retriever.retriever import Retriever, RetrieverConfig
+from likebut.training.batches import TripletBatches
+from likebut.training.checkpoints import BEST_FILE, load_trained_weights
+from likebut.training.data import TrainingData, open_features, own_share, token_source
+from likebut.training.features import FeatureCache
+from likebut.training.loop import Evaluation, TrainingResult, claim, train
+from likebut.training.tasks import RetrievalTask, RetrievalWeights
+
+# Where a recipe found its data does not change what is learnt from it; the data's own fingerprint says what it was.
+_NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "data"}
+
+
+@dataclass(frozen=True)
+class RetrieverRun:
+    """A finished training.
+
+    Attributes:
+        retriever: With the final weights, or the best where the recipe names a metric for that.
+        folder: Where the model was saved.
+        set_aside: Images that could not be used; the triplets that name them were left out.
+        triplets: How many triplets were learnt from.
+    """
+
+    retriever: Retriever
+    folder: Path
+    result: TrainingResult
+    set_aside: list[SetAside]
+    triplets: int
+
+
+def start_retriever(recipe: RetrieverRecipe) -> Retriever:
+    """Return the retriever that ``recipe`` starts from.
+
+    Raises:
+        MissingWeightsError: The preset's parts or the initial weights are not on this machine.
+        InputError: The initial weights are of another preset.
+    """
+    config = RetrieverConfig(
+        kind=recipe.model.kind,
+        preset=recipe.preset,
+        pooling=recipe.model.pooling,
+        text_only_loss=recipe.loss.lambda_text > 0,
+    )
+    retriever = Retriever.from_preset(recipe.preset, config, recipe.seed)
+    if recipe.initial_weights is not None:
+        folder = find_model_folder(recipe.initial_weights, "retriever")
+        saved, state = read_model_folder(folder)
+        if saved.get("preset") != recipe.preset:
+            raise InputError(
+                f"The initial weights in {folder} are of the preset {saved.get('preset')}, not {recipe.preset}.",
+                "Give weights of the same preset.",
+            )
+        load_trained_state(retriever.module, state, folder)
+    return retriever
+
+
+def train_retriever(
+    recipe: RetrieverRecipe,
+    data: TrainingData,
+    out: Path,
+    feature_folder: Path | None = None,
+    evaluate: Evaluation | None = None,
+    retriever: Retriever | None = None,
+) -> RetrieverRun:
+    """Train a retriever and save it in ``out/retriever``; ``out`` itself then counts as a model folder.
+
+    Killed at any moment and called again with the same arguments, it ends with the same weights.
+
+    Args:
+        recipe: What to train, and how.
+        data: What to learn from.
+        out: Where checkpoints, figures and the model go.
+        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+        evaluate: Measures the retriever every ``training.evaluate_every`` steps.
+        retriever: What :func:`start_retriever` gave, where ``evaluate`` needs it before training begins.
+
+    Raises:
+        ResumeError: ``out`` holds a training with other settings or data.
+        InputError: The data does not fill a batch, or lacks reverse texts that the recipe needs.
+    """
+    retriever = retriever or start_retriever(recipe)
+    cache = open_features(retriever.vision, feature_folder)
+    images = data.needed_images()
+    cache.missing(images)
+    identity = _identity(recipe, data, cache)
+    if PartialState().is_main_process:
+        claim(out, recipe.training, recipe.seed, identity)
+    set_aside = cache.add(images, retriever.vision)
+    usable = data.without(set_aside)
+    retriever.vision.to("cpu")
+    weights = RetrievalWeights(
+        recipe.loss.alpha, recipe.loss.lambda_text, recipe.loss.label_smoothing, recipe.loss.mask_false_negatives
+    )
+    batches = _batches(recipe, usable, cache, retriever)
+    task = RetrievalTask(retriever.module, weights)
+    result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
+    _save(retriever, out, use_best=result.best_step is not None)
+    retriever.vision.to(retriever.device)
+    return RetrieverRun(retriever, out / "retriever", result, set_aside, len(usable.triplets))
+
+
+def _batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, retriever: Retriever) -> TripletBatches:
+    return TripletBatches(
+        data.triplets,
+        token_source(cache, data, recipe.data.resident),
+        retriever.tokenizer,
+        recipe.training.batch_size,
+        recipe.seed,
+        own_share(),
+        reverse=recipe.needs_reverse_texts,
+        both_directions=recipe.data.both_directions,
+        text_variants=data.text_variants,
+    )
+
+
+def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache) -> dict[str, Any]:
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
+        "both_directions": recipe.data.both_directions,
+        "initial_weights": weights_identity(recipe.initial_weights, "retriever"),
+        "vision": cache.identity.vision,
+        "preprocessing": cache.identity.preprocessing,
+        "data": data.fingerprint(cache),
+    }
+
+
+def weights_identity(name: str | None, job: str) -> str:
+    """Return the SHA-256 of the weights called ``name``, or "none"."""
+    if name is None:
+        return "none"
+    return sha256_of(find_model_folder(name, job) / "model.safetensors")
+
+
+def _save(retriever: Retriever, out: Path, use_best: bool) -> None:
+    if use_best:
+        load_trained_weights(retriever.module, out / BEST_FILE)
+    retriever.module.eval()
+    if PartialState().is_main_process:
+        retriever.save(out / "retriever")
+
+
+def excluded_note(set_aside: Sequence[SetAside]) -> str:
+    """Return the sentences that say which images were set aside and why; empty if none was."""
+    return "\n".join(f"set aside {item.name}: {item.reason}" for item in set_aside)
