@@ -1,0 +1,101 @@
+"""Files for the test servers of CIRR and CIRCO, checked against the servers' stated limits before they are written."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from likebut.benchmarks.benchmark import Benchmark
+from likebut.benchmarks.evaluation import RankedBenchmark
+from likebut.benchmarks.rankings import (
+    GALLERY_LENGTH,
+    SUBSET_LENGTH,
+    circo_lists,
+    cirr_lists,
+    ranking_content,
+    read_object,
+    subset_ranking_content,
+)
+from likebut.errors import InputError
+from likebut.files import write_text
+
+MAX_BYTES = 5_000_000
+"""Of each of CIRR's files, by its server's page; CIRCO's server states no limit, and its files stay far below."""
+
+
+def build_submission(ranked: RankedBenchmark) -> dict[str, str]:
+    """Return the files to upload, by file name.
+
+    Args:
+        ranked: A split of CIRR or CIRCO, ranked.
+
+    Raises:
+        InputError: A file breaks one of the server's limits.
+    """
+    benchmark = ranked.benchmark
+    stem = f"{benchmark.name}_{benchmark.split}"
+    gallery = ranking_content([benchmark], [ranked.rankings.gallery])
+    contents = {f"{stem}.json": gallery}
+    if benchmark.name == "cirr":
+        contents = {
+            f"{stem}_recall.json": gallery,
+            f"{stem}_recall_subset.json": subset_ranking_content(benchmark, ranked.rankings.subset),
+        }
+    files = {name: json.dumps(content) for name, content in contents.items()}
+    for name, content in contents.items():
+        check_submission(benchmark, content, name, len(files[name].encode()))
+    return files
+
+
+def check_submission(benchmark: Benchmark, content: Mapping[str, Any], where: str, size: int) -> None:
+    """Check a file for a test server: every query, no more and no fewer images than it takes, its size.
+
+    Args:
+        benchmark: The split of CIRR or CIRCO that the file ranks.
+        content: The file's content.
+        where: The file, for the message.
+        size: The file's size in bytes.
+
+    Raises:
+        InputError: The file breaks one of the server's limits.
+    """
+    if size > MAX_BYTES:
+        raise InputError(
+            f"{where} has {size} bytes; the server takes {MAX_BYTES}.", "List fewer images, without indentation."
+        )
+    if benchmark.name == "circo":
+        _check_lengths(benchmark, circo_lists(content, benchmark, where), where, GALLERY_LENGTH)
+        return
+    metric = "recall_subset" if content.get("metric") == "recall_subset" else "recall"
+    longest = SUBSET_LENGTH if metric == "recall_subset" else GALLERY_LENGTH
+    _check_lengths(benchmark, cirr_lists(content, benchmark, metric, where), where, longest)
+
+
+def check_file(benchmark: Benchmark, path: Path) -> None:
+    """Check a file as :func:`check_submission` does.
+
+    Raises:
+        InputError: The file is missing, or breaks one of the server's limits.
+    """
+    check_submission(benchmark, read_object(path), str(path), path.stat().st_size)
+
+
+def _check_lengths(benchmark: Benchmark, lists: Sequence[Sequence[str]], where: str, longest: int) -> None:
+    for query, names in zip(benchmark.queries, lists, strict=True):
+        if len(names) > longest:
+            raise InputError(
+                f"{where}: query {query.id} lists {len(names)} images; the server takes {longest}.",
+                f"List the first {longest}.",
+            )
+
+
+def write_submission(ranked: RankedBenchmark, folder: Path) -> list[Path]:
+    """Write the files to upload into ``folder`` and return their paths; nothing is written if one is wrong.
+
+    Raises:
+        InputError: A file breaks one of the server's limits.
+    """
+    files = build_submission(ranked)
+    for name, text in files.items():
+        write_text(folder / name, text)
+    return [folder / name for name in files]

@@ -1,0 +1,86 @@
+"""``likebut evaluate``: a retriever measured on a benchmark or on a data folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from likebut.errors import InputError
+
+if TYPE_CHECKING:
+    from likebut.benchmarks.benchmark import Benchmark
+    from likebut.benchmarks.evaluation import RankedBenchmark
+
+
+def evaluate(
+    data: Annotated[Path | None, typer.Option(help="A data folder.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="cirr, fashioniq or circo, instead of --data.")] = None,
+    root: Annotated[Path | None, typer.Option(help="The benchmark's folder.")] = None,
+    split: Annotated[str | None, typer.Option(help="test for a data folder, val for a benchmark.")] = None,
+    model: Annotated[str, typer.Option(help="A trained retriever: a name or a folder.")] = "small",
+    protocol: Annotated[
+        str | None, typer.Option(help="FashionIQ: original, original-without-reference or val-split.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="CIRR: hard, as published tables use, or soft.")] = None,
+    query_mode: Annotated[str, typer.Option(help="What of a query is used: composed, text or image.")] = "composed",
+    rankings: Annotated[
+        Path | None, typer.Option(help="Also write the rankings, in the benchmark's own format, to this file.")
+    ] = None,
+    allow_missing: Annotated[bool, typer.Option(help="Go on without the images that are missing.")] = False,
+    list_missing: Annotated[bool, typer.Option(help="List the missing images as JSON, and stop.")] = False,
+    cache: Annotated[bool, typer.Option(help="Keep vision tokens on disk for the next time.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images or queries embedded at once.")] = 32,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure a retriever on a benchmark or on a data folder."""
+    benchmarks = _load(data, benchmark, root, split, protocol, labels)
+    if list_missing:
+        missing = {image.name: image.reason for each in benchmarks for image in each.missing_images()}
+        print(json.dumps([{"image": name, "reason": reason} for name, reason in missing.items()], ensure_ascii=False))
+        return
+    from likebut.cli.ranking import ModelOptions, evaluate_with_model
+    from likebut.cli.report_table import print_report
+
+    options = ModelOptions(model, query_mode, device, batch_size, cache, allow_missing)
+    report, ranked = evaluate_with_model(benchmarks, options)
+    if rankings is not None:
+        _write_rankings(ranked, rankings)
+    print_report(report, as_json)
+
+
+def _load(
+    data: Path | None,
+    benchmark: str | None,
+    root: Path | None,
+    split: str | None,
+    protocol: str | None,
+    labels: str | None,
+) -> "list[Benchmark]":
+    from likebut.benchmarks.folder import load_folder
+    from likebut.benchmarks.loading import load_benchmark
+
+    if (data is None) == (benchmark is None):
+        raise InputError(
+            "Say what to evaluate on: one of --data and --benchmark.", "Add --data FOLDER, or --benchmark NAME."
+        )
+    if data is not None:
+        if (protocol or labels or root) is not None:
+            raise InputError("A data folder has no --root, --protocol or --labels.", "Leave them out.")
+        return load_folder(data, split or "test")
+    if root is None:
+        raise InputError(f"Where {benchmark} lies was not said.", "Add --root with its folder.")
+    return load_benchmark(benchmark or "", root, split or "val", protocol, labels)
+
+
+def _write_rankings(ranked: "list[RankedBenchmark]", path: Path) -> None:
+    """Write the rankings of the gallery to ``path``, and CIRR's of the subsets beside it."""
+    from likebut.benchmarks.rankings import ranking_content, subset_ranking_content
+    from likebut.files import write_json
+
+    benchmarks = [each.benchmark for each in ranked]
+    write_json(path, ranking_content(benchmarks, [each.rankings.gallery for each in ranked]))
+    if benchmarks[0].name == "cirr":
+        second = path.with_name(f"{path.stem}_subset{path.suffix}")
+        write_json(second, subset_ranking_content(benchmarks[0], ranked[0].rankings.subset))

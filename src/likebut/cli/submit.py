@@ -1,0 +1,89 @@
+"""``likebut submit``: the files for a benchmark's test server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+submit_app = typer.Typer(
+    name="submit",
+    help="Write the files for a benchmark's test server, checked against the server's limits.",
+    no_args_is_help=True,
+)
+
+Root = Annotated[Path, typer.Option(help="The benchmark's folder.")]
+Model = Annotated[str, typer.Option(help="A trained retriever: a name or a folder.")]
+Out = Annotated[Path, typer.Option(help="The folder to write the files into.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images or queries embedded at once.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")]
+Cache = Annotated[bool, typer.Option(help="Keep vision tokens on disk for the next time.")]
+
+
+@submit_app.command("cirr")
+def cirr(
+    root: Root,
+    model: Model,
+    out: Out,
+    split: Annotated[str, typer.Option(help="test1, or val to try the files with `likebut score`.")] = "test1",
+    batch_size: BatchSize = 32,
+    device: Device = None,
+    cache: Cache = True,
+) -> None:
+    """Write CIRR's two files: the first 50 of the gallery, and the first 3 of each query's subset."""
+    _submit("cirr", root, split, model, out, None, batch_size, device, cache)
+
+
+@submit_app.command("circo")
+def circo(
+    root: Root,
+    model: Model,
+    out: Out,
+    split: Annotated[str, typer.Option(help="test, or val to try the file with `likebut score`.")] = "test",
+    protocol: Annotated[str | None, typer.Option(help="original or original-without-reference.")] = None,
+    batch_size: BatchSize = 32,
+    device: Device = None,
+    cache: Cache = True,
+) -> None:
+    """Write CIRCO's file: the first 50 of the gallery for each query."""
+    _submit("circo", root, split, model, out, protocol, batch_size, device, cache)
+
+
+@submit_app.command("check")
+def check(
+    benchmark: Annotated[str, typer.Argument(help="cirr or circo.")],
+    root: Root,
+    predictions: Annotated[list[Path], typer.Option(help="A file to upload; give the option twice for CIRR's two.")],
+    split: Annotated[str | None, typer.Option(help="test1 for CIRR, test for CIRCO.")] = None,
+) -> None:
+    """Check files that you have against the server's limits, without a model."""
+    from likebut.benchmarks.layout import require_choice
+    from likebut.benchmarks.loading import load_benchmark
+    from likebut.benchmarks.submission import check_file
+
+    default = {"cirr": "test1", "circo": "test"}
+    require_choice(benchmark, list(default), "benchmark with a test server")
+    [loaded] = load_benchmark(benchmark, root, split or default[benchmark])
+    for path in predictions:
+        check_file(loaded, path)
+        print(f"{path} is in order: {len(loaded.queries)} queries of {loaded.title}.")
+
+
+def _submit(
+    name: str,
+    root: Path,
+    split: str,
+    model: str,
+    out: Path,
+    protocol: str | None,
+    batch_size: int,
+    device: str | None,
+    cache: bool,
+) -> None:
+    from likebut.benchmarks.loading import load_benchmark
+    from likebut.benchmarks.submission import write_submission
+    from likebut.cli.ranking import ModelOptions, rank_with_model
+
+    [benchmark] = load_benchmark(name, root, split, protocol)
+    options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache)
+    for path in write_submission(rank_with_model(benchmark, options), out):
+        print(f"Wrote {path}.")
