@@ -1,13 +1,20 @@
-"""Names of the published checkpoints (LAVIS) and what they are called here.
+"""Names and sizes of the published checkpoints (LAVIS) and what they are called here.
 
 BLIP-2 stage one, SPRC and MTST/PTHA were all trained in LAVIS and share its names. Every key is either renamed or
 ignored by name; an unknown or missing key is an error, so that nothing is ever loaded half.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from likebut.backbones.checkpoint_file import Checkpoint
+from likebut.backbones.lavis_vision import vision_name
+from likebut.backbones.query_encoder import QueryEncoder, QueryEncoderConfig
+from likebut.errors import InputError
 
 _LAYER_PARTS = {
     "attention.self.query": "attention.query",
@@ -27,9 +34,11 @@ _LAYER_PARTS = {
     "output_query.dense": "query_feed_forward.down",
     "output_query.LayerNorm": "query_norm",
 }
+_WORDS = "Qformer.bert.embeddings.word_embeddings.weight"
+_POSITIONS = "Qformer.bert.embeddings.position_embeddings.weight"
 _EMBEDDINGS = {
-    "Qformer.bert.embeddings.word_embeddings.weight": "embeddings.word.weight",
-    "Qformer.bert.embeddings.position_embeddings.weight": "embeddings.position.weight",
+    _WORDS: "embeddings.word.weight",
+    _POSITIONS: "embeddings.position.weight",
     "Qformer.bert.embeddings.LayerNorm.weight": "embeddings.norm.weight",
     "Qformer.bert.embeddings.LayerNorm.bias": "embeddings.norm.bias",
     "ln_vision.weight": "image_norm.weight",
@@ -37,6 +46,24 @@ _EMBEDDINGS = {
     "query_tokens": "query_tokens",
 }
 _LAYER = re.compile(r"Qformer\.bert\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)$")
+_HEAD_WIDTH = 64  # of BERT and of every published query encoder
+# The masked-word head that only stage one of BLIP-2 trains, and a buffer that older versions stored.
+IGNORED = ("Qformer.cls.", "Qformer.bert.embeddings.position_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class LavisParts:
+    """A checkpoint, taken apart.
+
+    Attributes:
+        state: Tensors by the names used here, the query encoder's behind the prefix asked for.
+        vision: The vision encoder's tensors by their LAVIS names; empty where the checkpoint has none.
+        ignored: Keys that were left out by name.
+    """
+
+    state: dict[str, Tensor]
+    vision: dict[str, Tensor]
+    ignored: list[str]
 
 
 def query_encoder_name(key: str) -> str | None:
@@ -58,11 +85,134 @@ def query_encoder_state(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, value in checkpoint.items():
         name = query_encoder_name(key)
         if name is not None:
-            state[name] = value.squeeze(0) if name == "query_tokens" else value
+            state[name] = _without_batch_axis(value) if name == "query_tokens" else value
     return state
 
 
-def unused_keys(checkpoint: Iterable[str], used: Iterable[str]) -> list[str]:
-    """Return the keys of a checkpoint that nothing took, in order."""
-    taken = set(used)
-    return [key for key in checkpoint if key not in taken]
+def query_encoder_sizes(checkpoint: Checkpoint, heads: int | None = None) -> QueryEncoderConfig:
+    """Return the query encoder's sizes, read off the shapes.
+
+    Args:
+        checkpoint: In LAVIS naming.
+        heads: Attention heads, which no shape tells; if none, what the file's metadata says, else one for each 64
+            of the width.
+
+    Raises:
+        InputError: A tensor that a size is read from is missing, or the number of heads cannot be told.
+    """
+    layers = sorted({int(found[1]) for key in checkpoint.tensors if (found := _LAYER.match(key))})
+    attending = [
+        i for i in layers if f"Qformer.bert.encoder.layer.{i}.crossattention.self.key.weight" in checkpoint.tensors
+    ]
+    queries, width = _shape(checkpoint, "query_tokens")[-2:]
+    said = checkpoint.config
+    if said.get("activation", "gelu") != "gelu":
+        raise InputError(f"{checkpoint.path} was trained with {said['activation']}, not gelu.", "Convert another.")
+    return QueryEncoderConfig(
+        hidden_size=width,
+        layers=len(layers),
+        heads=heads or said.get("num_attention_heads") or _usual_heads(checkpoint, width),
+        intermediate_size=_shape(checkpoint, "Qformer.bert.encoder.layer.0.intermediate_query.dense.weight")[0],
+        query_tokens=queries,
+        image_width=_shape(checkpoint, "ln_vision.weight")[0],
+        vocabulary_size=_shape(checkpoint, _WORDS)[0],
+        max_positions=_shape(checkpoint, _POSITIONS)[0],
+        cross_attention_every=attending[1] if len(attending) > 1 else max(len(layers), 1),
+        layer_norm_eps=said.get("layer_norm_eps", 1e-12),
+    )
+
+
+def take_apart(
+    checkpoint: Checkpoint,
+    sizes: QueryEncoderConfig,
+    prefix: str,
+    heads: Mapping[str, str],
+    ignored: Sequence[str],
+) -> LavisParts:
+    """Rename every key of a checkpoint, or ignore it by name.
+
+    Args:
+        checkpoint: In LAVIS naming.
+        sizes: The query encoder's.
+        prefix: Goes before the query encoder's names.
+        heads: LAVIS name → name here, of everything else that must be there.
+        ignored: What ignored keys begin with, beside :data:`IGNORED`.
+
+    Raises:
+        InputError: A key is unknown or missing, or has another shape than ``sizes`` says; the message names it.
+    """
+    state, vision, left_out, unknown = {}, {}, [], []
+    for key, value in checkpoint.tensors.items():
+        if (name := query_encoder_name(key)) is not None:
+            state[prefix + name] = _without_batch_axis(value) if name == "query_tokens" else value
+        elif key in heads:
+            state[heads[key]] = _without_batch_axis(value) if key == "prompt_tokens" else value
+        elif key.startswith((*IGNORED, *ignored)):
+            left_out.append(key)
+        elif vision_name(key) is not None:
+            vision[key] = value
+        else:
+            unknown.append(key)
+    expected = {prefix + name: shape for name, shape in _expected_shapes(sizes).items()}
+    missing = [name for name in (*expected, *heads.values()) if name not in state]
+    _check_names(checkpoint, unknown, missing, lambda name: _published_name(name, prefix, heads))
+    for name, shape in expected.items():
+        if tuple(state[name].shape) != shape:
+            raise InputError(
+                f"{checkpoint.path}: {_published_name(name, prefix, heads)} has shape {tuple(state[name].shape)}, "
+                f"where {shape} is expected.",
+                "Give the preset that the checkpoint was trained with, or none.",
+            )
+    return LavisParts(state, vision, left_out)
+
+
+def _expected_shapes(sizes: QueryEncoderConfig) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        encoder = QueryEncoder(sizes)
+    return {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
+
+
+def _check_names(
+    checkpoint: Checkpoint, unknown: Iterable[str], missing: Iterable[str], published: Callable[[str], str]
+) -> None:
+    for kind, names in (("has the unknown key", list(unknown)), ("lacks", [published(name) for name in missing])):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise InputError(
+                f"{checkpoint.path} {kind} {names[0]}{more}.",
+                "Give a checkpoint in LAVIS naming (BLIP-2 stage one, SPRC, MTST or PTHA), and the job it is for.",
+            )
+
+
+def _published_name(name: str, prefix: str, heads: Mapping[str, str]) -> str:
+    """Return the LAVIS name of ``name``, for messages."""
+    turned = {ours: theirs for theirs, ours in heads.items()} | {v: k for k, v in _EMBEDDINGS.items()}
+    own = name.removeprefix(prefix)
+    if name in turned or own in turned:
+        return turned.get(name) or turned[own]
+    _, index, part = own.split(".", 2)
+    module, _, kind = part.rpartition(".")
+    theirs = {ours: published for published, ours in _LAYER_PARTS.items()}[module]
+    return f"Qformer.bert.encoder.layer.{index}.{theirs}.{kind}"
+
+
+def _without_batch_axis(tokens: Tensor) -> Tensor:
+    return tokens.reshape(tokens.shape[-2:])
+
+
+def _shape(checkpoint: Checkpoint, key: str) -> tuple[int, ...]:
+    if key not in checkpoint.tensors:
+        raise InputError(
+            f"{checkpoint.path} lacks {key}.",
+            "Give a checkpoint in LAVIS naming (BLIP-2 stage one, SPRC, MTST or PTHA), and the job it is for.",
+        )
+    return tuple(checkpoint.tensors[key].shape)
+
+
+def _usual_heads(checkpoint: Checkpoint, width: int) -> int:
+    if width % _HEAD_WIDTH:
+        raise InputError(
+            f"The number of attention heads of {checkpoint.path} cannot be told from its width {width}.",
+            "Say it with --heads.",
+        )
+    return width // _HEAD_WIDTH

@@ -27,6 +27,7 @@ class QueryEncoderConfig:
         query_tokens: N.
         image_width: W, the width of the image tokens that are attended to.
         cross_attention_every: Layers 0, k, 2k, … cross-attend.
+        image_norm_eps: Of the norm that image tokens pass; LAVIS has 1e-5, transformers' BLIP-2 1e-6.
         dropout: Probability, after every sub-layer and on attention weights.
     """
 
@@ -40,6 +41,7 @@ class QueryEncoderConfig:
     max_positions: int = 512
     cross_attention_every: int = 2
     layer_norm_eps: float = 1e-12
+    image_norm_eps: float = 1e-5
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -175,7 +177,7 @@ class QueryEncoder(nn.Module):
     def __init__(self, config: QueryEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.image_norm = nn.LayerNorm(config.image_width)
+        self.image_norm = nn.LayerNorm(config.image_width, config.image_norm_eps)
         self.query_tokens = nn.Parameter(torch.zeros(config.query_tokens, config.hidden_size))
         self.embeddings = Embeddings(config)
         self.layers = nn.ModuleList(

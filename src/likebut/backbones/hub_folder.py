@@ -1,0 +1,90 @@
+"""Pretrained models in Hugging Face's folder layout, from the hub or from this machine; safetensors only."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from likebut.errors import InputError, MissingWeightsError
+from likebut.files import read_json
+
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_TEXT_FILES = ("*.json", "*.txt", "*.model", "qformer_tokenizer/*")
+
+
+def find_source(source: str, weights: bool = True) -> Path:
+    """Return the folder of a pretrained model.
+
+    Args:
+        source: A local folder, or a hub id ("owner/name"), which is fetched unless it is in the hub's cache.
+        weights: Whether the weights are wanted too, or only configuration and tokenizer.
+
+    Raises:
+        MissingWeightsError: There is no such folder, or the hub cannot be reached or has no such model.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise MissingWeightsError(
+            f"There is no folder {source}.", "Give a folder that holds the pretrained model, or its hub id."
+        )
+    return _fetched(source, [*_TEXT_FILES, "*.safetensors"] if weights else list(_TEXT_FILES))
+
+
+def _fetched(source: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[0].rstrip(".") if lines else type(error).__name__
+        raise MissingWeightsError(
+            f"{source} could not be fetched from the Hugging Face hub ({reason}).",
+            "Check the network, or give the preset a local folder with its files as the part's source.",
+        ) from None
+
+
+def read_config(folder: Path, model_type: str) -> dict[str, Any]:
+    """Return ``config.json`` of a pretrained model.
+
+    Raises:
+        InputError: The folder has none, or it describes another kind of model than ``model_type``.
+    """
+    config = read_json(folder / "config.json")
+    found = config.get("model_type") if isinstance(config, dict) else None
+    if found != model_type:
+        raise InputError(f"{folder} holds a {found} model, not {model_type}.", "Give another source.")
+    return dict(config)
+
+
+def read_tensors(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with one of ``prefixes``; the rest of the files is not read.
+
+    Raises:
+        InputError: The folder has no safetensors files, or one is damaged.
+    """
+    wanted = tuple(prefixes)
+    found: dict[str, Tensor] = {}
+    for path in _files_with(folder, wanted):
+        try:
+            with safe_open(path, "pt") as file:
+                found |= {name: file.get_tensor(name) for name in file.keys() if name.startswith(wanted)}
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path} cannot be read as safetensors ({error}).", "Fetch it again.") from None
+    return found
+
+
+def _files_with(folder: Path, wanted: tuple[str, ...]) -> list[Path]:
+    if (folder / _INDEX).is_file():
+        places: dict[str, str] = read_json(folder / _INDEX)["weight_map"]
+        return [folder / file for file in sorted({file for name, file in places.items() if name.startswith(wanted)})]
+    if (folder / _SINGLE).is_file():
+        return [folder / _SINGLE]
+    raise InputError(
+        f"{folder} holds no {_SINGLE}.", "Only safetensors are read: save the model with save_pretrained, or fetch it."
+    )
