@@ -32,14 +32,15 @@ def _group(parameters: Iterable[nn.Parameter], weight_decay: float) -> dict[str,
 
 def make_schedule(optimizer: Optimizer, settings: TrainingSettings, total_steps: int) -> LRScheduler:
     """Return the learning-rate schedule; one step of it follows each training step but the last."""
-    # OneCycleLR divides by the number of steps in each phase less one, so it needs a few.
-    if settings.schedule == "constant" or total_steps < 3:
+    if settings.schedule == "constant" or total_steps < 2:
         return LambdaLR(optimizer, lambda _: 1.0)
+    # OneCycleLR divides by the length of the rise less one step, which must not be 0; so short a rise is none.
+    rises = settings.warm_up_fraction * total_steps > 1
     return OneCycleLR(
         optimizer,
         max_lr=settings.learning_rate,
         total_steps=total_steps,
-        pct_start=settings.warm_up_fraction,
+        pct_start=settings.warm_up_fraction if rises else 0.0,
         div_factor=settings.start_divisor,
         cycle_momentum=settings.cycle_momentum,
     )

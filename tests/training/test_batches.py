@@ -1,0 +1,168 @@
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from likebut.backbones.text import TextBatch
+from likebut.errors import InputError
+from likebut.training.batches import (
+    Caption,
+    CaptionBatches,
+    Curriculum,
+    PairBatches,
+    Share,
+    ShuffledEpochs,
+    TripletBatches,
+    with_reversed,
+)
+from likebut.triplets import Triplet
+
+
+class NamedTokens:
+    """Tokens that are the number in an image's name; "twin-3" has the content of "3"."""
+
+    def content(self, name: str) -> str:
+        return name.removeprefix("twin-")
+
+    def knows(self, name: str) -> bool:
+        return True
+
+    def tokens(self, names: Sequence[str]) -> Tensor:
+        return torch.tensor([float(self.content(name)) for name in names]).view(-1, 1, 1).half()
+
+
+class WordLengths:
+    """Ids are the words' lengths."""
+
+    vocabulary_size = 100
+
+    def __call__(self, texts: Sequence[str], max_length: int = 32) -> TextBatch:
+        rows = [[len(word) for word in text.split()][:max_length] for text in texts]
+        longest = max(len(row) for row in rows)
+        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+        return TextBatch(ids, (ids > 0).long())
+
+
+def triplets(count: int, reverse: bool = True) -> list[Triplet]:
+    return [
+        Triplet(str(n), str(n + 100), "x" * (n + 1), reverse_modification="y" * (n + 2) if reverse else None)
+        for n in range(count)
+    ]
+
+
+def make(count: int = 10, batch_size: int = 4, seed: int = 0, **options: object) -> TripletBatches:
+    return TripletBatches(triplets(count), NamedTokens(), WordLengths(), batch_size, seed, **options)
+
+
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 5), st.sampled_from([1, 2, 4]))
+def test_each_epoch_reads_every_example_once_and_fills_every_batch(
+    extra: int, each: int, seed: int, processes: int
+) -> None:
+    size = each * processes
+    examples = size + extra
+    shares = [ShuffledEpochs(examples, size, seed, Share(process, processes)) for process in range(processes)]
+    steps = examples // size
+    for epoch in range(2):
+        read = [int(index) for step in range(steps) for part in shares for index in part.indices(epoch * steps + step)]
+        assert len(read) == len(set(read)) == steps * size and set(read) <= set(range(examples))
+
+
+def test_a_batch_is_a_function_of_its_number_alone() -> None:
+    forwards, backwards = ShuffledEpochs(50, 4, 7, Share()), ShuffledEpochs(50, 4, 7, Share())
+    there = [forwards.indices(step).tolist() for step in range(40)]
+    back = [backwards.indices(step).tolist() for step in reversed(range(40))]
+    assert there == back[::-1]
+    assert there[:12] != there[12:24]  # the second epoch is shuffled anew
+    assert there != [ShuffledEpochs(50, 4, 8, Share()).indices(step).tolist() for step in range(40)]
+
+
+def test_processes_read_the_parts_of_one_batch() -> None:
+    whole = ShuffledEpochs(20, 4, 0, Share()).indices(3).tolist()
+    parts = [ShuffledEpochs(20, 4, 0, Share(process, 2)).indices(3).tolist() for process in range(2)]
+    assert parts[0] + parts[1] == whole
+
+
+def test_too_few_examples_and_uneven_shares_are_refused() -> None:
+    with pytest.raises(InputError, match="has 3 examples, fewer than a batch of 4.*batch_size=3"):
+        ShuffledEpochs(3, 4, 0, Share())
+    with pytest.raises(InputError, match="batch of 4 cannot be shared evenly by 3"):
+        ShuffledEpochs(9, 4, 0, Share(0, 3))
+
+
+def test_rows_of_a_triplet_batch_belong_together() -> None:
+    batch = make(reverse=True).batch(1)
+    reference = batch.reference_tokens.flatten().tolist()
+    assert batch.target_tokens.flatten().tolist() == [number + 100 for number in reference]
+    assert batch.modification.ids.flatten().tolist() == [number + 1 for number in reference]
+    assert batch.reverse_modification is not None
+    assert batch.reverse_modification.ids.flatten().tolist() == [number + 2 for number in reference]
+
+
+def test_reverse_texts_only_where_asked() -> None:
+    assert make().batch(0).reverse_modification is None
+    with pytest.raises(InputError, match="10 of 10 training triplets have no reverse modification"):
+        TripletBatches(triplets(10, reverse=False), NamedTokens(), WordLengths(), 4, 0, reverse=True)
+
+
+def test_both_directions_double_the_triplets() -> None:
+    assert make(10, 4).steps_per_epoch == 2 and make(10, 4, both_directions=True).steps_per_epoch == 5
+    both = with_reversed(triplets(1))
+    assert both[1] == Triplet("100", "0", "yy", reverse_modification="x")
+    assert len(with_reversed(triplets(3, reverse=False))) == 3
+
+
+def test_target_ids_are_equal_for_equal_content_alone() -> None:
+    same = [Triplet("1", "5", "a"), Triplet("2", "twin-5", "b"), Triplet("3", "6", "c"), Triplet("4", "7", "d")]
+    batches = TripletBatches(same, NamedTokens(), WordLengths(), 4, 0)
+    batch = batches.batch(0)
+    assert batch.target_ids is not None
+    by_reference = dict(zip(batch.reference_tokens.flatten().tolist(), batch.target_ids.tolist(), strict=True))
+    assert by_reference[1.0] == by_reference[2.0]
+    assert len({by_reference[number] for number in (1.0, 3.0, 4.0)}) == 3
+
+
+def choose(triplet: Triplet, generator: np.random.Generator) -> str:
+    return ["a", "bb", "ccc"][generator.integers(3)]
+
+
+def test_text_variants_are_drawn_anew_but_reproducibly() -> None:
+    first, second = make(text_variants=choose), make(text_variants=choose)
+    drawn = [first.batch(step).modification.ids.flatten().tolist() for step in range(30)]
+    assert drawn == [second.batch(step).modification.ids.flatten().tolist() for step in range(30)]
+    counts = Counter(length for row in drawn for length in row)
+    assert set(counts) == {1, 2, 3} and min(counts.values()) > 20
+
+
+def test_pairs_for_a_generator_come_in_both_directions() -> None:
+    batches = PairBatches(triplets(4), NamedTokens(), 8, 0)
+    batch = batches.batch(0)
+    pairs = zip(batch.reference_tokens.flatten().tolist(), batch.target_tokens.flatten().tolist(), strict=True)
+    assert {pair: text[0] for pair, text in zip(pairs, batch.texts, strict=True)} == {
+        (n, n + 100): "x" for n in range(4)
+    } | {(n + 100, n): "y" for n in range(4)}
+
+
+def test_captions_take_one_of_an_image_s_texts() -> None:
+    captions = [Caption(str(number), (f"{number} one", f"{number} two")) for number in range(4)]
+    batches = CaptionBatches(captions, NamedTokens(), 2, 0)
+    seen = set()
+    for step in range(40):
+        batch = batches.batch(step)
+        for number, text in zip(batch.image_tokens.flatten().tolist(), batch.texts, strict=True):
+            assert text.startswith(f"{number:.0f} ")
+            seen.add(text)
+    assert len(seen) == 8
+
+
+def test_a_curriculum_reads_captions_first_and_pairs_from_their_beginning() -> None:
+    captions = CaptionBatches([Caption(str(n), ("c",)) for n in range(4)], NamedTokens(), 2, 0)
+    pairs = PairBatches(triplets(4), NamedTokens(), 4, 0)
+    both = Curriculum(captions, 3, pairs)
+    assert both.batch(2).texts == captions.batch(2).texts
+    assert both.batch(3).texts == pairs.batch(0).texts and both.batch(8).texts == pairs.batch(5).texts
+    assert both.steps_per_epoch == pairs.steps_per_epoch

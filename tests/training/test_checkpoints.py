@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from training_toys import settings
+
+from likebut.errors import InputError
+from likebut.training.checkpoints import Progress, load_latest, load_trained_weights, save_checkpoint, trained_weights
+from likebut.training.schedule import make_optimizer, make_schedule
+
+
+def parts() -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    model = nn.Linear(3, 2)
+    optimizer = make_optimizer(model, settings())
+    return model, optimizer, make_schedule(optimizer, settings(), 10)
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:
+    optimizer.zero_grad()
+    model(torch.ones(1, 3)).square().sum().backward()
+    optimizer.step()
+    schedule.step()
+
+
+def test_what_is_loaded_goes_on_as_what_was_saved(tmp_path: Path) -> None:
+    saved = parts()
+    for _ in range(3):
+        step(*saved)
+    save_checkpoint(tmp_path, Progress(3, 0.5, 2), *saved, keep=1)
+    loaded = parts()
+    assert load_latest(tmp_path, *loaded) == Progress(3, 0.5, 2)
+    for _ in range(4):
+        step(*saved)
+        step(*loaded)
+    assert torch.equal(saved[0].weight, loaded[0].weight)
+    assert saved[1].param_groups[0]["lr"] == loaded[1].param_groups[0]["lr"]
+
+
+def test_an_empty_folder_begins_at_step_0(tmp_path: Path) -> None:
+    assert load_latest(tmp_path / "none", *parts()) == Progress()
+
+
+def test_what_a_kill_left_is_no_checkpoint_and_is_removed(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, Progress(3), *parts(), keep=2)
+    leftover = tmp_path / ".step-00000004.abc.tmp"
+    leftover.mkdir()
+    (tmp_path / "step-00000009").mkdir()  # no state: whoever made it did not finish
+    assert load_latest(tmp_path, *parts()).step == 3
+    assert not leftover.exists()
+
+
+def test_the_optimizer_s_file_is_read_without_running_code(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, Progress(3), *parts(), keep=1)
+    torch.load(tmp_path / "step-00000003" / "optimizer.pt", weights_only=True)
+
+
+def test_weights_of_another_model_are_refused_naming_the_first(tmp_path: Path) -> None:
+    save_file({"weight": torch.ones(2, 3), "offset": torch.ones(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="2 parameters differ, bias first"):
+        load_trained_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+    save_file({"weight": torch.ones(2, 4), "bias": torch.ones(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="1 parameters differ, weight first"):
+        load_trained_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"not a tensor")
+    with pytest.raises(InputError, match="cannot be read as safetensors"):
+        load_trained_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+
+
+def test_only_trained_parameters_are_weights() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    assert sorted(trained_weights(model)) == ["1.bias", "1.weight"]

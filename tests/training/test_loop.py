@@ -1,0 +1,233 @@
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import OneCycleLR
+from training_toys import ToyBatches, ToyTask, run_in_child, settings, train_toy, weights_hash
+
+from likebut.errors import LikebutError, ResumeError
+from likebut.training.checkpoints import checkpoints
+from likebut.training.loop import train
+from likebut.training.metrics_log import read_metrics
+
+
+def test_loss_falls_and_frozen_weights_stay(tmp_path: Path) -> None:
+    before = ToyTask()
+    task = train_toy(tmp_path, dropout=0.0, steps=150, learning_rate=3e-2)
+    losses = [row["loss"] for row in read_metrics(tmp_path)]
+    assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
+    assert torch.equal(task.model[0].weight, before.model[0].weight)
+    assert not torch.equal(task.model[3].weight, before.model[3].weight)
+
+
+def test_first_step_is_adamw_s_by_hand(tmp_path: Path) -> None:
+    task = train_toy(tmp_path, dropout=0.0, steps=1, weight_decay=0.1, schedule="constant", learning_rate=0.01)
+    by_hand = ToyTask(0.0)
+    losses = by_hand.training_forward(by_hand.model, ToyBatches().batch(0))
+    (losses["squared_loss"] + losses["small_loss"]).backward()
+    weight, bias = by_hand.model[3].weight, by_hand.model[3].bias
+    # Adam's first step is the gradient's sign, and only the matrix decays.
+    expected_weight = weight * (1 - 0.01 * 0.1) - 0.01 * weight.grad / (weight.grad.abs() + 1e-8)
+    expected_bias = bias - 0.01 * bias.grad / (bias.grad.abs() + 1e-8)
+    torch.testing.assert_close(task.model[3].weight, expected_weight)
+    torch.testing.assert_close(task.model[3].bias, expected_bias)
+
+
+def test_keys_that_end_in_loss_are_added_up_and_the_rest_is_logged(tmp_path: Path) -> None:
+    train_toy(tmp_path, steps=3, log_every=1)
+    for row in read_metrics(tmp_path):
+        assert row["loss"] == pytest.approx(row["squared_loss"] + row["small_loss"], rel=1e-6)
+        assert "spread" in row and "learning_rate" in row
+
+
+def test_schedule_ends_exactly_at_the_last_step(tmp_path: Path) -> None:
+    train_toy(tmp_path, steps=40, log_every=1, warm_up_fraction=0.25, start_divisor=100)
+    rates = [row["learning_rate"] for row in read_metrics(tmp_path)]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1)
+    oracle = OneCycleLR(optimizer, max_lr=1e-2, total_steps=40, pct_start=0.25, div_factor=100, cycle_momentum=False)
+    expected = []
+    for _ in range(40):
+        expected.append(oracle.get_last_lr()[0])
+        optimizer.step()
+        if len(expected) < 40:
+            oracle.step()
+    assert rates == pytest.approx(expected)
+    assert max(rates) == pytest.approx(1e-2) and rates[0] == pytest.approx(1e-4) and rates[-1] == min(rates) < 1e-7
+
+
+def test_epochs_count_the_batches(tmp_path: Path) -> None:
+    train_toy(tmp_path, steps=None, epochs=3)
+    assert read_metrics(tmp_path)[-1]["step"] == 15 and read_metrics(tmp_path)[-1]["epoch"] == 3.0
+
+
+def train_in_child(folder: Path) -> None:
+    train_toy(folder, seconds=0.005, steps=60)
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path: Path) -> None:
+    undisturbed = train_toy(tmp_path / "undisturbed", steps=60, seconds=0.005)
+    moments, kills = random.Random(time.time_ns()), 0
+    for _ in range(5):
+        kills += not run_in_child(train_in_child, (tmp_path / "killed",), kill_after=moments.uniform(0.05, 0.35))
+    resumed = train_toy(tmp_path / "killed", steps=60, seconds=0.005)
+    assert kills >= 3, "the work was too short to be interrupted"
+    assert weights_hash(resumed.model) == weights_hash(undisturbed.model)
+    assert figures(tmp_path / "killed") == figures(tmp_path / "undisturbed")
+    assert not list(tmp_path.rglob("*.tmp"))
+    last = [sorted(tmp_path.glob(f"{name}/checkpoints/*"))[-1] for name in ("undisturbed", "killed")]
+    assert (last[0] / "model.safetensors").read_bytes() == (last[1] / "model.safetensors").read_bytes()
+
+
+def figures(folder: Path) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if key != "step_seconds"} for row in read_metrics(folder)]
+
+
+def test_dropout_is_part_of_what_is_resumed(tmp_path: Path) -> None:
+    """Without it the test above would prove nothing about random generators."""
+    assert weights_hash(train_toy(tmp_path / "a").model) != weights_hash(train_toy(tmp_path / "b", dropout=0.0).model)
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    first = train_toy(tmp_path, steps=10)
+
+    class NoBatches(ToyBatches):
+        def batch(self, step: int) -> Any:
+            raise AssertionError("a batch was read")
+
+    again = ToyTask()
+    result = train(again, NoBatches(), settings(steps=10), tmp_path, seed=3)
+    assert result.steps == 10 and weights_hash(again.model) == weights_hash(first.model)
+
+
+def test_only_the_latest_checkpoints_are_kept_and_hold_trained_weights_alone(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    train_toy(tmp_path, steps=40, checkpoint_every=7, keep_checkpoints=2)
+    kept = checkpoints(tmp_path / "checkpoints")
+    assert [path.name for path in kept] == ["step-00000035", "step-00000040"]
+    assert set(load_file(kept[-1] / "model.safetensors")) == {"unused", "2.weight", "2.bias", "3.weight", "3.bias"}
+
+
+def test_other_settings_are_refused_naming_each_difference(tmp_path: Path) -> None:
+    train_toy(tmp_path, steps=5)
+    with pytest.raises(ResumeError) as refused:
+        train_toy(tmp_path, steps=6, betas=(0.9, 0.99))
+    assert "training.steps was 5, now 6" in refused.value.problem
+    assert "training.betas was [0.9, 0.98], now [0.9, 0.99]" in refused.value.problem
+    assert "learning_rate" not in refused.value.problem
+
+
+def test_another_seed_or_other_data_is_refused(tmp_path: Path) -> None:
+    train(ToyTask(), ToyBatches(), settings(steps=2), tmp_path, seed=1, identity={"data": "a"})
+    with pytest.raises(ResumeError, match="data was a, now b; seed was 1, now 2"):
+        train(ToyTask(), ToyBatches(), settings(steps=2), tmp_path, seed=2, identity={"data": "b"})
+
+
+def test_ctrl_c_writes_a_checkpoint_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    undisturbed = train_toy(tmp_path / "undisturbed", checkpoint_every=1000)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        train_toy(tmp_path / "stopped", seconds=0.02, checkpoint_every=1000)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    [left] = checkpoints(tmp_path / "stopped" / "checkpoints")
+    assert 0 < json.loads((left / "state.json").read_text())["step"] < 40
+    resumed = train_toy(tmp_path / "stopped", checkpoint_every=1000)
+    assert weights_hash(resumed.model) == weights_hash(undisturbed.model)
+
+
+def test_evaluation_chooses_the_best_weights_and_changes_nothing_else(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    seen: list[tuple[int, bool, bool]] = []
+    weights: dict[int, torch.Tensor] = {}
+    task = ToyTask()
+
+    def evaluate(step: int) -> dict[str, float]:
+        seen.append((step, task.model.training, torch.is_grad_enabled()))
+        weights[step] = task.model[3].weight.detach().clone()
+        torch.rand(7)  # an evaluation that draws must not disturb dropout
+        return {"recall": {10: 20.0, 20: 60.0, 30: 60.0, 40: 10.0}[step]}
+
+    result = train(
+        task, ToyBatches(), settings(evaluate_every=10, best_metric="recall"), tmp_path, seed=3, evaluate=evaluate
+    )
+    assert seen == [(step, False, False) for step in (10, 20, 30, 40)]
+    assert (result.best_step, result.best_value) == (20, 60.0)
+    assert torch.equal(load_file(tmp_path / "best.safetensors")["3.weight"], weights[20])
+    rows = [row for row in read_metrics(tmp_path) if "evaluation/recall" in row]
+    assert [(row["step"], row["evaluation/recall"]) for row in rows] == [(10, 20.0), (20, 60.0), (30, 60.0), (40, 10.0)]
+    assert weights_hash(task.model) == weights_hash(train_toy(tmp_path / "without").model)
+
+
+def test_an_unknown_best_metric_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(LikebutError, match='no figure "recal".*recall'):
+        train(
+            ToyTask(),
+            ToyBatches(),
+            settings(steps=2, evaluate_every=1, best_metric="recal"),
+            tmp_path,
+            seed=0,
+            evaluate=lambda step: {"recall": 1.0},
+        )
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
+    with pytest.raises(LikebutError, match="The loss is nan at step 1.*learning_rate"):
+        task = ToyTask()
+        with torch.no_grad():
+            task.model[3].weight.fill_(float("nan"))
+        train(task, ToyBatches(), settings(steps=2, log_every=1), tmp_path, seed=0)
+
+
+def test_gradient_is_clipped(tmp_path: Path) -> None:
+    train_toy(tmp_path, steps=2, gradient_clip=1e-3, log_every=1)
+    assert all(row["gradient_norm"] > 1e-3 for row in read_metrics(tmp_path))
+
+
+def test_bf16_computes_otherwise_and_keeps_fp32_weights(tmp_path: Path) -> None:
+    exact, rough = train_toy(tmp_path / "a", steps=5), train_toy(tmp_path / "b", steps=5, precision="bf16")
+    assert rough.model[3].weight.dtype == torch.float32
+    assert not torch.equal(exact.model[3].weight, rough.model[3].weight)
+    torch.testing.assert_close(exact.model[3].weight, rough.model[3].weight, atol=2e-2, rtol=0.1)
+
+
+def train_as_one_of_two(folder: Path, process: int, port: int) -> None:
+    os.environ |= {
+        "RANK": str(process),
+        "LOCAL_RANK": str(process),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }
+    task = ToyTask(dropout=0.0)
+    train(task, ToyBatches(process, 2), settings(steps=6, log_every=1), folder, seed=3)
+    (folder / f"weights-{process}").write_text(weights_hash(task.model))
+    torch.save(task.model[3].weight.detach(), folder / f"weight-{process}.pt")
+
+
+def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    together = tmp_path / "together"
+    together.mkdir()
+    other = threading.Thread(target=run_in_child, args=(train_as_one_of_two, (together, 1, port)))
+    other.start()
+    assert run_in_child(train_as_one_of_two, (together, 0, port))
+    other.join()
+    alone = train_toy(tmp_path / "alone", dropout=0.0, steps=6, log_every=1)
+    assert (together / "weights-0").read_text() == (together / "weights-1").read_text()
+    shared = torch.load(together / "weight-0.pt", weights_only=True)
+    torch.testing.assert_close(shared, alone.model[3].weight.detach(), atol=2e-3, rtol=1e-3)
+    assert [row["step"] for row in read_metrics(together)] == [1, 2, 3, 4, 5, 6]
