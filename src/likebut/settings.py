@@ -55,3 +55,22 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             keys |= known_keys(inner, f"{prefix}{name}.")
     return keys
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return a phrase for each leaf in which two nested settings differ: "writing.batch_size was 8, now 16"."""
+    before, now = dict(_leaves(found)), dict(_leaves(wanted))
+    return [
+        f"{key} was {before.get(key, 'absent')}, now {now.get(key, 'absent')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, "absent") != now.get(key, "absent")
+    ]
+
+
+def _leaves(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Return the leaves of nested settings as (dotted key, text)."""
+    if isinstance(value, Mapping):
+        return [
+            leaf for key, inner in value.items() for leaf in _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [(prefix, str(list(value)) if isinstance(value, list | tuple) else str(value))]

@@ -30,13 +30,13 @@ class Decoding(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["greedy", "beam", "nucleus"] = "beam"
-    beams: int = Field(5, ge=1, le=32)
-    repetition_penalty: float = Field(1.5, ge=1.0, le=5.0)
-    length_penalty: float = Field(1.0, ge=-5.0, le=5.0)
-    min_new_tokens: int = Field(1, ge=0, le=256)
-    max_new_tokens: int = Field(40, ge=1, le=256)
-    temperature: float = Field(0.9, gt=0.0, le=5.0)
-    top_p: float = Field(0.9, gt=0.0, le=1.0)
+    beams: int = Field(default=5, ge=1, le=32)
+    repetition_penalty: float = Field(default=1.5, ge=1.0, le=5.0)
+    length_penalty: float = Field(default=1.0, ge=-5.0, le=5.0)
+    min_new_tokens: int = Field(default=1, ge=0, le=256)
+    max_new_tokens: int = Field(default=40, ge=1, le=256)
+    temperature: float = Field(default=0.9, gt=0.0, le=5.0)
+    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
     seed: int = 0
 
     def of_length(self, length: str) -> "Decoding":

@@ -20,6 +20,7 @@ from likebut.backbones.preset import Preset, load_preset
 from likebut.backbones.vision import VisionEncoder
 from likebut.errors import InputError
 from likebut.generator.decoding import Decoding, write_texts
+from likebut.generator.language_loss import log_probabilities, with_end_token
 from likebut.generator.model import CAPTION_INSTRUCTION, INSTRUCTION, MTST
 from likebut.images import decode
 from likebut.settings import parse_settings
@@ -144,6 +145,15 @@ class ModificationGenerator:
         dtype = self.model.projection.weight.dtype
         prefix = self.model.pair_prefix(reference_tokens.to(self.device, dtype), target_tokens.to(self.device, dtype))
         return write_texts(self.model.language, prefix, decoding)
+
+    @torch.inference_mode()
+    def log_probabilities(self, reference_tokens: Tensor, target_tokens: Tensor, texts: Sequence[str]) -> list[float]:
+        """Return for each pair of image tokens, (B, T, W) each, the mean log-probability of its text's tokens."""
+        dtype = self.model.projection.weight.dtype
+        prefix = self.model.pair_prefix(reference_tokens.to(self.device, dtype), target_tokens.to(self.device, dtype))
+        written = with_end_token(self.model.language, texts).to(self.device)
+        found: list[float] = log_probabilities(self.model.language.model, prefix, written).tolist()
+        return found
 
     @torch.inference_mode()
     def caption_batch(self, image_tokens: Tensor, decoding: Decoding) -> list[str]:

@@ -33,6 +33,19 @@ def language_loss(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tenso
         written: (B, L); positions whose mask is 0 carry no loss. Truth is told by the mask, not by the ids: the end
             token may share its id with padding.
     """
+    logits, labels = _logits_and_labels(model, prefix, written)
+    return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_NO_LABEL)
+
+
+def log_probabilities(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+    """Return (B,) the mean log-probability of each text's tokens, the end token included; as :func:`language_loss`."""
+    logits, labels = _logits_and_labels(model, prefix, written)
+    losses = functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=_NO_LABEL, reduction="none")
+    return -losses.sum(dim=1) / written.mask.sum(dim=1)
+
+
+def _logits_and_labels(model: nn.Module, prefix: Tensor, written: TextBatch) -> tuple[Tensor, Tensor]:
+    """Return the float32 logits (B, L, V) at which each written token is predicted, and the labels (B, L)."""
     embed = model.get_input_embeddings()  # type: ignore[operator]
     head = model.get_output_embeddings()  # type: ignore[operator]
     # In the language model's own precision: without autocast its frozen weights may be bf16 while ours are fp32.
@@ -42,4 +55,4 @@ def language_loss(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tenso
     # Logits only where a written token is predicted: over 49,000 words they are the dearest part of the pass.
     logits = head(states[:, prefix.shape[1] - 1 : -1])
     labels = written.ids.masked_fill(written.mask == 0, _NO_LABEL)
-    return functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=_NO_LABEL)
+    return logits.float(), labels

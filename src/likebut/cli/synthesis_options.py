@@ -1,0 +1,79 @@
+"""What ``likebut synthesize`` is told about writing and filtering, and the job that makes of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from likebut.generator.decoding import Decoding
+from likebut.generator.generator import ModificationGenerator
+from likebut.retriever.retriever import Retriever
+from likebut.settings import parse_settings
+from likebut.synthesis.blocklist import Blocklist
+from likebut.synthesis.filters import FilterSettings
+from likebut.synthesis.jobs import Job
+from likebut.synthesis.write import WritingSettings
+from likebut.training.precision import resolve_precision
+
+_HERE = "The command line"
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisOptions:
+    """The options as they were given; their meaning is in the command's help."""
+
+    generator: str
+    retriever: str | None
+    length: str
+    decoding: str
+    beams: int
+    seed: int
+    round_trip_rank: int
+    same_text_share: float | None
+    blocklist: Path | None
+    log_probability: bool
+    shard_size: int
+    batch_size: int
+    precision: str
+    device: str | None
+    features: Path | None
+    refilter: bool
+
+    def job(self, same_text_share: float | None) -> Job:
+        """Check the options, load generator and retriever, and return the job.
+
+        Args:
+            same_text_share: What ``--same-text-share`` is where it was not given.
+
+        Raises:
+            InputError: An option's value is wrong, or a model cannot be loaded.
+        """
+        writing = self._writing()
+        share = same_text_share if self.same_text_share is None else self.same_text_share
+        strictness = {"round_trip_rank": self.round_trip_rank, "same_text_share": share}
+        filters = parse_settings(FilterSettings, strictness, _HERE)
+        blocklist = Blocklist.load(self.blocklist)
+        return Job(
+            generator=ModificationGenerator.from_pretrained(self.generator, self.device),
+            retriever=Retriever.from_pretrained(self.retriever, self.device) if self.retriever else None,
+            writing=writing,
+            filters=filters,
+            blocklist=blocklist,
+            refilter=self.refilter,
+            feature_folder=self.features,
+        )
+
+    def _writing(self) -> WritingSettings:
+        method = {"method": self.decoding, "beams": self.beams, "seed": self.seed}
+        settings = {
+            "decoding": parse_settings(Decoding, method, _HERE).of_length(self.length),
+            "log_probability": self.log_probability,
+            "shard_size": self.shard_size,
+            "batch_size": self.batch_size,
+            "precision": self._precision(),
+        }
+        return parse_settings(WritingSettings, settings, _HERE)
+
+    def _precision(self) -> str:
+        device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return resolve_precision("auto", device) if self.precision == "auto" else self.precision

@@ -1,0 +1,147 @@
+"""``likebut synthesize``: modification texts for pairs of images, written by a generator."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from likebut.errors import InputError
+
+if TYPE_CHECKING:
+    from likebut.cli.synthesis_options import SynthesisOptions
+    from likebut.synthesis.run import Summary
+    from likebut.triplets import ImageRef, Triplet
+
+_Folder = Annotated[Path, typer.Argument(help="The data folder, or folder of images, that the pairs are from.")]
+_Out = Annotated[Path, typer.Option(help="The folder for the shards.")]
+_Pairs = Annotated[Path | None, typer.Option(help="A file of `likebut pairs`.")]
+_ReverseFor = Annotated[
+    str | None, typer.Option(help="Instead of --pairs: the reverse texts that this split's human triplets lack.")
+]
+_Benchmark = Annotated[str | None, typer.Option(help="With --reverse-for: FOLDER is that of cirr or fashioniq.")]
+_Generator = Annotated[str, typer.Option(help="A trained generator: a name or a folder.")]
+_Retriever = Annotated[
+    str | None, typer.Option(help="A trained retriever for the round trip; without one there is none.")
+]
+_Length = Annotated[str, typer.Option(help="short, medium or long.")]
+_Method = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
+_Beams = Annotated[int, typer.Option(help="For beam; the paper uses 5.")]
+_Seed = Annotated[int, typer.Option(help="For nucleus.")]
+_Rank = Annotated[int, typer.Option(help="How high the retriever must rank the target among the neighbours.")]
+_SameText = Annotated[
+    float | None,
+    typer.Option(help="One text for more than this share of the pairs is a duplicate; 0.01 with --pairs."),
+]
+_Blocklist = Annotated[
+    Path | None, typer.Option(help="More words that nobody should be shown, one a line; !word allows one.")
+]
+_LogProbability = Annotated[bool, typer.Option(help="Record each text's log-probability.")]
+_ShardSize = Annotated[int, typer.Option(help="Pairs in a shard.")]
+_BatchSize = Annotated[int, typer.Option(help="Texts written at once.")]
+_Precision = Annotated[str, typer.Option(help="Of the language model: auto, fp32 or bf16.")]
+_Device = Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")]
+_Features = Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")]
+_Refilter = Annotated[bool, typer.Option(help="Judge what is already written by other filter settings.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def synthesize(
+    folder: _Folder,
+    out: _Out,
+    pairs: _Pairs = None,
+    reverse_for: _ReverseFor = None,
+    benchmark: _Benchmark = None,
+    generator: _Generator = "small",
+    retriever: _Retriever = None,
+    length: _Length = "medium",
+    decoding: _Method = "beam",
+    beams: _Beams = 5,
+    seed: _Seed = 0,
+    round_trip_rank: _Rank = 5,
+    same_text_share: _SameText = None,
+    blocklist: _Blocklist = None,
+    log_probability: _LogProbability = False,
+    shard_size: _ShardSize = 256,
+    batch_size: _BatchSize = 16,
+    precision: _Precision = "auto",
+    device: _Device = None,
+    features: _Features = None,
+    refilter: _Refilter = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Write forward and reverse modification texts for mined pairs, filtered, in shards; stopped, it goes on."""
+    if (pairs is None) == (reverse_for is None):
+        raise InputError("Say what to write about: one of --pairs and --reverse-for.", "Mine pairs: `likebut pairs`.")
+    if benchmark is not None and reverse_for is None:
+        raise InputError("--benchmark goes with --reverse-for alone.", "Leave it out.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder.", "Give a folder for the shards.")
+    from likebut.cli.synthesis_options import SynthesisOptions
+
+    options = SynthesisOptions(
+        generator=generator, retriever=retriever, length=length, decoding=decoding, beams=beams, seed=seed,
+        round_trip_rank=round_trip_rank, same_text_share=same_text_share, blocklist=blocklist,
+        log_probability=log_probability, shard_size=shard_size, batch_size=batch_size, precision=precision,
+        device=device, features=features, refilter=refilter,
+    )  # fmt: skip
+    if pairs is not None:
+        _about_pairs(folder, pairs, out, options, as_json)
+    else:
+        _reverse_texts(_human_triplets(folder, reverse_for or "", benchmark), out, options, as_json)
+
+
+def _about_pairs(folder: Path, pairs: Path, out: Path, options: "SynthesisOptions", as_json: bool) -> None:
+    from likebut.synthesis.image_folder import find_images
+    from likebut.synthesis.jobs import write_about_pairs
+    from likebut.synthesis.pair_file import read_pairs
+
+    mined = read_pairs(pairs)
+    images = {image.name: image for image in find_images(folder)}
+    summary = write_about_pairs(out, mined, images, options.job(same_text_share=0.01))
+    _print(summary, out, as_json, {})
+
+
+def _human_triplets(folder: Path, split: str, benchmark: str | None) -> "tuple[list[Triplet], dict[str, ImageRef]]":
+    from likebut.benchmarks.cirr import load_cirr_triplets
+    from likebut.benchmarks.fashioniq import load_fashioniq_triplets
+    from likebut.data_folder import DataFolder
+
+    if benchmark == "cirr":
+        return load_cirr_triplets(folder, split)
+    if benchmark == "fashioniq":
+        return load_fashioniq_triplets(folder, split)
+    if benchmark is not None:
+        raise InputError(f'There are no human triplets of "{benchmark}" to read.', "Choose cirr or fashioniq.")
+    data = DataFolder.open(folder)
+    triplets = data.triplets(split)
+    if not triplets:
+        raise InputError(f'{folder / "triplets.jsonl"} has no triplets of the split "{split}".', "Check the split.")
+    return triplets, data.images()
+
+
+def _reverse_texts(
+    data: "tuple[list[Triplet], dict[str, ImageRef]]", out: Path, options: "SynthesisOptions", as_json: bool
+) -> None:
+    from likebut.synthesis.jobs import write_reverse_texts
+
+    # Of human triplets none may be lost for being like others.
+    summary, left_out = write_reverse_texts(out, *data, options.job(same_text_share=None))
+    _print(summary, out, as_json, {"triplets_file": str(out / "triplets.jsonl"), "triplets_left_out": len(left_out)})
+
+
+def _print(summary: "Summary", out: Path, as_json: bool, more: dict[str, Any]) -> None:
+    from likebut.cli.set_aside import set_aside_lines
+    from likebut.synthesis.shards import SUMMARY_NAME
+
+    if as_json:
+        print(json.dumps({"folder": str(out), **summary.to_json(), **more}, ensure_ascii=False))
+        return
+    print(f"{out}: {summary.pairs} pairs in {summary.shards} shards, {summary.triplets} texts kept")
+    for title, reasons in (("modification texts", summary.reasons), ("reverse texts", summary.reverse_reasons)):
+        if reasons != {"kept": 0}:
+            print(f"  {title}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
+    for line in set_aside_lines(summary.set_aside, str(out / SUMMARY_NAME)):
+        print(line)
+    for name, value in more.items():
+        print(f"  {name.replace('_', ' ')}: {value}")

@@ -1,0 +1,154 @@
+"""The two jobs of `likebut synthesize`: texts for mined pairs, and reverse texts for human triplets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from likebut.errors import InputError
+from likebut.generator.generator import ModificationGenerator
+from likebut.images import SetAside
+from likebut.retriever.retriever import Retriever
+from likebut.synthesis.blocklist import Blocklist
+from likebut.synthesis.filters import Filters, FilterSettings
+from likebut.synthesis.image_vectors import frozen_vectors
+from likebut.synthesis.pairs import MinedPair, with_neighbours
+from likebut.synthesis.reverse import read_reverse_texts, reverse_pairs, with_reverse_texts
+from likebut.synthesis.run import Summary, synthesize
+from likebut.synthesis.shards import PAIRS_JOB, REVERSE_JOB
+from likebut.synthesis.tools import PreparedTools, prepare_tools
+from likebut.synthesis.write import WritingSettings
+from likebut.triplets import ImageRef, Triplet, write_triplets
+
+_NEIGHBOURHOOD = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What both jobs need.
+
+    Attributes:
+        generator: Writes.
+        retriever: Checks the round trip; None for none.
+        writing: How to write.
+        filters: How strict the filters are.
+        blocklist: What nobody should be shown.
+        refilter: Whether texts already written may be judged anew with other filter settings.
+        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+    """
+
+    generator: ModificationGenerator
+    retriever: Retriever | None
+    writing: WritingSettings
+    filters: FilterSettings
+    blocklist: Blocklist
+    refilter: bool = False
+    feature_folder: Path | None = None
+
+
+def write_about_pairs(folder: Path, pairs: Sequence[MinedPair], images: Mapping[str, ImageRef], job: Job) -> Summary:
+    """Write texts in both directions for mined pairs, into shards in ``folder``.
+
+    Args:
+        folder: Where the run lives.
+        pairs: What to write about; pairs with an image that cannot be used are left out.
+        images: By name.
+        job: How.
+
+    Raises:
+        InputError: A pair names an image that there is none of, or none of the pairs can be used.
+        ResumeError: A run with other settings was begun in ``folder``.
+    """
+    # Neighbours serve the round trip alone: without a retriever their tokens need not be computed.
+    prepared = _prepare(_needed(pairs, images, with_around=job.retriever is not None), job)
+    usable = _surrounded(_usable(pairs, prepared), prepared, job)
+    return _run(folder, usable, prepared, job, PAIRS_JOB)
+
+
+def write_reverse_texts(
+    folder: Path, triplets: Sequence[Triplet], images: Mapping[str, ImageRef], job: Job
+) -> tuple[Summary, list[Triplet]]:
+    """Write the reverse modification texts that human triplets lack, and all triplets to ``folder/triplets.jsonl``.
+
+    A triplet whose text the filters dropped is left out of that file, so that training can compare prototypes on all
+    that is in it.
+
+    Args:
+        folder: Where the run lives.
+        triplets: Human triplets of one split.
+        images: By name.
+        job: How; its ``writing.both_directions`` does not count.
+
+    Returns:
+        What the run came to, and the triplets that were left out.
+
+    Raises:
+        InputError: No triplet lacks a reverse text, or a triplet names an image that there is none of.
+        ResumeError: A run with other settings was begun in ``folder``.
+    """
+    pairs = reverse_pairs(triplets)
+    if not pairs:
+        raise InputError(
+            f"None of the {len(triplets)} triplets lacks a reverse modification text.", "There is nothing to write."
+        )
+    prepared = _prepare(_needed(pairs, images, with_around=False), job)
+    usable = _surrounded(_usable(pairs, prepared), prepared, job)
+    one_way = replace(job, writing=job.writing.model_copy(update={"both_directions": False}))
+    summary = _run(folder, usable, prepared, one_way, REVERSE_JOB)
+    filled, left_out = with_reverse_texts(triplets, read_reverse_texts(folder))
+    write_triplets(folder / "triplets.jsonl", filled)
+    return summary, left_out
+
+
+def _needed(pairs: Sequence[MinedPair], images: Mapping[str, ImageRef], with_around: bool) -> list[ImageRef]:
+    names = {name for pair in pairs for name in (pair.reference, pair.target)}
+    absent = sorted(names - images.keys())
+    if absent:
+        raise InputError(
+            f"{len(absent)} of the images that the pairs name are not there, {absent[0]} first.",
+            "Give the folder that the pairs were mined from.",
+        )
+    if with_around:
+        around = {name for pair in pairs for name in (*pair.reference_neighbours, *pair.target_neighbours)}
+        names |= around & images.keys()
+    return [images[name] for name in sorted(names)]
+
+
+def _prepare(images: Sequence[ImageRef], job: Job) -> PreparedTools:
+    return prepare_tools(job.generator, job.retriever, images, job.writing.precision, job.feature_folder)
+
+
+def _usable(pairs: Sequence[MinedPair], prepared: PreparedTools) -> list[MinedPair]:
+    """Return the pairs whose images have tokens, without those neighbours that have none."""
+    known = prepared.features
+    usable = [
+        replace(
+            pair,
+            reference_neighbours=tuple(name for name in pair.reference_neighbours if name in known),
+            target_neighbours=tuple(name for name in pair.target_neighbours if name in known),
+        )
+        for pair in pairs
+        if pair.reference in known and pair.target in known
+    ]
+    if not usable:
+        first: SetAside = prepared.set_aside[0]
+        raise InputError(
+            f"None of the {len(pairs)} pairs can be used: {len(prepared.set_aside)} images cannot be read, "
+            f"{first.name} first ({first.reason.rstrip('.')}).",
+            "Replace the images.",
+        )
+    return usable
+
+
+def _surrounded(pairs: list[MinedPair], prepared: PreparedTools, job: Job) -> list[MinedPair]:
+    """Return the pairs with neighbours, for the round trip, where they were not mined with any."""
+    if job.retriever is None or all(pair.reference_neighbours and pair.target_neighbours for pair in pairs):
+        return pairs
+    names = sorted({name for pair in pairs for name in (pair.reference, pair.target)})
+    return with_neighbours(pairs, names, frozen_vectors(prepared.features, names), _NEIGHBOURHOOD)
+
+
+def _run(folder: Path, pairs: Sequence[MinedPair], prepared: PreparedTools, job: Job, kind: str) -> Summary:
+    identity: dict[str, Any] = {"job": kind, **prepared.identity}
+    filters = Filters(job.filters, job.blocklist, job.generator.config.instruction)
+    return synthesize(folder, pairs, prepared.tools, job.writing, filters, identity, prepared.set_aside, job.refilter)

@@ -1,0 +1,91 @@
+"""Mined pairs on disk: ``pairs.parquet``, which also holds how they were mined, and the same as JSON beside it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from likebut.errors import InputError
+from likebut.files import atomic_path, write_json
+from likebut.synthesis.pairs import MinedPair
+
+_METADATA_KEY = b"likebut"
+_NAMES = pa.list_(pa.string())
+_SCHEMA = pa.schema(
+    [
+        ("reference", pa.string()),
+        ("target", pa.string()),
+        ("similarity", pa.float32()),
+        ("reference_neighbours", _NAMES),
+        ("target_neighbours", _NAMES),
+    ]
+)
+
+
+def require_pair_file_name(path: Path) -> None:
+    """Check that pairs can be written to ``path``, before the long work.
+
+    Raises:
+        InputError: The name does not end in .parquet, or is that of a folder.
+    """
+    if path.suffix != ".parquet" or path.is_dir():
+        raise InputError(f"{path} cannot be a file of pairs.", "Give a file name that ends in .parquet.")
+
+
+def write_pairs(path: Path, pairs: Sequence[MinedPair], description: Mapping[str, Any]) -> None:
+    """Write ``pairs`` to a Parquet file and ``description`` (settings, counts) into it and beside it, atomically."""
+    columns = {name: [getattr(pair, name) for pair in pairs] for name in _SCHEMA.names}
+    schema = _SCHEMA.with_metadata({_METADATA_KEY: json.dumps(description, ensure_ascii=False).encode()})
+    write_json(path.with_suffix(".json"), description)
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pydict(columns, schema=schema), temporary)
+
+
+def read_pairs(path: Path) -> list[MinedPair]:
+    """Return the pairs in a Parquet file; ``reference`` and ``target`` are the only columns that it must have.
+
+    Raises:
+        InputError: The file is missing, is no Parquet file, lacks a column, or holds no pair or one pair twice.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Mine pairs with `likebut pairs FOLDER --out FILE`.")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet ({error}).", "Give a file of `likebut pairs`.") from None
+    for name in ("reference", "target"):
+        if name not in table.column_names or not _is_text(table.schema.field(name).type):
+            raise InputError(f'{path} has no column "{name}" of texts.', "Give a file of `likebut pairs`.")
+    known = [name for name in _SCHEMA.names if name in table.column_names]
+    pairs = [_pair(row) for row in table.select(known).to_pylist()]
+    _check(path, pairs)
+    return pairs
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _pair(row: dict[str, Any]) -> MinedPair:
+    neighbours = {name: tuple(row.get(name) or ()) for name in ("reference_neighbours", "target_neighbours")}
+    return MinedPair(row["reference"], row["target"], row.get("similarity"), **neighbours)
+
+
+def _check(path: Path, pairs: Sequence[MinedPair]) -> None:
+    if not pairs:
+        raise InputError(f"{path} holds no pairs.", "Mine pairs with `likebut pairs FOLDER --out FILE`.")
+    seen: set[frozenset[str]] = set()
+    for number, pair in enumerate(pairs, start=1):
+        if not pair.reference or not pair.target or pair.reference == pair.target:
+            raise InputError(
+                f"{path} row {number} pairs {pair.reference!r} with {pair.target!r}.", "Give two images a row."
+            )
+        both = frozenset((pair.reference, pair.target))
+        if both in seen:
+            raise InputError(
+                f"{path} row {number} pairs {pair.reference} with {pair.target} once more.", "Give each pair once."
+            )
+        seen.add(both)

@@ -1,0 +1,164 @@
+"""A run of the synthesis: all shards, then the verdicts; stopped at any moment, the same call goes on from there.
+
+Layout of a run's folder::
+
+    settings.json                what the run was begun with
+    drafts/shard-00000.parquet   what was written, with scores; a shard is done when this file exists
+    shard-00000.parquet          the same with the filters' verdicts
+    summary.json                 counts; written last, so that a folder with it is a finished run
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from likebut.errors import ResumeError
+from likebut.files import fingerprint, read_json, remove_temporaries, write_json
+from likebut.images import SetAside
+from likebut.progress import track
+from likebut.settings import differences
+from likebut.synthesis.filters import KEPT, Filters, in_order
+from likebut.synthesis.judge import judged
+from likebut.synthesis.pairs import MinedPair
+from likebut.synthesis.rows import read_rows, write_rows
+from likebut.synthesis.shards import DRAFTS, SETTINGS_NAME, SUMMARY_NAME, shard_name
+from likebut.synthesis.write import ShardWork, Tools, WritingSettings, plan_shards, write_shard
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        pairs: Pairs written about.
+        kept: Pairs whose modification text was kept.
+        reverse_kept: Those of them whose reverse text was kept too.
+        reasons: How many pairs were kept, and how many dropped for each reason.
+        reverse_reasons: Likewise the reverse texts of the pairs that were kept.
+        shards: How many.
+        set_aside: Images that could not be used; pairs with them were left out.
+    """
+
+    pairs: int
+    kept: int
+    reverse_kept: int
+    reasons: dict[str, int]
+    reverse_reasons: dict[str, int]
+    shards: int
+    set_aside: list[SetAside]
+
+    @property
+    def triplets(self) -> int:
+        """How many training triplets the run gives: one for each text that was kept."""
+        return self.kept + self.reverse_kept
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as ``summary.json`` holds it."""
+        return {**asdict(self), "triplets": self.triplets}
+
+
+def synthesize(
+    folder: Path,
+    pairs: Sequence[MinedPair],
+    tools: Tools,
+    writing: WritingSettings,
+    filters: Filters,
+    identity: Mapping[str, Any],
+    set_aside: Sequence[SetAside] = (),
+    refilter: bool = False,
+) -> Summary:
+    """Write texts for ``pairs`` into shards in ``folder``, and judge them.
+
+    Killed at any moment and called again with the same arguments, it ends with the same shards.
+
+    Args:
+        folder: Where the run lives.
+        pairs: Every image of them has tokens.
+        tools: What writes and checks.
+        writing: How to write.
+        filters: How to judge.
+        identity: What else the texts depend on: generator, retriever, vision encoder.
+        set_aside: For the summary.
+        refilter: Whether texts already written may be judged anew with other filter settings.
+
+    Raises:
+        ResumeError: A run with other settings was begun in ``folder``; the message names each difference.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # The operating system drops the lock with the process, so that a kill leaves nothing locked.
+    with FileLock(folder / "writer.lock"):
+        wanted = {**identity, "writing": writing.model_dump(), "pairs": _pairs_fingerprint(pairs, tools)}
+        _claim(folder, wanted, filters, refilter)
+        for place in (folder, folder / DRAFTS):
+            remove_temporaries(place)
+        shards = plan_shards(pairs, writing)
+        _write_drafts(folder, shards, tools, len(pairs))
+        summary = _judge(folder, shards, filters, len(pairs), set_aside)
+        write_json(folder / SUMMARY_NAME, summary.to_json())
+    return summary
+
+
+def write_draft(work: ShardWork, tools: Tools, folder: Path, advance: Callable[[int], None] | None = None) -> Path:
+    """Write one shard's draft below a run's ``folder`` and return its file: what a cluster's worker does."""
+    path = folder / DRAFTS / shard_name(work.number)
+    write_rows(path, write_shard(work, tools, advance))
+    return path
+
+
+def _claim(folder: Path, writing: Mapping[str, Any], filters: Filters, refilter: bool) -> None:
+    path = folder / SETTINGS_NAME
+    wanted = {**writing, "filters": filters.identity()}
+    if path.is_file():
+        found = read_json(path)
+        changed = differences({**found, "filters": wanted["filters"]} if refilter else found, wanted)
+        if changed:
+            raise ResumeError(
+                f"The synthesis in {folder} was begun with other settings: {'; '.join(changed)}.",
+                "Give the same settings, another folder, or remove that one; "
+                "--refilter judges what is already written by other filter settings.",
+            )
+    (folder / SUMMARY_NAME).unlink(missing_ok=True)
+    write_json(path, wanted)
+
+
+def _pairs_fingerprint(pairs: Sequence[MinedPair], tools: Tools) -> str:
+    names = sorted({name for pair in pairs for name in (pair.reference, pair.target)})
+    contents = [tools.features.content(name) for name in names]
+    neighbours = [[pair.reference_neighbours, pair.target_neighbours] for pair in pairs] if tools.round_trip else []
+    return fingerprint([[[pair.reference, pair.target] for pair in pairs], neighbours, names, contents])
+
+
+def _write_drafts(folder: Path, shards: Sequence[ShardWork], tools: Tools, pairs: int) -> None:
+    remaining = [work for work in shards if not (folder / DRAFTS / shard_name(work.number)).is_file()]
+    done = pairs - sum(len(work.pairs) for work in remaining)
+    with track("writing modification texts", pairs, "pairs", done=done) as meter:
+        for work in remaining:
+            write_draft(work, tools, folder, meter.advance)
+
+
+def _judge(
+    folder: Path, shards: Sequence[ShardWork], filters: Filters, pairs: int, set_aside: Sequence[SetAside]
+) -> Summary:
+    drafts = (row for work in shards for row in read_rows(folder / DRAFTS / shard_name(work.number)))
+    verdicts = judged(drafts, filters, pairs)
+    reasons: Counter[str] = Counter()
+    reverse_reasons: Counter[str] = Counter()
+    for work in shards:
+        rows = list(islice(verdicts, len(work.pairs)))
+        write_rows(folder / shard_name(work.number), rows)
+        reasons.update(row.status for row in rows if row.status)
+        reverse_reasons.update(row.reverse_status for row in rows if row.reverse_status)
+    return Summary(
+        pairs=pairs,
+        kept=reasons[KEPT],
+        reverse_kept=reverse_reasons[KEPT],
+        reasons=in_order(reasons),
+        reverse_reasons=in_order(reverse_reasons),
+        shards=len(shards),
+        set_aside=list(set_aside),
+    )

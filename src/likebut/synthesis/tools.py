@@ -1,0 +1,71 @@
+"""Getting generator, retriever and vision tokens ready for a run."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from likebut.generator.generator import ModificationGenerator
+from likebut.images import SetAside
+from likebut.retriever.retriever import Retriever
+from likebut.synthesis.round_trip import RoundTrip
+from likebut.synthesis.write import Tools
+from likebut.training.data import open_features
+from likebut.training.features import FeatureCache
+from likebut.triplets import ImageRef
+
+
+@dataclass(frozen=True)
+class PreparedTools:
+    """Tools with what a run records of them.
+
+    Attributes:
+        features: The tokens that the generator reads.
+        identity: Generator, retriever and vision encoders, for the run's settings.
+        set_aside: Images that cannot be used.
+    """
+
+    tools: Tools
+    features: FeatureCache
+    identity: dict[str, Any]
+    set_aside: list[SetAside]
+
+
+def prepare_tools(
+    generator: ModificationGenerator,
+    retriever: Retriever | None,
+    images: Sequence[ImageRef],
+    precision: Literal["fp32", "bf16"],
+    feature_folder: Path | None = None,
+) -> PreparedTools:
+    """Return the tools of a run, every usable image's tokens in the cache.
+
+    Args:
+        generator: Writes; its language model is cast to ``precision``.
+        retriever: Checks the round trip; None for no round trip.
+        images: All images that pairs may name.
+        precision: Of the language model.
+        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+    """
+    generator.model.language.model.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+    features = open_features(generator.vision, feature_folder)
+    set_aside = features.add(images, generator.vision)
+    identity: dict[str, Any] = {
+        "generator": {
+            **generator.config.model_dump(),
+            "vision": generator.vision.name,
+            "preprocessing": generator.vision.preprocessing.fingerprint(),
+        },
+        "retriever": asdict(retriever.identity) if retriever else None,
+    }
+    round_trip = None
+    if retriever is not None:
+        seen = open_features(retriever.vision, feature_folder)
+        if seen.identity == features.identity:
+            seen = features
+        else:
+            seen.add(images, retriever.vision)
+        round_trip = RoundTrip(retriever, seen)
+    return PreparedTools(Tools(generator, features, round_trip), features, identity, set_aside)
