@@ -6,6 +6,7 @@ import sys
 import typer
 from rich.console import Console
 
+from likebut.cli.models import models_app
 from likebut.errors import LikebutError
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(models_app)
 
 
 def main() -> None:

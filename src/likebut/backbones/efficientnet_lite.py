@@ -1,0 +1,133 @@
+"""EfficientNet-Lite2 (Tan and Le, 2019; the Lite variant of 2020): no squeeze-and-excitation, ReLU6 throughout.
+
+Batch normalisation is folded into the convolutions, so that every convolution here has a bias and nothing else
+follows it but the activation: :func:`fold_batch_norm` does that once, when a checkpoint is converted.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+WIDTH = 1280
+CLASSES = 1000
+_STEM_WIDTH = 32
+_BATCH_NORM_EPS = 1e-3  # the TensorFlow original's, not PyTorch's default
+# (repeats, kernel, stride, expansion, output channels) of each stage, already scaled to Lite2 (width 1.1, depth 1.2;
+# Lite leaves the stem, the head and the repeats of the first and last stage unscaled).
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (3, 3, 2, 6, 24),
+    (3, 5, 2, 6, 48),
+    (4, 3, 2, 6, 88),
+    (4, 5, 1, 6, 120),
+    (5, 5, 2, 6, 208),
+    (1, 3, 1, 6, 352),
+)
+
+
+class SamePadConvolution(nn.Conv2d):
+    """Convolution padded as TensorFlow's SAME: an odd pixel of padding goes to the right and the bottom."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', ⌈H / stride⌉, ⌈W / stride⌉)."""
+        top, bottom = self._padding(pixels.shape[-2])
+        left, right = self._padding(pixels.shape[-1])
+        if top == bottom and left == right:
+            return functional.conv2d(
+                pixels, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups
+            )
+        padded = functional.pad(pixels, (left, right, top, bottom))
+        return functional.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _padding(self, side: int) -> tuple[int, int]:
+        stride, kernel = self.stride[0], self.kernel_size[0]
+        total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
+        return total // 2, total - total // 2
+
+
+class InvertedResidual(nn.Module):
+    """Expand → depthwise convolution → project, with a skip connection where the shapes allow it.
+
+    Args:
+        channels_in: Channels of the input.
+        channels_out: Channels of the output.
+        kernel: Side of the depthwise kernel.
+        stride: Stride of the depthwise convolution.
+        expansion: Factor from ``channels_in`` to the channels in between; 1 leaves the expansion out.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        between = channels_in * expansion
+        self.expand = SamePadConvolution(channels_in, between, 1) if expansion > 1 else None
+        self.depthwise = SamePadConvolution(between, between, kernel, stride, groups=between)
+        self.project = SamePadConvolution(between, channels_out, 1)
+        self.skips = stride == 1 and channels_in == channels_out
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', ⌈H / stride⌉, ⌈W / stride⌉)."""
+        hidden = features if self.expand is None else functional.relu6(self.expand(features))
+        projected: Tensor = self.project(functional.relu6(self.depthwise(hidden)))
+        return projected + features if self.skips else projected
+
+
+class EfficientNetLite2(nn.Module):
+    """The network up to and including the head's convolution; the positions of its last map are the image tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SamePadConvolution(3, _STEM_WIDTH, 3, 2)
+        blocks = []
+        channels = _STEM_WIDTH
+        for repeats, kernel, stride, expansion, channels_out in _STAGES:
+            for repeat in range(repeats):
+                blocks.append(InvertedResidual(channels, channels_out, kernel, stride if repeat == 0 else 1, expansion))
+                channels = channels_out
+        self.blocks = nn.Sequential(*blocks)
+        self.head = SamePadConvolution(channels, WIDTH, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map (B, 3, S, S) to tokens (B, (S / 32)², 1280), row by row from the top left."""
+        features = self.blocks(functional.relu6(self.stem(pixels)))
+        return functional.relu6(self.head(features)).flatten(2).transpose(1, 2)
+
+
+def fold_batch_norm(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn the published checkpoint into a state of :class:`EfficientNetLite2`, and the classifier beside it.
+
+    With y = γ (w ∗ x − μ) / √(σ² + ε) + β, the folded weight is w γ / √(σ² + ε) and the folded bias
+    β − μ γ / √(σ² + ε), computed in double precision.
+
+    Args:
+        checkpoint: The tensors by their published names (``_blocks.3._expand_conv.weight`` …).
+
+    Returns:
+        Tensors by the names of this module's parameters, and ``classifier.weight``, ``classifier.bias``.
+
+    Raises:
+        KeyError: The checkpoint lacks a tensor.
+    """
+    state = {"classifier.weight": checkpoint["_fc.weight"], "classifier.bias": checkpoint["_fc.bias"]}
+    for ours, convolution, batch_norm in _published_names(checkpoint):
+        gamma, beta, mean, variance = (
+            checkpoint[f"{batch_norm}.{part}"].double() for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = gamma / torch.sqrt(variance + _BATCH_NORM_EPS)
+        weight = checkpoint[f"{convolution}.weight"].double() * scale[:, None, None, None]
+        state[f"{ours}.weight"] = weight.float().contiguous()
+        state[f"{ours}.bias"] = (beta - mean * scale).float()
+    return state
+
+
+def _published_names(checkpoint: Mapping[str, Tensor]) -> list[tuple[str, str, str]]:
+    names = [("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")]
+    for index in range(sum(stage[0] for stage in _STAGES)):
+        theirs = f"_blocks.{index}"
+        if f"{theirs}._expand_conv.weight" in checkpoint:
+            names.append((f"blocks.{index}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0"))
+        names.append((f"blocks.{index}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1"))
+        names.append((f"blocks.{index}.project", f"{theirs}._project_conv", f"{theirs}._bn2"))
+    return names
