@@ -7,6 +7,11 @@ import typer
 from rich.console import Console
 
 from likebut.cli.models import models_app
+from likebut.cli.evaluate import evaluate
+from likebut.cli.recipes import recipes_app
+from likebut.cli.score import score
+from likebut.cli.submit import submit_app
+from likebut.cli.train import train_app
 from likebut.errors import LikebutError
 
 app = typer.Typer(
@@ -17,7 +22,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command()(evaluate)
+app.command()(score)
+app.add_typer(submit_app)
 app.add_typer(models_app)
+app.add_typer(recipes_app)
+app.add_typer(train_app)
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ class CaptionSettings(BaseModel):
     """The generator's first stage: single images and their captions.
 
     Attributes:
-        steps: How many, before the pairs; 0 skips the stage.
+        steps: How many of the training's steps, the first ones; 0 skips the stage.
         batch_size: Images in a step.
     """
 
@@ -147,9 +147,11 @@ class GeneratorRecipe(BaseModel):
     training: TrainingSettings
 
     @model_validator(mode="after")
-    def _one_start(self) -> "GeneratorRecipe":
+    def _consistent(self) -> "GeneratorRecipe":
         if self.initial_weights is not None and self.initial_retriever is not None:
             raise ValueError("give initial_weights or initial_retriever, not both")
+        if self.training.steps is not None and self.captions.steps >= self.training.steps:
+            raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
         return self
 
 

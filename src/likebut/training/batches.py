@@ -265,8 +265,11 @@ def reversed_triplet(triplet: Triplet) -> Triplet | None:
 
 
 def with_reversed(triplets: Sequence[Triplet]) -> list[Triplet]:
-    """Return ``triplets`` and then, for those with a reverse text, their reversed ones."""
-    return [*triplets, *(turned for triplet in triplets if (turned := reversed_triplet(triplet)) is not None)]
+    """Return ``triplets`` and then their reversed ones, where there is a reverse text and they are not there yet."""
+    known = {(triplet.reference, triplet.target, triplet.modification) for triplet in triplets}
+    turned = (reversed_triplet(triplet) for triplet in triplets)
+    new = [each for each in turned if each and (each.reference, each.target, each.modification) not in known]
+    return [*triplets, *new]
 
 
 def _texts(triplets: Sequence[Triplet], variants: TextVariants | None, generator: np.random.Generator) -> list[str]:

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from likebut.errors import InputError, ResumeError
 from likebut.files import atomic_path, read_json, remove_temporaries, write_json
+from likebut.settings import differences
 
 MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.pt"
@@ -142,23 +143,9 @@ def claim_folder(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.is_file():
         write_json(path, settings)
         return
-    found, wanted = dict(_flat(read_json(path))), dict(_flat(settings))
-    differences = [
-        f"{key} was {found.get(key, 'absent')}, now {wanted.get(key, 'absent')}"
-        for key in sorted(found.keys() | wanted.keys())
-        if found.get(key, "absent") != wanted.get(key, "absent")
-    ]
-    if differences:
+    changed = differences(read_json(path), settings)
+    if changed:
         raise ResumeError(
-            f"The training in {folder} was begun with other settings: {'; '.join(differences)}.",
+            f"The training in {folder} was begun with other settings: {'; '.join(changed)}.",
             "Give the same settings, another folder, or remove that one.",
         )
-
-
-def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Return the leaves of nested settings as (dotted key, text)."""
-    if isinstance(value, Mapping):
-        return [
-            leaf for key, inner in value.items() for leaf in _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-        ]
-    return [(prefix, str(list(value)) if isinstance(value, list | tuple) else str(value))]

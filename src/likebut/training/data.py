@@ -6,8 +6,9 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from likebut.backbones.model_folder import WEIGHTS_NAME, find_model_folder
 from likebut.errors import InputError
-from likebut.files import fingerprint, home_folder
+from likebut.files import fingerprint, home_folder, sha256_of
 from likebut.images import SetAside
 from likebut.training.batches import Caption, Share, TextVariants
 from likebut.training.features import FeatureCache, VisionEncoder
@@ -96,3 +97,13 @@ def own_share() -> Share:
     """Return which part of every batch this process takes."""
     state = PartialState()
     return Share(state.process_index, state.num_processes)
+
+
+def weights_identity(name: str | None, job: str) -> str:
+    """Return the SHA-256 of the weights called ``name``, or "none" for no name.
+
+    Args:
+        name: A folder, a published name or a hub id.
+        job: "retriever" or "generator".
+    """
+    return "none" if name is None else sha256_of(find_model_folder(name, job) / WEIGHTS_NAME)

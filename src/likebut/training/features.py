@@ -81,7 +81,8 @@ class CacheIdentity:
 class FeatureCache:
     """The vision tokens of any number of images, memory-mapped; made with :meth:`open`.
 
-    A name is known after :meth:`add` or :meth:`missing` has seen it; what is on disk is known by content alone.
+    What is on disk is known by content alone; a name is known after :meth:`add`, :meth:`missing` or
+    :meth:`learn_names` has seen it.
     """
 
     def __init__(self, folder: Path, identity: CacheIdentity) -> None:
@@ -120,12 +121,29 @@ class FeatureCache:
             write_json(record, asdict(identity))
         return cls(sub_folder, identity)
 
+    def learn_names(self, images: Sequence[ImageRef]) -> None:
+        """Learn which content each of ``images`` has, without computing any tokens.
+
+        Raises:
+            InputError: Two different images have one name.
+        """
+        for image in images:
+            self._unreadable.pop(image.name, None)
+            content = self._hashes.of(image.path)
+            if isinstance(content, SetAside):
+                self._unreadable[image.name] = content.reason
+            elif self._content_of.setdefault(image.name, content) != content:
+                raise InputError(
+                    f"Two different images are called {image.name}; the second is {image.path}.", "Rename one of them."
+                )
+        self._hashes.save()
+
     def missing(self, images: Sequence[ImageRef]) -> list[ImageRef]:
         """Learn the names of ``images`` and return those whose tokens have still to be computed.
 
         Images that cannot be used are not among them. The vision encoder need not be loaded if none is missing.
         """
-        self._learn_names(images)
+        self.learn_names(images)
         return [image for image in images if self._is_missing(image.name)]
 
     def add(
@@ -210,18 +228,6 @@ class FeatureCache:
 
     def _is_missing(self, name: str) -> bool:
         return name not in self and self._reason(name) is None
-
-    def _learn_names(self, images: Sequence[ImageRef]) -> None:
-        for image in images:
-            self._unreadable.pop(image.name, None)
-            content = self._hashes.of(image.path)
-            if isinstance(content, SetAside):
-                self._unreadable[image.name] = content.reason
-            elif self._content_of.setdefault(image.name, content) != content:
-                raise InputError(
-                    f"Two different images are called {image.name}; the second is {image.path}.", "Rename one of them."
-                )
-        self._hashes.save()
 
     def _one_name_for_each_missing(self, images: Sequence[ImageRef]) -> list[tuple[str, ImageRef]]:
         """Return (content, image), sorted, so that a resumed run forms the batches of an undisturbed one."""

@@ -1,6 +1,5 @@
 """A retriever's training from beginning to end: recipe and data in, model folder out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ from accelerate import PartialState
 
 from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder
 from likebut.errors import InputError
-from likebut.files import sha256_of
 from likebut.images import SetAside
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever, RetrieverConfig
 from likebut.training.batches import TripletBatches
 from likebut.training.checkpoints import BEST_FILE, load_trained_weights
-from likebut.training.data import TrainingData, open_features, own_share, token_source
+from likebut.training.data import TrainingData, open_features, own_share, token_source, weights_identity
 from likebut.training.features import FeatureCache
 from likebut.training.loop import Evaluation, TrainingResult, claim, train
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
@@ -95,7 +93,7 @@ def train_retriever(
     retriever = retriever or start_retriever(recipe)
     cache = open_features(retriever.vision, feature_folder)
     images = data.needed_images()
-    cache.missing(images)
+    cache.learn_names(images)
     identity = _identity(recipe, data, cache)
     if PartialState().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
@@ -138,21 +136,9 @@ def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache) 
     }
 
 
-def weights_identity(name: str | None, job: str) -> str:
-    """Return the SHA-256 of the weights called ``name``, or "none"."""
-    if name is None:
-        return "none"
-    return sha256_of(find_model_folder(name, job) / "model.safetensors")
-
-
 def _save(retriever: Retriever, out: Path, use_best: bool) -> None:
     if use_best:
         load_trained_weights(retriever.module, out / BEST_FILE)
     retriever.module.eval()
     if PartialState().is_main_process:
         retriever.save(out / "retriever")
-
-
-def excluded_note(set_aside: Sequence[SetAside]) -> str:
-    """Return the sentences that say which images were set aside and why; empty if none was."""
-    return "\n".join(f"set aside {item.name}: {item.reason}" for item in set_aside)

@@ -1,0 +1,126 @@
+"""``likebut train``: a retriever or a generator, by a recipe."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from likebut.errors import InputError
+
+if TYPE_CHECKING:
+    from likebut.images import SetAside
+    from likebut.recipes.schema import DataSettings
+    from likebut.training.loop import TrainingResult
+
+train_app = typer.Typer(
+    name="train",
+    help="Train a retriever or a generator by a recipe (`likebut recipes ls`). Stopped at any moment, the same command "
+    "goes on from there.",
+    no_args_is_help=True,
+)
+
+_Data = Annotated[Path | None, typer.Option(help="The data folder, or the benchmark's; data.root of the recipe.")]
+_Out = Annotated[Path, typer.Option(help="Where checkpoints, figures and the model go.")]
+_Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value: training.batch_size=64. Repeatable.")]
+_Synthetic = Annotated[
+    list[Path] | None, typer.Option(help="A folder of shards that `likebut synthesize` wrote. Repeatable.")
+]
+_Features = Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")]
+
+
+@train_app.command("retriever")
+def retriever(
+    out: _Out,
+    recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "retriever-small",
+    data: _Data = None,
+    init: Annotated[str | None, typer.Option(help="A trained retriever to start from.")] = None,
+    synthetic: _Synthetic = None,
+    reverse_texts: Annotated[
+        Path | None, typer.Option(help="Reverse texts for the human triplets: `likebut synthesize --reverse-for`.")
+    ] = None,
+    overrides: _Set = None,
+    features: _Features = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Train a retriever; the result is in OUT/retriever, and OUT can be given wherever a model is asked for."""
+    from likebut.recipes.loading import load_recipe
+    from likebut.recipes.schema import RetrieverRecipe
+
+    chosen = load_recipe(recipe, overrides or ())
+    if not isinstance(chosen, RetrieverRecipe):
+        raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train generator`.")
+    _require_folder(out)
+    found = _with_options(chosen.data, data, synthetic, reverse_texts)
+    chosen = chosen.model_copy(update={"data": found} | ({"initial_weights": init} if init else {}))
+    from likebut.cli.training_data import gather
+    from likebut.cli.training_evaluation import evaluation_while_training
+    from likebut.training.retriever_run import start_retriever, train_retriever
+
+    gathered = gather(chosen.data)
+    model = start_retriever(chosen)
+    evaluate = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
+    run = train_retriever(chosen, gathered, out, features, evaluate, model)
+    _print(run.folder, run.result, run.triplets, run.set_aside, as_json)
+
+
+@train_app.command("generator")
+def generator(
+    out: _Out,
+    recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "generator-small",
+    data: _Data = None,
+    init: Annotated[str | None, typer.Option(help="A trained generator to start from.")] = None,
+    init_retriever: Annotated[
+        str | None, typer.Option(help="A trained retriever whose query encoder is started from.")
+    ] = None,
+    overrides: _Set = None,
+    features: _Features = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Train a generator; the result is in OUT/generator, and OUT can be given wherever a generator is asked for."""
+    from likebut.recipes.loading import load_recipe
+    from likebut.recipes.schema import GeneratorRecipe
+
+    starts = {"initial_weights": init, "initial_retriever": init_retriever}
+    given = [f"{key}={value}" for key, value in starts.items() if value is not None]
+    chosen = load_recipe(recipe, [*(overrides or ()), *given])
+    if not isinstance(chosen, GeneratorRecipe):
+        raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train retriever`.")
+    _require_folder(out)
+    chosen = chosen.model_copy(update={"data": _with_options(chosen.data, data, None, None)})
+    from likebut.cli.training_data import gather
+    from likebut.training.generator_run import train_generator
+
+    gathered = gather(chosen.data, captions=chosen.captions.steps > 0)
+    run = train_generator(chosen, gathered, out, features)
+    _print(run.folder, run.result, run.triplets, run.set_aside, as_json)
+
+
+def _with_options(
+    settings: "DataSettings", root: Path | None, synthetic: list[Path] | None, reverse_texts: Path | None
+) -> "DataSettings":
+    """Return a recipe's data settings with what the command line says instead."""
+    given: dict[str, Any] = {"root": root, "synthetic": tuple(synthetic or ()), "reverse_texts": reverse_texts}
+    return settings.model_copy(update={key: value for key, value in given.items() if value})
+
+
+def _require_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder.", "Give a folder for the training.")
+
+
+def _print(folder: Path, result: "TrainingResult", triplets: int, set_aside: "list[SetAside]", as_json: bool) -> None:
+    from likebut.cli.set_aside import set_aside_lines
+
+    if as_json:
+        about = {"model": str(folder), "steps": result.steps, "triplets": triplets}
+        best = {} if result.best_step is None else {"best_step": result.best_step, "best_value": result.best_value}
+        images = [{"image": image.name, "reason": image.reason} for image in set_aside]
+        print(json.dumps(about | best | {"set_aside": images}, ensure_ascii=False))
+        return
+    print(f"{folder}: {result.steps} steps on {triplets} triplets")
+    if result.best_step is not None:
+        print(f"  the weights after step {result.best_step}, the best by the recipe's metric ({result.best_value:.2f})")
+    for line in set_aside_lines(set_aside, "the output of --json"):
+        print(line)

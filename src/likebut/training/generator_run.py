@@ -1,0 +1,179 @@
+"""A generator's training from beginning to end: recipe and data in, model folder out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from likebut.backbones.loading import load_tokenizer
+from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder
+from likebut.backbones.preset import load_preset
+from likebut.backbones.query_encoder import QueryEncoder
+from likebut.backbones.tokenizers import WordPieceTokenizer
+from likebut.errors import InputError
+from likebut.generator.generator import GeneratorConfig, ModificationGenerator
+from likebut.generator.initialisation import start_from_retriever, start_projection_from_shared_words
+from likebut.generator.model import INSTRUCTION
+from likebut.images import SetAside
+from likebut.recipes.schema import GeneratorRecipe
+from likebut.recipes.training import TrainingSettings
+from likebut.retriever.retriever import Retriever
+from likebut.training.batches import CaptionBatches, Curriculum, PairBatches
+from likebut.training.checkpoints import BEST_FILE, load_trained_weights
+from likebut.training.data import TrainingData, open_features, own_share, token_source, weights_identity
+from likebut.training.features import FeatureCache
+from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, train
+from likebut.training.precision import resolve_precision
+from likebut.training.tasks import GeneratorTask
+
+_NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data"}
+
+
+@dataclass(frozen=True)
+class GeneratorRun:
+    """A finished training.
+
+    Attributes:
+        generator: With the final weights, or the best where the recipe names a metric for that.
+        folder: Where the model was saved.
+        set_aside: Images that could not be used; the pairs that name them were left out.
+        triplets: How many triplets were learnt from.
+    """
+
+    generator: ModificationGenerator
+    folder: Path
+    result: TrainingResult
+    set_aside: list[SetAside]
+    triplets: int
+
+
+def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
+    """Return the generator that ``recipe`` starts from.
+
+    Raises:
+        MissingWeightsError: The preset's parts or the initial weights are not on this machine.
+        InputError: The initial weights are of another preset.
+    """
+    config = GeneratorConfig(preset=recipe.preset, instruction=recipe.instruction or INSTRUCTION)
+    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed)
+    if recipe.initial_weights is not None:
+        folder = find_model_folder(recipe.initial_weights, "generator")
+        saved, state = read_model_folder(folder)
+        _require_preset(saved.get("preset"), recipe, folder)
+        load_trained_state(generator.model, state, folder)
+        return generator
+    if recipe.initial_retriever is not None:
+        retriever = Retriever.from_pretrained(recipe.initial_retriever, device=generator.device)
+        _require_preset(retriever.config.preset, recipe, Path(recipe.initial_retriever))
+        query_encoder = retriever.module.get_submodule("core.query_encoder")
+        assert isinstance(query_encoder, QueryEncoder)
+        start_from_retriever(generator.model, query_encoder)
+    tokenizer = load_tokenizer(load_preset(recipe.preset))
+    if recipe.projection_from_shared_words and isinstance(tokenizer, WordPieceTokenizer):
+        start_projection_from_shared_words(generator.model, tokenizer.vocabulary)
+    return generator
+
+
+def train_generator(
+    recipe: GeneratorRecipe,
+    data: TrainingData,
+    out: Path,
+    feature_folder: Path | None = None,
+    evaluate: Evaluation | None = None,
+    generator: ModificationGenerator | None = None,
+) -> GeneratorRun:
+    """Train a generator and save it in ``out/generator``; ``out`` itself then counts as a model folder.
+
+    Killed at any moment and called again with the same arguments, it ends with the same weights.
+
+    Args:
+        recipe: What to train, and how.
+        data: What to learn from; with captions if the recipe has a first stage.
+        out: Where checkpoints, figures and the model go.
+        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+        evaluate: Measures the generator every ``training.evaluate_every`` steps.
+        generator: What :func:`start_generator` gave, where ``evaluate`` needs it before training begins.
+
+    Raises:
+        ResumeError: ``out`` holds a training with other settings or data.
+        InputError: The data does not fill a batch, or lacks captions that the recipe needs.
+    """
+    _require_captions(recipe, data)
+    generator = generator or start_generator(recipe)
+    cache = open_features(generator.vision, feature_folder)
+    images = data.needed_images()
+    cache.learn_names(images)
+    identity = _identity(recipe, data, cache)
+    if PartialState().is_main_process:
+        claim(out, recipe.training, recipe.seed, identity)
+    set_aside = cache.add(images, generator.vision)
+    usable = data.without(set_aside)
+    generator.vision.to("cpu")
+    _match_precision(generator, recipe.training)
+    batches = _batches(recipe, usable, cache)
+    task = GeneratorTask(generator.model)
+    result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the generator")
+    _save(generator, out, use_best=result.best_step is not None)
+    generator.vision.to(generator.device)
+    return GeneratorRun(generator, out / "generator", result, set_aside, len(usable.triplets))
+
+
+def _batches(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) -> Batches:
+    source, share = token_source(cache, data, recipe.data.resident), own_share()
+    pairs = PairBatches(
+        data.triplets,
+        source,
+        recipe.training.batch_size,
+        recipe.seed,
+        share,
+        both_directions=recipe.data.both_directions,
+        text_variants=data.text_variants,
+    )
+    if recipe.captions.steps == 0:
+        return pairs
+    captions = CaptionBatches(data.captions, source, recipe.captions.batch_size, recipe.seed, share)
+    return Curriculum(captions, recipe.captions.steps, pairs)
+
+
+def _match_precision(generator: ModificationGenerator, settings: TrainingSettings) -> None:
+    """Hold the frozen language model in the precision it is computed in; else autocast would cast it every step."""
+    if resolve_precision(settings.precision, PartialState().device) == "bf16":
+        generator.model.language.model.to(torch.bfloat16)
+
+
+def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) -> dict[str, Any]:
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
+        "both_directions": recipe.data.both_directions,
+        "initial_weights": weights_identity(recipe.initial_weights, "generator"),
+        "initial_retriever": weights_identity(recipe.initial_retriever, "retriever"),
+        "vision": cache.identity.vision,
+        "preprocessing": cache.identity.preprocessing,
+        "data": data.fingerprint(cache),
+    }
+
+
+def _require_captions(recipe: GeneratorRecipe, data: TrainingData) -> None:
+    if recipe.captions.steps and not data.captions:
+        raise InputError(
+            f"The recipe begins with {recipe.captions.steps} steps of captions, and the data has none.",
+            "Add captions.jsonl to the data folder, or --set captions.steps=0.",
+        )
+
+
+def _require_preset(found: str | None, recipe: GeneratorRecipe, where: Path) -> None:
+    if found != recipe.preset:
+        raise InputError(
+            f"The initial weights in {where} are of the preset {found}, not {recipe.preset}.",
+            "Give weights of the same preset.",
+        )
+
+
+def _save(generator: ModificationGenerator, out: Path, use_best: bool) -> None:
+    if use_best:
+        load_trained_weights(generator.model, out / BEST_FILE)
+    generator.model.eval()
+    if PartialState().is_main_process:
+        generator.save(out / "generator")
