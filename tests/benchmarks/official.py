@@ -67,7 +67,7 @@ def write_cirr(
 
 
 def cirr_entries(names: Sequence[str], split: str) -> list[dict[str, Any]]:
-    entries = []
+    entries: list[dict[str, Any]] = []
     for group in range(len(names) // 6):
         members = list(names[6 * group : 6 * group + 6])
         for reference, target in ((0, 1), (2, 4)):
@@ -133,17 +133,17 @@ def write_circo(root: Path, gallery: int = 60, listing: bool = True, images: boo
     test = [{key: value for key, value in entry.items() if key not in hidden} for entry in entries[4:]]
     write(root / "annotations" / "test.json", [entry | {"id": number} for number, entry in enumerate(test)])
     coco = root / "COCO2017_unlabeled"
-    files = [{"id": image, "file_name": f"{image:012d}.jpg", "height": SIDE, "width": SIDE} for image in ids]
+    files = {image: f"{image:012d}.jpg" for image in ids}
     if listing:
-        write(coco / "annotations" / "image_info_unlabeled2017.json", {"images": files})
+        listed = [{"id": image, "file_name": name, "height": SIDE, "width": SIDE} for image, name in files.items()]
+        write(coco / "annotations" / "image_info_unlabeled2017.json", {"images": listed})
     if images:
-        for number, file in enumerate(files):
-            render(coco / "unlabeled2017" / file["file_name"], number)
+        for number, name in enumerate(files.values()):
+            render(coco / "unlabeled2017" / name, number)
     return root
 
 
-def shuffled(names: Iterable[Any], seed: int, leave_out: Any = None) -> list[Any]:
-    """Return the names in a random order."""
-    order = [name for name in names if name != leave_out]
-    random.Random(seed).shuffle(order)
-    return order
+def shuffled(names: Iterable[Any], seed: int, leave_out: Any = None, count: int | None = None) -> list[Any]:
+    """Return ``count`` of the names, or all, in a random order."""
+    kept = [name for name in names if name != leave_out]
+    return random.Random(seed).sample(kept, min(count or len(kept), len(kept)))

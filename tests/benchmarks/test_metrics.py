@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -75,11 +76,11 @@ def test_average_precision_is_the_least_that_any_order_of_the_ties_gives(
 
 @given(graded(), st.randoms())
 def test_metrics_do_not_depend_on_the_candidates_order(
-    drawn: tuple[list[float], dict[int, float]], random: object
+    drawn: tuple[list[float], dict[int, float]], random: Random
 ) -> None:
     scores, credits = drawn
     order = list(range(len(scores)))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     moved = {order.index(image): credit for image, credit in credits.items()}
     assert hits_of([scores[image] for image in order], moved) == hits_of(scores, credits)
 

@@ -116,8 +116,8 @@ def test_a_score_that_is_not_a_number_ranks_last() -> None:
 
 def test_one_embedding_an_image_needs_no_axis_of_its_own() -> None:
     random = np.random.default_rng(1)
-    queries, gallery = random.normal(size=(4, 6)), random.normal(size=(9, 6)).astype(np.float16)
-    queries = queries.astype(np.float32)
+    queries = random.normal(size=(4, 6)).astype(np.float32)
+    gallery = random.normal(size=(9, 6)).astype(np.float16)
     assert pessimistic_ranks(queries, gallery, [1] * 4) == pessimistic_ranks(queries, gallery[:, None], [1] * 4)
 
 
@@ -143,13 +143,13 @@ class WatchedGallery:
         return len(self.embeddings)
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.float16]:
-        part = self.embeddings[key]
+        part: npt.NDArray[np.float16] = self.embeddings[key]
         self.most = max(self.most, len(part))
         return part
 
 
 def test_never_reads_more_than_a_chunk_of_the_gallery() -> None:
-    gallery = WatchedGallery(np.random.default_rng(3).normal(size=(1000, 4, 2)).astype(np.float16))
-    placements = place(np.ones((2, 2), dtype=np.float32), gallery, [[0], [999]], rows_at_once=40)  # type: ignore[arg-type]
+    gallery: Any = WatchedGallery(np.random.default_rng(3).normal(size=(1000, 4, 2)).astype(np.float16))
+    placements = place(np.ones((2, 2), dtype=np.float32), gallery, [[0], [999]], rows_at_once=40)
     assert gallery.most == 10
     assert len(placements) == 2

@@ -1,5 +1,6 @@
 """What an evaluation needs before it starts: every image in its place, and its vision tokens."""
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +11,11 @@ from likebut.errors import ImageError, InputError
 from likebut.images import SetAside, decode
 from likebut.progress import track
 from likebut.retriever.retriever import Retriever
-from likebut.training.features import FeatureCache
+from likebut.training.data import open_features
 from likebut.triplets import ImageRef
 
 _DECODERS = 8
+_BYTES_A_VALUE = 2  # float16
 
 
 def require_images(benchmarks: Sequence[Benchmark], allow_missing: bool = False) -> list[SetAside]:
@@ -46,22 +48,31 @@ def needed_images(benchmarks: Sequence[Benchmark]) -> list[ImageRef]:
 
 
 def cached_tokens(
-    retriever: Retriever, images: Sequence[ImageRef], folder: Path, batch_size: int = 32
+    retriever: Retriever, images: Sequence[ImageRef], folder: Path | None = None, batch_size: int = 32
 ) -> tuple[TokenSource, list[SetAside]]:
     """Compute the vision tokens of images that a cache lacks.
 
     Args:
         retriever: Whose vision encoder computes them.
         images: Images whose files exist.
-        folder: Where feature caches live.
+        folder: Where feature caches live; in the user's cache folder if None.
         batch_size: Images encoded at once.
 
     Returns:
         The cache, and the images that cannot be used.
+
+    Raises:
+        InputError: The tokens would not fit on the disk.
     """
-    vision = retriever.vision
-    cache = FeatureCache.open(folder, vision.name, vision.preprocessing.fingerprint(), vision.tokens, vision.width)
-    return cache, cache.add(images, vision, batch_size, retriever.device)
+    cache = open_features(retriever.vision, folder)
+    size = len(cache.missing(images)) * retriever.vision.tokens * retriever.vision.width * _BYTES_A_VALUE
+    free = shutil.disk_usage(cache.folder).free
+    if size > free:
+        raise InputError(
+            f"The images' vision tokens take {size / 1e9:.1f} GB, and {cache.folder} has {free / 1e9:.1f} GB left.",
+            "Compute them on the fly with --no-cache, or keep them elsewhere with --features FOLDER.",
+        )
+    return cache, cache.add(images, retriever.vision, batch_size, retriever.device)
 
 
 def uncached_tokens(retriever: Retriever, images: Sequence[ImageRef]) -> tuple[TokenSource, list[SetAside]]:

@@ -42,11 +42,19 @@ def score(
     loaded = read_predictions(name, root, split, predictions, subset_predictions, protocol, labels)
     parts = []
     for benchmark, lists, subset_lists in loaded:
-        benchmark.require_labels()
+        if benchmark.labels == "hidden":
+            raise _hidden(benchmark)
         nothing: list[None] = [None] * len(benchmark.queries)
         rows = zip(benchmark.queries, lists or nothing, subset_lists or nothing, strict=True)
         parts.append((benchmark, measure(benchmark, [outcome_of_lists(benchmark, *row) for row in rows])))
     return build_report(parts)
+
+
+def _hidden(benchmark: Benchmark) -> InputError:
+    return InputError(
+        f"The files are in order, but the labels of {benchmark.title} are hidden, so nothing can be measured here.",
+        "Upload them to the benchmark's test server (`likebut submit` writes such files), or use the split val.",
+    )
 
 
 def read_predictions(

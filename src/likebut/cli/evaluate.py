@@ -30,6 +30,7 @@ def evaluate(
     allow_missing: Annotated[bool, typer.Option(help="Go on without the images that are missing.")] = False,
     list_missing: Annotated[bool, typer.Option(help="List the missing images as JSON, and stop.")] = False,
     cache: Annotated[bool, typer.Option(help="Keep vision tokens on disk for the next time.")] = True,
+    features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images or queries embedded at once.")] = 32,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -43,7 +44,7 @@ def evaluate(
     from likebut.cli.ranking import ModelOptions, evaluate_with_model
     from likebut.cli.report_table import print_report
 
-    options = ModelOptions(model, query_mode, device, batch_size, cache, allow_missing)
+    options = ModelOptions(model, query_mode, device, batch_size, cache, features, allow_missing)
     report, ranked = evaluate_with_model(benchmarks, options)
     if rankings is not None:
         _write_rankings(ranked, rankings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from likebut.benchmarks.adapter import RetrieverAdapter
 from likebut.benchmarks.benchmark import Benchmark
@@ -9,7 +10,6 @@ from likebut.benchmarks.evaluation import RankedBenchmark, evaluate, rank
 from likebut.benchmarks.loading import require_galleries
 from likebut.benchmarks.preparation import cached_tokens, needed_images, require_images, uncached_tokens
 from likebut.benchmarks.report import EvaluationReport
-from likebut.files import home_folder
 from likebut.images import SetAside
 from likebut.retriever.retriever import Retriever
 
@@ -24,6 +24,7 @@ class ModelOptions:
         device: Where to compute; the GPU if there is one and this is None.
         batch_size: Images or queries embedded at once.
         cache: Whether to keep vision tokens on disk.
+        features: Where to keep them; in the user's cache folder if None.
         allow_missing: Whether to go on without missing images.
     """
 
@@ -32,6 +33,7 @@ class ModelOptions:
     device: str | None = None
     batch_size: int = 32
     cache: bool = True
+    features: Path | None = None
     allow_missing: bool = False
 
 
@@ -83,7 +85,7 @@ def _prepare(benchmarks: Sequence[Benchmark], options: ModelOptions) -> _Prepare
     absent = {image.name for image in missing}
     images = [image for image in needed_images(benchmarks) if image.name not in absent]
     if options.cache:
-        tokens, damaged = cached_tokens(retriever, images, home_folder() / "features", options.batch_size)
+        tokens, damaged = cached_tokens(retriever, images, options.features, options.batch_size)
     else:
         tokens, damaged = uncached_tokens(retriever, images)
     return _Prepared(

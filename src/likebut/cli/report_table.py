@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from likebut.cli.set_aside import set_aside_lines
+
 if TYPE_CHECKING:
     from likebut.benchmarks.report import EvaluationReport
-
-_SHOWN_SET_ASIDE = 10
 
 
 def print_report(report: "EvaluationReport", as_json: bool) -> None:
@@ -27,10 +27,8 @@ def print_report(report: "EvaluationReport", as_json: bool) -> None:
     console.print(_table(report))
     for note in report.notes:
         console.print(f"Note: {note}")
-    for image in report.set_aside[:_SHOWN_SET_ASIDE]:
-        console.print(f"Set aside: {image.name}: {image.reason}")
-    if len(report.set_aside) > _SHOWN_SET_ASIDE:
-        console.print(f"… and {len(report.set_aside) - _SHOWN_SET_ASIDE} more; --json lists all.")
+    for line in set_aside_lines(report.set_aside, "the output of --json"):
+        console.print(line)
 
 
 def _table(report: "EvaluationReport") -> Table:

@@ -1,9 +1,13 @@
 """``likebut submit``: the files for a benchmark's test server."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from likebut.benchmarks.benchmark import Benchmark
+    from likebut.cli.ranking import ModelOptions
 
 submit_app = typer.Typer(
     name="submit",
@@ -17,6 +21,7 @@ Out = Annotated[Path, typer.Option(help="The folder to write the files into.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images or queries embedded at once.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")]
 Cache = Annotated[bool, typer.Option(help="Keep vision tokens on disk for the next time.")]
+Features = Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")]
 
 
 @submit_app.command("cirr")
@@ -28,9 +33,14 @@ def cirr(
     batch_size: BatchSize = 32,
     device: Device = None,
     cache: Cache = True,
+    features: Features = None,
 ) -> None:
     """Write CIRR's two files: the first 50 of the gallery, and the first 3 of each query's subset."""
-    _submit("cirr", root, split, model, out, None, batch_size, device, cache)
+    from likebut.benchmarks.loading import load_benchmark
+    from likebut.cli.ranking import ModelOptions
+
+    options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
+    _submit(load_benchmark("cirr", root, split), options, out)
 
 
 @submit_app.command("circo")
@@ -43,9 +53,14 @@ def circo(
     batch_size: BatchSize = 32,
     device: Device = None,
     cache: Cache = True,
+    features: Features = None,
 ) -> None:
     """Write CIRCO's file: the first 50 of the gallery for each query."""
-    _submit("circo", root, split, model, out, protocol, batch_size, device, cache)
+    from likebut.benchmarks.loading import load_benchmark
+    from likebut.cli.ranking import ModelOptions
+
+    options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
+    _submit(load_benchmark("circo", root, split, protocol), options, out)
 
 
 @submit_app.command("check")
@@ -68,22 +83,10 @@ def check(
         print(f"{path} is in order: {len(loaded.queries)} queries of {loaded.title}.")
 
 
-def _submit(
-    name: str,
-    root: Path,
-    split: str,
-    model: str,
-    out: Path,
-    protocol: str | None,
-    batch_size: int,
-    device: str | None,
-    cache: bool,
-) -> None:
-    from likebut.benchmarks.loading import load_benchmark
+def _submit(benchmarks: "list[Benchmark]", options: "ModelOptions", out: Path) -> None:
     from likebut.benchmarks.submission import write_submission
-    from likebut.cli.ranking import ModelOptions, rank_with_model
+    from likebut.cli.ranking import rank_with_model
 
-    [benchmark] = load_benchmark(name, root, split, protocol)
-    options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache)
+    [benchmark] = benchmarks
     for path in write_submission(rank_with_model(benchmark, options), out):
         print(f"Wrote {path}.")
