@@ -1,9 +1,9 @@
 """The frozen language model that writes."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class LanguageTokenizer(Protocol):
@@ -39,7 +39,8 @@ class LanguageModel:
     """
 
     def __init__(self, model: nn.Module, tokenizer: LanguageTokenizer) -> None:
-        self.model: Any = model.requires_grad_(False).eval()
+        self.model = cast(Any, model.requires_grad_(False).eval())
+        self.model.get_output_embeddings().register_forward_pre_hook(_contiguous)
         self.tokenizer = tokenizer
         self.width: int = self.model.config.hidden_size
         self.end_id = tokenizer.end_id
@@ -52,3 +53,12 @@ class LanguageModel:
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids``, leaving out special tokens."""
         return self.tokenizer.decode(ids)
+
+
+def _contiguous(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Lay the states that are about to become logits out contiguously.
+
+    ``generate`` hands over a slice, for which torch multiplies batch by batch, each with its own copy of the
+    vocabulary's weights: half the time of writing a text.
+    """
+    return tuple(state.contiguous() for state in states)

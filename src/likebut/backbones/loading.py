@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import assert_never
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from likebut.backbones.efficientnet_lite import EfficientNetLite2
 from likebut.backbones.language import LanguageModel
 from likebut.backbones.minilm import draw_query_tokens, start_from_minilm
 from likebut.backbones.parts import TOKENIZER_NAME, Part, require_part
-from likebut.backbones.preset import Preset
+from likebut.backbones.preset import Preset, VisionPart
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.text import Tokenizer
 from likebut.backbones.tokenizers import BytePairTokenizer, ByteTokenizer, HashingTokenizer, WordPieceTokenizer
@@ -32,18 +33,27 @@ def load_vision(preset: Preset, dtype: torch.dtype = torch.float32) -> VisionEnc
         MissingWeightsError: Its weights are not on this machine.
     """
     vision = preset.vision
-    network: nn.Module
+    with _seeded(preset.seed):
+        network = new_vision_network(vision)
     if vision.source is None:
-        with _seeded(preset.seed):
-            network = PatchNetwork(vision.width, vision.image_size // round(vision.tokens**0.5))
         digits = _digest_of(network)
     else:
         part = _part(preset, vision.source)
-        network = EfficientNetLite2()
         network.load_state_dict({k: v for k, v in part.tensors().items() if not k.startswith("classifier.")})
         digits = part.weights_sha256
     name = f"{vision.kind}-{digits[:_NAME_DIGITS]}"
     return VisionEncoder(network, name, vision.width, vision.tokens, vision.preprocessing(), dtype)
+
+
+def new_vision_network(vision: VisionPart) -> nn.Module:
+    """Return the vision encoder's network with random weights, drawn from torch's global generator."""
+    match vision.kind:
+        case "efficientnet-lite2":
+            return EfficientNetLite2()
+        case "patches":
+            return PatchNetwork(vision.width, patch=vision.image_size // round(vision.tokens**0.5))
+        case _:
+            assert_never(vision.kind)
 
 
 def load_query_encoder(preset: Preset) -> QueryEncoder:

@@ -29,7 +29,7 @@ class WordPieceTokenizer:
     """
 
     def __init__(self, path: Path) -> None:
-        self._tokenizer = TokenizerFile.from_file(str(path))
+        self._tokenizer = _from_file(path)
         # The file's own limits are those of sentence similarity; ours come with each call.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -95,7 +95,7 @@ class BytePairTokenizer:
     """
 
     def __init__(self, path: Path, end_token: str, padding_token: str) -> None:
-        self._tokenizer = TokenizerFile.from_file(str(path))
+        self._tokenizer = _from_file(path)
         self.end_id, self.pad_id = (self._special_id(path, token) for token in (end_token, padding_token))
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -112,6 +112,13 @@ class BytePairTokenizer:
         if identifier is None:
             raise InputError(f'{path} knows no token "{token}".', "Mend the preset's end_token or padding_token.")
         return identifier
+
+
+def _from_file(path: Path) -> TokenizerFile:
+    tokenizer = TokenizerFile.from_file(str(path))
+    # What a person types is text: "[SEP]" or "<|im_end|>" in it must not become the token of that name.
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def pad_rows(rows: Sequence[Sequence[int]], max_length: int, padding: int) -> TextBatch:

@@ -1,14 +1,57 @@
 """``likebut models``: the parts that models are made of, and the weights that ship with the package."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from likebut.backbones.catalogue import PresetCard
 
 models_app = typer.Typer(
     name="models", help="Show and fetch presets' parts and published weights.", no_args_is_help=True
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@models_app.command("ls")
+def ls(as_json: AsJson = False) -> None:
+    """List the presets and the weights that ship with the package, and say what is on this machine."""
+    from likebut.backbones.catalogue import list_models
+
+    lines = list_models()
+    if as_json:
+        print(json.dumps([line.model_dump() for line in lines], indent=2))
+        return
+    width = max(len(line.name) for line in lines)
+    for line in lines:
+        state = "ready" if line.ready else f"pull {_megabytes(line.download_bytes)}"
+        print(f"{line.name:<{width}}  {state:<12} {_megabytes(line.bytes):>8}  {line.description}")
+
+
+@models_app.command("info")
+def info(
+    name: Annotated[str, typer.Argument(help="A name of `likebut models ls`, or a preset's .json file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a preset or published weights are made of: parts, sizes, sources, licences."""
+    from likebut.backbones.catalogue import describe_preset, describe_weights
+    from likebut.backbones.preset import load_preset
+
+    weights = describe_weights(name)
+    if weights is None:
+        preset = describe_preset(load_preset(name))
+        if as_json:
+            print(preset.model_dump_json(indent=2))
+        else:
+            _print_preset(preset)
+    elif as_json:
+        print(weights.model_dump_json(indent=2))
+    else:
+        print(
+            f"{weights.name}: trained {weights.job} of the preset {weights.preset}, {weights.parameters:,} parameters"
+        )
+        print(f"  {weights.folder} ({_megabytes(weights.bytes)}), SHA-256 {weights.weights_sha256}")
 
 
 @models_app.command("pull")
@@ -28,3 +71,23 @@ def pull(
         print(f"{name} needs no weights.")
     for item in outcome:
         print(f"{item.name}: {'already there' if item.was_there else 'pulled'}, {item.part.folder}")
+
+
+def _print_preset(card: "PresetCard") -> None:
+    print(f"{card.name}: {card.description}")
+    print(
+        f"Images of {card.image_size} pixels become {card.image_tokens} tokens; "
+        f"{card.query_tokens} query tokens; embeddings of {card.embedding_size}."
+    )
+    for part in card.parts:
+        origin = f"from {part.source}" if part.source else "random"
+        print(f"  {part.part:<15} {part.parameters:>13,} parameters  {part.kind}, {origin}")
+    for source in card.sources:
+        place = f"{source.folder} ({_megabytes(source.bytes)})" if source.folder else "not on this machine"
+        print(f"{source.name}: {source.origin}; licence {source.licence}")
+        print(f"  {source.package} {source.version}, SHA-256 {source.wheel_sha256}")
+        print(f"  {place}")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"
