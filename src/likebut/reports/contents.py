@@ -1,0 +1,125 @@
+"""What the demo's report shows: plain values, so that a page can be drawn from them or from their JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One line of the table: a way to retrieve, measured.
+
+    Attributes:
+        name: "PTHA with MTST pretraining".
+        explanation: One sentence of what it is.
+        metrics: For each seed, metric name → percent.
+        intervals: For each seed, metric name → 95 % bootstrap interval over queries, in percent.
+        curves: The metrics logs (``metrics.jsonl``) of its trainings, by stage: "pretraining", "fine-tuning".
+        seconds: How long its own trainings and measurements took, all seeds together.
+    """
+
+    name: str
+    explanation: str
+    metrics: list[Mapping[str, float]]
+    intervals: list[Mapping[str, tuple[float, float]]]
+    curves: Mapping[str, Path]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search.
+
+    Attributes:
+        path: The image's file.
+        score: Its similarity with the query.
+        right: Whether it is among the targets.
+    """
+
+    path: Path
+    score: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One query with what was found.
+
+    Attributes:
+        reference: The reference image's file.
+        modification: The modification text.
+        hits: The top results, best first.
+        first_right: The rank of the first right image, from 1.
+    """
+
+    reference: Path
+    modification: str
+    hits: list[Hit]
+    first_right: int
+
+
+@dataclass(frozen=True)
+class WrittenText:
+    """What the generator wrote for a pair, beside what truly changed.
+
+    Attributes:
+        changes: What truly changed, in words, one entry a change.
+        right: How many of the changes it names are true.
+        claimed: How many changes it names.
+    """
+
+    reference: Path
+    target: Path
+    written: str
+    changes: list[str]
+    right: int
+    claimed: int
+
+
+@dataclass(frozen=True)
+class GroundingResult:
+    """How far written texts are true, in percent, micro-averaged over attribute changes of held-out pairs."""
+
+    precision: float
+    recall: float
+    f1: float
+    blind_f1: float
+    pairs: int
+
+
+@dataclass(frozen=True)
+class DemoContents:
+    """Everything the report shows.
+
+    Attributes:
+        title: The page's title.
+        settings: The demo's settings, as JSON values.
+        machine: Processor, cores, versions.
+        queries: How many test queries.
+        gallery: How many images they search.
+        rows: The table, in its order.
+        panels: Queries with their results, by the rule that ``panel_rule`` states.
+        panel_rule: How the panels were chosen.
+        written: Samples of written texts.
+        grounding: How far they are true, or None if it was not measured.
+        synthesis: Counts of kept and filtered texts by reason.
+        seconds: How long each stage took.
+        peak_memory_mib: Highest resident memory of the whole run.
+        next_step: What to try next.
+    """
+
+    title: str
+    settings: Mapping[str, object]
+    machine: Mapping[str, str]
+    queries: int
+    gallery: int
+    rows: list[RowResult]
+    panels: list[Panel]
+    panel_rule: str
+    written: list[WrittenText]
+    grounding: GroundingResult | None
+    synthesis: Mapping[str, int]
+    seconds: Mapping[str, float]
+    peak_memory_mib: float
+    next_step: str
+    notes: list[str] = field(default_factory=list)
