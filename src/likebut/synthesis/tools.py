@@ -49,7 +49,7 @@ def prepare_tools(
         precision: Of the language model.
         feature_folder: Where vision tokens are cached; in the user's cache folder if None.
     """
-    generator.model.language.model.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+    generator.model.language.to(torch.bfloat16 if precision == "bf16" else torch.float32)
     features = open_features(generator.vision, feature_folder)
     set_aside = features.add(images, generator.vision)
     identity: dict[str, Any] = {

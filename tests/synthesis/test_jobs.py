@@ -1,0 +1,161 @@
+"""The whole way on real files, with the random parts of preset tiny."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from likebut.backbones.loading import load_vision
+from likebut.backbones.preset import load_preset
+from likebut.errors import InputError, ResumeError
+from likebut.generator.decoding import Decoding
+from likebut.generator.generator import ModificationGenerator
+from likebut.images import list_images
+from likebut.retriever.retriever import Retriever
+from likebut.synthesis.blocklist import Blocklist
+from likebut.synthesis.filters import FilterSettings
+from likebut.synthesis.jobs import Job, write_about_pairs, write_reverse_texts
+from likebut.synthesis.mining import MinedPairs, mine_images
+from likebut.synthesis.pairs import MinedPair, PairSettings
+from likebut.synthesis.rows import read_rows
+from likebut.synthesis.shards import read_synthetic
+from likebut.synthesis.write import WritingSettings
+from likebut.triplets import ImageRef, Triplet, read_triplets
+
+WIDE = PairSettings(neighbours=2, min_similarity=-1.0, max_similarity=1.0, neighbourhood=3)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[ImageRef]:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    dice = np.random.default_rng(0)
+    for number in range(6):
+        pixels = dice.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    (folder / "copy.png").write_bytes((folder / "0.png").read_bytes())
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("no picture")
+    return list_images(folder)
+
+
+def job(tmp_path: Path, retriever: bool = False, **changes: object) -> Job:
+    writing = WritingSettings(decoding=Decoding(method="greedy", max_new_tokens=6), shard_size=4, log_probability=True)
+    made = Job(
+        generator=ModificationGenerator.from_preset("tiny", device="cpu"),
+        retriever=Retriever.from_preset("tiny", device="cpu") if retriever else None,
+        writing=writing,
+        filters=FilterSettings(round_trip_rank=1),
+        blocklist=Blocklist([]),
+        feature_folder=tmp_path / "features",
+    )
+    return replace(made, **changes)
+
+
+def mined(tmp_path: Path, images: list[ImageRef], **options: object) -> MinedPairs:
+    vision = load_vision(load_preset("tiny"))
+    return mine_images(images, vision, WIDE, feature_folder=tmp_path / "features", **options)
+
+
+def test_mining_sets_aside_what_it_cannot_use(tmp_path: Path, images: list[ImageRef]) -> None:
+    found = mined(tmp_path, images)
+    assert found.images == 6
+    assert [(image.name, image.reason) for image in found.set_aside] == [
+        ("empty.png", "The file is empty."),
+        ("text.png", "The file is not an image that can be read."),
+    ]
+    assert [(image.name, image.reason) for image in found.repeated] == [("copy.png", "Its content is that of 0.png.")]
+    described = found.description()
+    assert (described["pairs"], described["settings"]["neighbours"]) == (len(found.pairs), 2)
+    assert described["set_aside"][0] == {"name": "empty.png", "reason": "The file is empty."}
+    similarities = sorted(pair.similarity for pair in found.pairs)
+    assert described["median_similarity"] == similarities[len(similarities) // 2]
+    assert all(len(pair.reference_neighbours) == 3 for pair in found.pairs)
+
+
+def test_mining_confusable_pairs_asks_the_retriever(tmp_path: Path, images: list[ImageRef]) -> None:
+    retriever = Retriever.from_preset("tiny", device="cpu")
+    confusable = mined(tmp_path, images, confusable=retriever)
+    pictures = {image.name: image for image in images}
+    for pair in confusable.pairs:
+        embedded = retriever.embed_images([Image.open(pictures[name].path) for name in (pair.reference, pair.target)])
+        first, second = (vector / np.linalg.norm(vector) for vector in embedded.mean(axis=1))
+        assert pair.similarity == pytest.approx(float(first @ second), abs=2e-3)
+    assert [pair.similarity for pair in confusable.pairs] != [pair.similarity for pair in mined(tmp_path, images).pairs]
+    assert confusable.description()["vectors"]["retriever"]["model"] == "ptha/tiny"
+
+
+def test_texts_for_pairs_with_a_round_trip(tmp_path: Path, images: list[ImageRef]) -> None:
+    pairs, work = mined(tmp_path, images).pairs, job(tmp_path, retriever=True)
+    summary = write_about_pairs(tmp_path / "out", pairs, {image.name: image for image in images}, work)
+    assert summary.pairs == len(pairs) and summary.shards == -(-len(pairs) // 4)
+    rows = [row for number in range(summary.shards) for row in read_rows(tmp_path / f"out/shard-{number:05d}.parquet")]
+    generator = ModificationGenerator.from_preset("tiny", device="cpu")
+    first = rows[0]
+    tokens = generator.vision_tokens(
+        [Image.open(tmp_path / "images" / name) for name in (first.reference, first.target)]
+    )
+    # The cache holds tokens as float16, which may turn a random model's greedy choice, but not its first words.
+    written = generator.write_batch(tokens[:1].half(), tokens[1:].half(), work.writing.decoding)
+    assert [first.modification] == written
+    assert first.log_probability == pytest.approx(
+        generator.log_probabilities(tokens[:1].half(), tokens[1:].half(), written)[0], abs=1e-3
+    )
+    assert {row.neighbours for row in rows} <= {2, 3} and all(1 <= row.rank <= row.neighbours + 1 for row in rows)
+    assert {row.status for row in rows} <= {"kept", "empty", "repeated", "round trip"}
+    assert all(row.rank == 1 for row in rows if row.status == "kept")
+    assert len(read_synthetic(tmp_path / "out")) == summary.triplets
+
+
+def test_pairs_of_ones_own_get_neighbours_for_the_round_trip(tmp_path: Path, images: list[ImageRef]) -> None:
+    known = {image.name: image for image in images}
+    pairs = [MinedPair("0.png", "1.png"), MinedPair("2.png", "3.png"), MinedPair("4.png", "empty.png")]
+    summary = write_about_pairs(tmp_path / "out", pairs, known, job(tmp_path, retriever=True))
+    assert (summary.pairs, [image.name for image in summary.set_aside]) == (2, ["empty.png"])
+    [first, second] = read_rows(tmp_path / "out/shard-00000.parquet")
+    assert first.neighbours == second.reverse_neighbours == 2
+
+
+def test_another_generator_is_another_run(tmp_path: Path, images: list[ImageRef]) -> None:
+    known = {image.name: image for image in images}
+    pairs = [MinedPair("0.png", "1.png")]
+    write_about_pairs(tmp_path / "out", pairs, known, job(tmp_path))
+    other = job(tmp_path)
+    other.generator.config.weights_sha256 = "another"
+    with pytest.raises(ResumeError, match="generator.weights_sha256"):
+        write_about_pairs(tmp_path / "out", pairs, known, other)
+    with pytest.raises(ResumeError, match="retriever"):
+        write_about_pairs(tmp_path / "out", pairs, known, job(tmp_path, retriever=True))
+
+
+def test_pairs_that_cannot_be_used_are_input_errors(tmp_path: Path, images: list[ImageRef]) -> None:
+    known = {image.name: image for image in images}
+    with pytest.raises(InputError, match="2 of the images that the pairs name are not there, x.png first"):
+        write_about_pairs(tmp_path / "out", [MinedPair("y.png", "x.png")], known, job(tmp_path))
+    with pytest.raises(InputError, match=r"None of the 1 pairs can be used: 1 images .* empty.png first"):
+        write_about_pairs(tmp_path / "out", [MinedPair("0.png", "empty.png")], known, job(tmp_path))
+
+
+def test_reverse_texts_for_human_triplets(tmp_path: Path, images: list[ImageRef]) -> None:
+    known = {image.name: image for image in images}
+    triplets = [
+        Triplet("0.png", "1.png", "one"),
+        Triplet("2.png", "3.png", "two", reverse_modification="back"),
+        Triplet("4.png", "empty.png", "three"),
+    ]
+    work = job(tmp_path)
+    summary, left_out = write_reverse_texts(tmp_path / "out", triplets, known, work)
+    assert (summary.pairs, summary.reverse_kept) == (1, 0)
+    [row] = read_rows(tmp_path / "out/shard-00000.parquet")
+    assert (row.reference, row.target, row.reverse_modification) == ("1.png", "0.png", None)
+    kept = (
+        [triplets[1]]
+        if row.status != "kept"
+        else [replace(triplets[0], reverse_modification=row.modification), triplets[1]]
+    )
+    assert read_triplets(tmp_path / "out" / "triplets.jsonl") == kept
+    assert triplets[2] in left_out and len(left_out) + len(kept) == 3
+    with pytest.raises(InputError, match="None of the 1 triplets lacks"):
+        write_reverse_texts(tmp_path / "other", triplets[1:2], known, work)

@@ -1,0 +1,62 @@
+from synthesis_fakes import filters
+
+from likebut.synthesis.judge import judged
+from likebut.synthesis.rows import SyntheticRow
+
+
+def row(number: int, text: str, reverse: str | None = None, rank: int | None = None, back: int | None = None):
+    return SyntheticRow(number, "a", "b", text, "{}", reverse_modification=reverse, rank=rank, reverse_rank=back)
+
+
+def statuses(rows: list[SyntheticRow], **settings: object) -> list[tuple[str | None, str | None]]:
+    return [(item.status, item.reverse_status) for item in judged(rows, filters(["bad"], **settings), len(rows))]
+
+
+def test_a_reverse_text_falls_alone_but_not_the_other_way_round() -> None:
+    rows = [
+        row(0, "in red", "in blue"),
+        row(1, "in red", "bad"),
+        row(2, "", "in blue"),
+        row(3, "in red"),
+        row(4, "in red", "in blue", rank=2, back=6),
+        row(5, "in red", "in blue", rank=6, back=1),
+    ]
+    assert statuses(rows, round_trip_rank=5) == [
+        ("kept", "kept"),
+        ("kept", "blocked"),
+        ("empty", None),
+        ("kept", None),
+        ("kept", "round trip"),
+        ("round trip", None),
+    ]
+
+
+def test_duplicates_are_counted_over_the_run_in_both_directions() -> None:
+    rows = [
+        row(0, "in red", "In red."),
+        row(1, "in red", "in blue"),
+        row(2, "in blue", "in red"),
+        row(3, "in blue", "x y"),
+    ]
+    assert statuses(rows, same_text_share=0.1, same_text_least=2) == [
+        ("kept", "kept"),
+        ("duplicate", None),
+        # The reverse text of a pair that was dropped does not count.
+        ("kept", "duplicate"),
+        ("kept", "kept"),
+    ]
+    assert statuses(rows, same_text_share=None)[1] == ("kept", "kept")
+
+
+def test_texts_that_fall_for_another_reason_do_not_count_as_duplicates() -> None:
+    rows = [row(0, "in red", rank=9), row(1, "in red", rank=1), row(2, "in red", rank=1)]
+    found = statuses(rows, round_trip_rank=5, same_text_share=0.1, same_text_least=1)
+    assert [status for status, _ in found] == ["round trip", "kept", "duplicate"]
+
+
+def test_nothing_else_of_a_row_changes() -> None:
+    before = row(7, "in red", "in blue", rank=1)
+    [after] = judged([before], filters(), 1)
+    assert after == SyntheticRow(
+        7, "a", "b", "in red", "{}", reverse_modification="in blue", rank=1, status="kept", reverse_status="kept"
+    )

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+from synthesis_fakes import NumberWriter, filters, tools
+
+from likebut.errors import InputError
+from likebut.synthesis.pairs import MinedPair
+from likebut.synthesis.reverse import read_reverse_texts, reverse_pairs, with_reverse_texts
+from likebut.synthesis.run import synthesize
+from likebut.synthesis.write import WritingSettings
+from likebut.triplets import Triplet
+
+TRIPLETS = [
+    Triplet("1", "2", "one to two", id="a", subset=("3",)),
+    Triplet("2", "3", "two to three", reverse_modification="three to two"),
+    Triplet("1", "2", "the same pair in other words", id="b"),
+    Triplet("2", "1", "two to one"),
+]
+
+
+def test_each_pair_that_lacks_a_text_once_and_turned_round() -> None:
+    assert reverse_pairs(TRIPLETS) == [MinedPair("2", "1"), MinedPair("1", "2")]
+    assert reverse_pairs(TRIPLETS[1:2]) == []
+
+
+def test_from_shards_back_to_triplets(tmp_path: Path) -> None:
+    writing = WritingSettings(both_directions=False)
+    writer = NumberWriter({(1, 2): ""})
+    synthesize(tmp_path, reverse_pairs(TRIPLETS), tools(writer), writing, filters(), {"job": "reverse texts"})
+    texts = read_reverse_texts(tmp_path)
+    assert texts == {("1", "2"): "make 2 into 1"}
+    filled, lacking = with_reverse_texts(TRIPLETS, texts)
+    assert [triplet.reverse_modification for triplet in filled] == ["make 2 into 1", "three to two", "make 2 into 1"]
+    assert (filled[0].id, filled[0].subset, filled[0].modification) == ("a", ("3",), "one to two")
+    assert lacking == [TRIPLETS[3]]
+
+
+def test_a_run_over_pairs_is_refused(tmp_path: Path) -> None:
+    synthesize(tmp_path, [MinedPair("1", "2")], tools(), WritingSettings(), filters(), {"job": "pairs"})
+    with pytest.raises(InputError, match="holds pairs, not reverse texts"):
+        read_reverse_texts(tmp_path)

@@ -1,0 +1,196 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from synthesis_fakes import NumberTokens, NumberWriter, chain, filters, pair, tools
+
+from likebut.errors import ResumeError
+from likebut.generator.decoding import Decoding
+from likebut.images import SetAside
+from likebut.synthesis.run import Summary, synthesize, write_draft
+from likebut.synthesis.write import Tools, WritingSettings, plan_shards
+
+WRITING = WritingSettings(shard_size=4, batch_size=2, decoding=Decoding(method="greedy"))
+IDENTITY = {"job": "pairs", "generator": {"weights_sha256": "1"}}
+
+
+def run(folder: Path, writer: NumberWriter | None = None, pairs: int = 10, **changes: object) -> Summary:
+    arguments = {"writing": WRITING, "filters": filters(), "identity": IDENTITY, **changes}
+    return synthesize(folder, chain(pairs), tools(writer), **arguments)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "writer.lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(files)}
+
+
+def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
+    writer = NumberWriter({(1, 2): "", (3, 4): "bad", (4, 3): "bad", (6, 5): "red red red"})
+    summary = run(tmp_path, writer, filters=filters(["bad"]), set_aside=[SetAside("x.png", "The file is empty.")])
+    assert (summary.pairs, summary.kept, summary.reverse_kept, summary.triplets, summary.shards) == (10, 8, 7, 15, 3)
+    assert summary.reasons == {"kept": 8, "empty": 1, "blocked": 1}
+    assert summary.reverse_reasons == {"kept": 7, "repeated": 1}
+    assert json.loads((tmp_path / "summary.json").read_text()) == {
+        "pairs": 10,
+        "kept": 8,
+        "reverse_kept": 7,
+        "reasons": {"kept": 8, "empty": 1, "blocked": 1},
+        "reverse_reasons": {"kept": 7, "repeated": 1},
+        "shards": 3,
+        "set_aside": [{"name": "x.png", "reason": "The file is empty."}],
+        "triplets": 15,
+    }
+    rows = [row for number in range(3) for row in pq.read_table(tmp_path / f"shard-{number:05d}.parquet").to_pylist()]
+    assert [row["number"] for row in rows] == list(range(10))
+    assert rows[5] == {
+        "number": 5,
+        "reference": "5",
+        "target": "6",
+        "modification": "make 5 into 6",
+        "decoding": WRITING.decoding.model_dump_json(),
+        "reverse_modification": "red red red",
+        "status": "kept",
+        "reverse_status": "repeated",
+        **dict.fromkeys(["rank", "reverse_rank", "neighbours", "reverse_neighbours"]),
+        **dict.fromkeys(["log_probability", "reverse_log_probability"]),
+    }
+
+
+def test_ctrl_c_leaves_whole_shards_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    run(tmp_path / "undisturbed")
+    stopped = NumberWriter()
+    stopped.stop_after = 6
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", stopped)
+    assert sorted(content(tmp_path / "stopped")) == ["drafts/shard-00000.parquet", "settings.json"]
+    writer = NumberWriter()
+    run(tmp_path / "stopped", writer)
+    assert sum(size for size, _ in writer.batches) == 2 * 6
+    assert content(tmp_path / "stopped") == content(tmp_path / "undisturbed")
+
+
+def test_a_finished_run_is_not_written_again(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    before, writer = content(tmp_path), NumberWriter()
+    assert run(tmp_path, writer) == first
+    assert writer.batches == [] and content(tmp_path) == before
+
+
+def test_leftovers_of_a_kill_go(tmp_path: Path) -> None:
+    (tmp_path / "drafts").mkdir()
+    for name in (".summary.json.0123456789ab.tmp", "drafts/.shard-00000.parquet.0123456789ab.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    run(tmp_path)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+class OtherContents(NumberTokens):
+    def content(self, name: str) -> str:
+        return f"other content of {name}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"writing": WRITING.model_copy(update={"batch_size": 3})}, "writing.batch_size was 2, now 3"),
+        (
+            {"writing": WRITING.model_copy(update={"decoding": Decoding(beams=3)})},
+            "writing.decoding.beams was 5, now 3; writing.decoding.method was greedy, now beam",
+        ),
+        ({"filters": filters(round_trip_rank=2)}, "filters.round_trip_rank was 5, now 2"),
+        ({"filters": filters(["more"])}, "filters.blocklist was "),
+        ({"identity": {**IDENTITY, "generator": {"weights_sha256": "2"}}}, "generator.weights_sha256 was 1, now 2"),
+        ({"pairs": 9}, "pairs was "),
+    ],
+)
+def test_other_settings_are_refused_and_change_nothing(tmp_path: Path, changes: dict[str, object], named: str) -> None:
+    run(tmp_path)
+    before = content(tmp_path)
+    with pytest.raises(ResumeError, match="begun with other settings") as caught:
+        run(tmp_path, **changes)
+    assert named in caught.value.problem
+    assert content(tmp_path) == before
+
+
+def test_other_images_under_the_same_names_are_refused(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(ResumeError, match="pairs was"):
+        synthesize(tmp_path, chain(10), Tools(NumberWriter(), OtherContents()), WRITING, filters(), IDENTITY)
+
+
+def test_refiltering_judges_anew_without_writing(tmp_path: Path) -> None:
+    run(tmp_path)
+    writer = NumberWriter()
+    strict = filters(["make 3"])
+    assert run(tmp_path, writer, filters=strict, refilter=True).reasons == {"kept": 9, "blocked": 1}
+    assert writer.batches == []
+    run(tmp_path / "fresh", filters=strict)
+    fresh = {name: data for name, data in content(tmp_path / "fresh").items()}
+    assert {name: data for name, data in content(tmp_path).items() if not name.startswith("fresh")} == fresh
+    with pytest.raises(ResumeError, match="batch_size"):
+        run(tmp_path, writing=WRITING.model_copy(update={"batch_size": 3}), refilter=True)
+
+
+def test_shards_written_elsewhere_are_taken(tmp_path: Path) -> None:
+    run(tmp_path / "here")
+    for work in plan_shards(chain(10), WRITING)[::-1]:
+        write_draft(work, tools(), tmp_path / "cluster")
+    writer = NumberWriter()
+    run(tmp_path / "cluster", writer)
+    assert writer.batches == [] and content(tmp_path / "cluster") == content(tmp_path / "here")
+
+
+def test_one_pair_more_or_less_at_a_shards_edge(tmp_path: Path) -> None:
+    for pairs, shards in ((1, 1), (4, 1), (5, 2), (8, 2)):
+        summary = run(tmp_path / str(pairs), pairs=pairs)
+        assert (summary.pairs, summary.shards, summary.triplets) == (pairs, shards, 2 * pairs)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from test_run import WRITING, IDENTITY, synthesize, chain, tools, filters
+from synthesis_fakes import NumberWriter
+synthesize(Path(sys.argv[1]), chain(40), tools(NumberWriter(seconds=0.004)), WRITING, filters(), IDENTITY)
+"""
+
+
+def test_killed_at_random_moments_it_ends_the_same(tmp_path: Path) -> None:
+    run(tmp_path / "undisturbed", pairs=40)
+    dice, killed = random.Random(3), tmp_path / "killed"
+    for drafts in (1, 4, 7):
+        process = _start(killed)
+        _wait_for_drafts(process, killed, drafts)
+        time.sleep(dice.uniform(0, 0.02))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert not (killed / "summary.json").exists()
+    assert _start(killed).wait() == 0
+    assert content(killed) == content(tmp_path / "undisturbed")
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(here=str(Path(__file__).parent)), str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _wait_for_drafts(process: subprocess.Popen[bytes], folder: Path, count: int) -> None:
+    while process.poll() is None and len(list(folder.glob("drafts/shard-*"))) < count:
+        time.sleep(0.001)
+
+
+def test_neighbours_count_as_settings_only_for_a_round_trip(tmp_path: Path) -> None:
+    pairs = [pair(0, 1, around=[2]), pair(1, 2)]
+    synthesize(tmp_path, pairs, tools(), WRITING, filters(), IDENTITY)
+    synthesize(tmp_path, [pair(0, 1, around=[3]), pair(1, 2)], tools(), WRITING, filters(), IDENTITY)

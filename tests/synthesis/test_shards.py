@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+from synthesis_fakes import NumberWriter, chain, filters, tools
+
+from likebut.errors import InputError
+from likebut.synthesis.run import synthesize
+from likebut.synthesis.shards import read_synthetic
+from likebut.synthesis.write import WritingSettings
+from likebut.triplets import Triplet
+
+
+def write(folder: Path, job: str = "pairs", texts: dict[tuple[int, int], str] | None = None) -> None:
+    synthesize(folder, chain(3), tools(NumberWriter(texts)), WritingSettings(shard_size=2), filters(), {"job": job})
+
+
+def test_both_directions_of_what_was_kept(tmp_path: Path) -> None:
+    write(tmp_path, texts={(1, 0): "", (1, 2): ""})
+    assert read_synthetic(tmp_path) == [
+        Triplet("0", "1", "make 0 into 1", id="synthetic-0"),
+        Triplet("2", "3", "make 2 into 3", id="synthetic-2", reverse_modification="make 3 into 2"),
+        Triplet("3", "2", "make 3 into 2", id="synthetic-2-reversed", reverse_modification="make 2 into 3"),
+    ]
+
+
+def test_an_unfinished_run_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no synthetic triplets"):
+        read_synthetic(tmp_path)
+    write(tmp_path)
+    (tmp_path / "shard-00001.parquet").unlink()
+    with pytest.raises(InputError, match=r"shard-00001.parquet is missing"):
+        read_synthetic(tmp_path)
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(InputError, match="is not finished"):
+        read_synthetic(tmp_path)
+
+
+def test_another_jobs_run_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path, job="reverse texts")
+    with pytest.raises(InputError, match="holds reverse texts, not pairs"):
+        read_synthetic(tmp_path)
+
+
+def test_a_damaged_shard_is_an_input_error(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "shard-00000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        read_synthetic(tmp_path)
