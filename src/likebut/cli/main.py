@@ -8,9 +8,11 @@ from rich.console import Console
 
 from likebut.cli.models import models_app
 from likebut.cli.evaluate import evaluate
+from likebut.cli.pairs import pairs
 from likebut.cli.recipes import recipes_app
 from likebut.cli.score import score
 from likebut.cli.submit import submit_app
+from likebut.cli.synthesize import synthesize
 from likebut.cli.train import train_app
 from likebut.errors import LikebutError
 
@@ -24,6 +26,8 @@ app = typer.Typer(
 )
 app.command()(evaluate)
 app.command()(score)
+app.command()(pairs)
+app.command()(synthesize)
 app.add_typer(submit_app)
 app.add_typer(models_app)
 app.add_typer(recipes_app)
