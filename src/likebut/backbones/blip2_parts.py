@@ -5,6 +5,7 @@ The two differ in names and in what stands around the query encoder; sizes and m
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +148,25 @@ def query_encoder_name(key: str) -> str | None:
     return f"layers.{found[1]}.{_LAYER_PARTS[found[2]]}.{kind}"
 
 
-def read_query_encoder(folder: Path) -> QueryEncoder:
+def read_query_encoder(folder: Path, sizes: QueryEncoderConfig) -> QueryEncoder:
     """Return the pretrained query encoder of a BLIP-2 or InstructBLIP model, in fp32.
 
+    Args:
+        folder: In the hub's layout.
+        sizes: What it must have; dropout and the image norm's ε, which are in no weights, are taken from here.
+
     Raises:
-        InputError: A parameter is missing, as in a BLIP-2 model saved without its text half.
+        InputError: It has other sizes, or a parameter is missing, as in a BLIP-2 model saved without its text half.
     """
-    encoder = QueryEncoder(query_encoder_config(read_blip2_config(folder)))
+    found = query_encoder_config(read_blip2_config(folder))
+    for field in fields(found):
+        mine, theirs = getattr(sizes, field.name), getattr(found, field.name)
+        if mine != theirs and field.name not in ("dropout", "image_norm_eps"):
+            raise InputError(
+                f"The query encoder in {folder} has {field.name} {theirs}, but the preset says {mine}.",
+                "Give the preset another source, or other sizes.",
+            )
+    encoder = QueryEncoder(sizes)
     tensors = read_tensors(folder, ("query_tokens", "embeddings.", "qformer.", "vision_model.post_layernorm."))
     state = {name: value.float() for key, value in tensors.items() if (name := query_encoder_name(key)) is not None}
     if "query_tokens" in state:
@@ -163,7 +176,7 @@ def read_query_encoder(folder: Path) -> QueryEncoder:
     return encoder
 
 
-def read_vision(folder: Path, precision: torch.dtype) -> Blip2Vision:
+def read_blip2_vision(folder: Path, precision: torch.dtype) -> Blip2Vision:
     """Return the pretrained vision encoder of a BLIP-2 or InstructBLIP model in ``precision``."""
     with torch.device("meta"):
         vision = Blip2Vision(read_blip2_config(folder))

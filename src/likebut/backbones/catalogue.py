@@ -1,13 +1,18 @@
 """What `likebut models` shows: presets with their parts, and the weights that ship with the package."""
 
 import math
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from likebut.backbones.hub_folder import find_local_source
 from likebut.backbones.model_folder import CONFIG_NAME, WEIGHTS_NAME, published_weights
 from likebut.backbones.parts import find_part
-from likebut.backbones.preset import Preset, WheelSource, load_preset, preset_names
+from likebut.backbones.preset import HubSource, LanguageModelPart, Preset, WheelSource, load_preset, preset_names
 from likebut.files import read_json
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class ModelLine(BaseModel):
@@ -43,12 +48,21 @@ class SourceCard(BaseModel):
     bytes: int
 
 
+class HubSourceCard(BaseModel):
+    """A pretrained model in the hub's layout, and where it is on this machine."""
+
+    name: str
+    hub: str
+    licence: str
+    folder: str | None
+
+
 class PartCard(BaseModel):
-    """One part of a preset."""
+    """One part of a preset; how many parameters it has is not known of a part that the hub has."""
 
     part: str
     kind: str
-    parameters: int
+    parameters: int | None
     source: str | None
 
 
@@ -75,6 +89,7 @@ class PresetCard(BaseModel):
     embedding_size: int
     parts: list[PartCard]
     sources: list[SourceCard]
+    hub_sources: list[HubSourceCard]
 
 
 def list_models() -> list[ModelLine]:
@@ -93,6 +108,7 @@ def describe_preset(preset: Preset) -> PresetCard:
         embedding_size=preset.embedding_size,
         parts=_part_cards(preset),
         sources=[_source_card(name, source) for name, source in preset.sources.items()],
+        hub_sources=[_hub_source_card(name, source) for name, source in preset.hub_sources.items()],
     )
 
 
@@ -123,7 +139,7 @@ def _preset_line(preset: Preset) -> ModelLine:
         name=preset.name,
         kind="preset",
         description=preset.description,
-        ready=all(parts.values()),
+        ready=all(parts.values()) and all(find_local_source(source.hub) for source in preset.hub_sources.values()),
         bytes=sum(part.bytes for part in parts.values() if part),
         download_bytes=sum(preset.sources[name].wheel_bytes for name, part in parts.items() if part is None),
     )
@@ -157,26 +173,32 @@ def _part_cards(preset: Preset) -> list[PartCard]:
 
     vision, encoder, language = preset.vision, preset.query_encoder, preset.language_model
     with torch.device("meta"):
-        modules = {
-            "vision": new_vision_network(vision),
-            "query_encoder": QueryEncoder(encoder.config()),
-            "language_model": new_llama(language, torch.float32),
-        }
-    kinds = {
-        "vision": vision.kind,
-        "query_encoder": f"{encoder.layers} layers of {encoder.hidden_size}",
-        "language_model": f"{language.kind}, {language.layers} layers of {language.hidden_size}",
-    }
-    sources = {"vision": vision.source, "query_encoder": encoder.source, "language_model": language.source}
-    return [
-        PartCard(
-            part=name,
-            kind=kinds[name],
-            parameters=sum(value.numel() for value in module.parameters()),
-            source=sources[name],
-        )
-        for name, module in modules.items()
-    ]
+        vision_network = None if vision.source in preset.hub_sources else new_vision_network(vision)
+        cards = [
+            _part_card("vision", vision.kind, vision_network, vision.source),
+            _part_card(
+                "query_encoder",
+                f"{encoder.layers} layers of {encoder.hidden_size}",
+                QueryEncoder(encoder.config()),
+                encoder.source,
+            ),
+        ]
+        if isinstance(language, LanguageModelPart):
+            kind = f"{language.kind}, {language.layers} layers of {language.hidden_size}"
+            cards.append(_part_card("language_model", kind, new_llama(language, torch.float32), language.source))
+        elif language is not None:
+            cards.append(_part_card("language_model", f"width {language.width}", None, language.source))
+    return cards
+
+
+def _part_card(part: str, kind: str, module: "nn.Module | None", source: str | None) -> PartCard:
+    parameters = None if module is None else sum(value.numel() for value in module.parameters())
+    return PartCard(part=part, kind=kind, parameters=parameters, source=source)
+
+
+def _hub_source_card(name: str, source: HubSource) -> HubSourceCard:
+    folder = find_local_source(source.hub)
+    return HubSourceCard(name=name, hub=source.hub, licence=source.licence, folder=str(folder) if folder else None)
 
 
 def _source_card(name: str, source: WheelSource) -> SourceCard:

@@ -1,16 +1,19 @@
 """Pretrained models in Hugging Face's folder layout, from the hub or from this machine; safetensors only."""
 
+import hashlib
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from likebut.errors import InputError, MissingWeightsError
-from likebut.files import read_json
+from likebut.files import read_json, sha256_of
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEXT_FILES = ("*.json", "*.txt", "*.model", "qformer_tokenizer/*")
 
 
@@ -18,7 +21,8 @@ def find_source(source: str, weights: bool = True) -> Path:
     """Return the folder of a pretrained model.
 
     Args:
-        source: A local folder, or a hub id ("owner/name"), which is fetched unless it is in the hub's cache.
+        source: A local folder, or a hub id ("owner/name"): looked for below ``$LIKEBUT_MODELS`` if that is set, then
+            fetched unless it is in the hub's cache.
         weights: Whether the weights are wanted too, or only configuration and tokenizer.
 
     Raises:
@@ -31,7 +35,21 @@ def find_source(source: str, weights: bool = True) -> Path:
         raise MissingWeightsError(
             f"There is no folder {source}.", "Give a folder that holds the pretrained model, or its hub id."
         )
+    local = Path(os.environ.get("LIKEBUT_MODELS", "")) / source
+    if local.is_dir():
+        return local
     return _fetched(source, [*_TEXT_FILES, "*.safetensors"] if weights else list(_TEXT_FILES))
+
+
+def find_local_source(source: str) -> Path | None:
+    """Return the folder of a pretrained model if it is on this machine, without asking the hub."""
+    for folder in (Path(source).expanduser(), Path(os.environ.get("LIKEBUT_MODELS", "")) / source):
+        if folder.is_dir():
+            return folder
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(source, "config.json") if source.count("/") == 1 else None
+    return Path(cached).parent if isinstance(cached, str) else None
 
 
 def _fetched(source: str, patterns: list[str]) -> Path:
@@ -45,21 +63,8 @@ def _fetched(source: str, patterns: list[str]) -> Path:
         reason = lines[0].rstrip(".") if lines else type(error).__name__
         raise MissingWeightsError(
             f"{source} could not be fetched from the Hugging Face hub ({reason}).",
-            "Check the network, or give the preset a local folder with its files as the part's source.",
+            "Check the network, or put its files into $LIKEBUT_MODELS/" + source + ".",
         ) from None
-
-
-def read_config(folder: Path, model_type: str) -> dict[str, Any]:
-    """Return ``config.json`` of a pretrained model.
-
-    Raises:
-        InputError: The folder has none, or it describes another kind of model than ``model_type``.
-    """
-    config = read_json(folder / "config.json")
-    found = config.get("model_type") if isinstance(config, dict) else None
-    if found != model_type:
-        raise InputError(f"{folder} holds a {found} model, not {model_type}.", "Give another source.")
-    return dict(config)
 
 
 def read_tensors(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
@@ -88,3 +93,15 @@ def _files_with(folder: Path, wanted: tuple[str, ...]) -> list[Path]:
     raise InputError(
         f"{folder} holds no {_SINGLE}.", "Only safetensors are read: save the model with save_pretrained, or fetch it."
     )
+
+
+def weights_sha256(folder: Path) -> str:
+    """Return one SHA-256 for all weights in ``folder``, for the identity of what is computed with them."""
+    files = sorted(folder.glob("*.safetensors"))
+    return hashlib.sha256("".join(_content_sha256(path) for path in files).encode()).hexdigest()
+
+
+def _content_sha256(path: Path) -> str:
+    # The hub's cache names a large file by its SHA-256, which saves reading gigabytes.
+    stored_as = path.resolve().name
+    return stored_as if _SHA256.fullmatch(stored_as) else sha256_of(path)

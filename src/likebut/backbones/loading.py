@@ -9,30 +9,41 @@ import torch
 from torch import nn
 
 from likebut.backbones.efficientnet_lite import EfficientNetLite2
+from likebut.backbones.hub_parts import (
+    PRECISIONS,
+    hub_folder,
+    load_hub_query_encoder,
+    load_hub_vision,
+    query_tokenizer_file,
+)
 from likebut.backbones.language import LanguageModel
 from likebut.backbones.minilm import draw_query_tokens, start_from_minilm
 from likebut.backbones.parts import TOKENIZER_NAME, Part, require_part
-from likebut.backbones.preset import Preset, VisionPart
+from likebut.backbones.preset import Job, Preset, VisionPart
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.text import Tokenizer
 from likebut.backbones.tokenizers import BytePairTokenizer, ByteTokenizer, HashingTokenizer, WordPieceTokenizer
-from likebut.backbones.vision import PatchNetwork, VisionEncoder
+from likebut.backbones.vision import NoVision, PatchNetwork, VisionEncoder
+from likebut.errors import InputError
 
 _NAME_DIGITS = 12
 
 
-def load_vision(preset: Preset, dtype: torch.dtype = torch.float32) -> VisionEncoder:
+def load_vision(preset: Preset, dtype: torch.dtype | None = None) -> VisionEncoder:
     """Return the preset's frozen vision encoder.
 
     Args:
         preset: Sizes and parts.
-        dtype: What it computes in. bfloat16 is about three times faster on CPUs that have it, and its tokens differ
-            by about 0.1 % in direction.
+        dtype: What it computes in; what the preset says if None. bfloat16 is about three times faster on CPUs that
+            have it, and its tokens differ by about 0.1 % in direction.
 
     Raises:
         MissingWeightsError: Its weights are not on this machine.
     """
     vision = preset.vision
+    dtype = dtype or PRECISIONS[vision.precision]
+    if vision.source in preset.hub_sources:
+        return load_hub_vision(preset, hub_folder(preset, vision.source), dtype)
     with _seeded(preset.seed):
         network = new_vision_network(vision)
     if vision.source is None:
@@ -52,27 +63,38 @@ def new_vision_network(vision: VisionPart) -> nn.Module:
             return EfficientNetLite2()
         case "patches":
             return PatchNetwork(vision.width, patch=vision.image_size // round(vision.tokens**0.5))
+        case "none":
+            return NoVision()
+        case "blip2" | "auto":
+            raise ValueError(f'a vision encoder of kind "{vision.kind}" has its sizes from its source')
         case _:
             assert_never(vision.kind)
 
 
-def load_query_encoder(preset: Preset) -> QueryEncoder:
-    """Return the preset's query encoder as training starts from it; its word embeddings are frozen.
+def load_query_encoder(preset: Preset, job: Job = "retriever") -> QueryEncoder:
+    """Return the preset's query encoder as training starts from it; its word embeddings are frozen unless it says so.
 
     What no source provides is drawn with the preset's seed.
+
+    Args:
+        preset: Sizes and parts.
+        job: Whose; some presets have another for the generator.
 
     Raises:
         MissingWeightsError: Its weights are not on this machine.
     """
-    source = preset.query_encoder.source
+    part = preset.query_encoder_of(job)
     with _seeded(preset.seed):
-        query_encoder = QueryEncoder(preset.query_encoder.config())
-        if source is None:
-            draw_query_tokens(query_encoder)
+        if part.source in preset.hub_sources:
+            query_encoder = load_hub_query_encoder(preset, hub_folder(preset, part.source), job)
         else:
-            start_from_minilm(query_encoder, _part(preset, source).tensors())
+            query_encoder = QueryEncoder(part.config())
+            if part.source is None:
+                draw_query_tokens(query_encoder)
+            else:
+                start_from_minilm(query_encoder, _part(preset, part.source).tensors())
     # Words that training never meets keep their place among those it does, and a checkpoint need not hold them.
-    query_encoder.embeddings.word.requires_grad_(False)
+    query_encoder.embeddings.word.requires_grad_(part.train_words)
     return query_encoder
 
 
@@ -85,23 +107,36 @@ def load_tokenizer(preset: Preset) -> Tokenizer:
     source = preset.tokenizer.source
     if source is None:
         return HashingTokenizer(preset.query_encoder.vocabulary_size)
+    if source in preset.hub_sources:
+        return WordPieceTokenizer(query_tokenizer_file(hub_folder(preset, source, weights=False)))
     return WordPieceTokenizer(_part(preset, source).folder / TOKENIZER_NAME)
 
 
-def load_language_model(preset: Preset, dtype: torch.dtype = torch.float32) -> LanguageModel:
+def load_language_model(preset: Preset, dtype: torch.dtype | None = None) -> LanguageModel:
     """Return the preset's frozen language model.
 
     Args:
         preset: Sizes and parts.
-        dtype: What its weights are held in.
+        dtype: What its weights are held in; what the preset says if None.
 
     Raises:
         MissingWeightsError: Its weights are not on this machine.
+        InputError: The preset has no language model.
     """
+    language = preset.language_model
+    if language is None:
+        raise InputError(
+            f"The preset {preset.name} has no language model, so it makes no generator.",
+            "Give a preset with a language_model.",
+        )
+    dtype = dtype or PRECISIONS[language.precision]
     # Imported here: transformers takes seconds to import, and only writing needs it.
+    if language.kind == "hub":
+        from likebut.backbones.hub_language import read_language_model
+
+        return read_language_model(hub_folder(preset, language.source), language, dtype)
     from likebut.backbones.llama import fill_llama, new_llama
 
-    language = preset.language_model
     if language.source is None:
         with _seeded(preset.seed):
             return LanguageModel(new_llama(language, dtype), ByteTokenizer())

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from likebut.errors import InputError
 from likebut.images import Preprocessing
 
 
@@ -48,6 +49,21 @@ def _lay_channels_last(network: nn.Module) -> None:
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+class NoVision(nn.Module):
+    """Stands for an encoder that is elsewhere."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Refuse.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "This model was made without its vision encoder: it takes image tokens, not images.",
+            "Convert or train it with a preset that names the vision encoder.",
+        )
 
 
 class PatchNetwork(nn.Module):

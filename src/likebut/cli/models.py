@@ -25,7 +25,7 @@ def ls(as_json: AsJson = False) -> None:
         return
     width = max(len(line.name) for line in lines)
     for line in lines:
-        state = "ready" if line.ready else f"pull {_megabytes(line.download_bytes)}"
+        state = "ready" if line.ready else f"pull {_megabytes(line.download_bytes)}" if line.download_bytes else "hub"
         print(f"{line.name:<{width}}  {state:<12} {_megabytes(line.bytes):>8}  {line.description}")
 
 
@@ -62,15 +62,18 @@ def pull(
     """Fetch a preset's weights with pip, check them, and convert them once. A second call does nothing."""
     from likebut.backbones.preset import load_preset
     from likebut.backbones.pull import pull as pull_preset
+    from likebut.backbones.pull import pull_from_hub
 
-    outcome = pull_preset(load_preset(name))
+    preset = load_preset(name)
+    outcome = [(item.name, item.part.folder, item.was_there) for item in pull_preset(preset)]
+    outcome += [(source, folder, False) for source, folder in pull_from_hub(preset).items()]
     if as_json:
-        print(json.dumps([{"name": p.name, "folder": str(p.part.folder), "was_there": p.was_there} for p in outcome]))
+        print(json.dumps([{"name": n, "folder": str(folder), "was_there": there} for n, folder, there in outcome]))
         return
     if not outcome:
         print(f"{name} needs no weights.")
-    for item in outcome:
-        print(f"{item.name}: {'already there' if item.was_there else 'pulled'}, {item.part.folder}")
+    for source, folder, there in outcome:
+        print(f"{source}: {'already there' if there else 'pulled'}, {folder}")
 
 
 def _print_preset(card: "PresetCard") -> None:
@@ -81,12 +84,16 @@ def _print_preset(card: "PresetCard") -> None:
     )
     for part in card.parts:
         origin = f"from {part.source}" if part.source else "random"
-        print(f"  {part.part:<15} {part.parameters:>13,} parameters  {part.kind}, {origin}")
+        count = "?" if part.parameters is None else f"{part.parameters:,}"
+        print(f"  {part.part:<15} {count:>13} parameters  {part.kind}, {origin}")
     for source in card.sources:
         place = f"{source.folder} ({_megabytes(source.bytes)})" if source.folder else "not on this machine"
         print(f"{source.name}: {source.origin}; licence {source.licence}")
         print(f"  {source.package} {source.version}, SHA-256 {source.wheel_sha256}")
         print(f"  {place}")
+    for hub in card.hub_sources:
+        print(f"{hub.name}: {hub.hub} on the Hugging Face hub; licence {hub.licence}")
+        print(f"  {hub.folder or 'not on this machine'}")
 
 
 def _megabytes(count: int) -> str:

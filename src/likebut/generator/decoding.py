@@ -93,4 +93,5 @@ def generate_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) ->
             pad_token_id=language.pad_id,
             **decoding.generate_arguments(),
         )
-    return written
+    # A decoder that begins from nothing begins with a token of its own, which is not part of the text.
+    return written[:, 1:] if language.is_encoder_decoder else written

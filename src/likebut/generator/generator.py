@@ -61,7 +61,7 @@ class ModificationGenerator:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.config = config
         self.model = model.to(self.device).eval()
-        self.model.language.model.to(self.device)
+        self.model.language.to(self.device)
         self.vision = vision.to(self.device).eval()
 
     @classmethod

@@ -46,6 +46,9 @@ def log_probabilities(model: nn.Module, prefix: Tensor, written: TextBatch) -> T
 
 def _logits_and_labels(model: nn.Module, prefix: Tensor, written: TextBatch) -> tuple[Tensor, Tensor]:
     """Return the float32 logits (B, L, V) at which each written token is predicted, and the labels (B, L)."""
+    labels = written.ids.masked_fill(written.mask == 0, _NO_LABEL)
+    if model.config.is_encoder_decoder:  # type: ignore[union-attr]
+        return _encoder_decoder_logits(model, prefix, labels), labels
     embed = model.get_input_embeddings()  # type: ignore[operator]
     head = model.get_output_embeddings()  # type: ignore[operator]
     # In the language model's own precision: without autocast its frozen weights may be bf16 while ours are fp32.
@@ -54,5 +57,12 @@ def _logits_and_labels(model: nn.Module, prefix: Tensor, written: TextBatch) -> 
     states = model.base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state  # type: ignore[operator]
     # Logits only where a written token is predicted: over 49,000 words they are the dearest part of the pass.
     logits = head(states[:, prefix.shape[1] - 1 : -1])
-    labels = written.ids.masked_fill(written.mask == 0, _NO_LABEL)
     return logits.float(), labels
+
+
+def _encoder_decoder_logits(model: nn.Module, prefix: Tensor, labels: Tensor) -> Tensor:
+    embed = model.get_input_embeddings()  # type: ignore[operator]
+    mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
+    # From labels the model makes its decoder's inputs: the same ids, one place later.
+    logits: Tensor = model(inputs_embeds=prefix.to(embed.weight.dtype), attention_mask=mask, labels=labels).logits
+    return logits.float()

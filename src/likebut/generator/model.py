@@ -95,7 +95,7 @@ class MTST(nn.Module):
 
     def _with_instruction(self, queries: Tensor, instruction: str) -> Tensor:
         projected: Tensor = self.projection(queries)
-        ids = torch.tensor(self.language.encode([instruction])[0], device=projected.device)
+        ids = torch.tensor(self.language.instruction_ids(instruction), device=projected.device)
         embedded: Tensor = self.language.model.get_input_embeddings()(ids)
         return torch.cat([projected, embedded.to(projected.dtype).expand(len(queries), -1, -1)], dim=1)
 
