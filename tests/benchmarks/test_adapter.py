@@ -56,12 +56,13 @@ def test_query_modes_see_what_they_say(images: dict[str, ImageRef]) -> None:
 def test_a_retriever_left_in_training_mode_is_evaluated_in_eval_mode(images: dict[str, ImageRef]) -> None:
     expected = adapter(images).embed_queries(QUERIES)
     retriever = colour_retriever()
-    retriever.module.train()
     embedder = RetrieverAdapter(retriever, EncodedOnDemand(retriever, images))
+    retriever.module.train()
     np.testing.assert_array_equal(embedder.embed_queries(QUERIES), expected)
     np.testing.assert_array_equal(
         embedder.embed_gallery([images["red"]]), adapter(images).embed_gallery([images["red"]])
     )
+    assert retriever.module.training  # and goes on training as it was
 
 
 def test_a_batch_of_one_keeps_its_axis(images: dict[str, ImageRef]) -> None:

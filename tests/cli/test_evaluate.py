@@ -52,7 +52,8 @@ def test_a_data_folder(command: Command, folder: Path, tmp_path: Path) -> None:
     assert (figures["queries"], figures["gallery"], figures["protocol"]) == (20, 40, "folder")
     lists = json.loads(rankings.read_text())
     hits = sum(bool({f"{n + 1}.png", f"{n + 12}.png"} & set(lists[str(n)][:10])) for n in range(20))
-    assert figures["Recall@10"] == pytest.approx(100 * hits / 20)
+    # Lists cannot say that images tie, and ties count against the model.
+    assert figures["Recall@10"] <= 100 * hits / 20
     assert all(f"{number}.png" not in lists[str(number)] for number in range(20))
 
 
@@ -127,6 +128,7 @@ def test_query_modes(command: Command, folder: Path) -> None:
         (["--data", "nowhere"], "There is no folder nowhere"),
         (["--data", "data", "--labels", "soft"], "no --root, --protocol or --labels"),
         (["--data", "data", "--split", "val"], "Splits there: test."),
+        (["--data", "data", "--device", "tpu"], 'There is no device "tpu"'),
         (["--data", "data", "--query-mode", "txt"], 'Did you mean "text"'),
         (["--benchmark", "circo", "--root", "circo"], "gallery is not known"),
         (["--benchmark", "circo", "--root", "circo", "--split", "test"], "labels of circo test are hidden"),

@@ -1,12 +1,13 @@
 """A retriever as the two functions that an evaluation asks for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from likebut.benchmarks.layout import require_choice
@@ -59,18 +60,19 @@ class RetrieverAdapter:
     def __init__(self, retriever: Retriever, tokens: TokenSource, query_mode: str = "composed") -> None:
         self._retriever, self._tokens = retriever, tokens
         self._query_mode = require_choice(query_mode, QUERY_MODES, "query mode")
-        # Whoever trained this retriever a moment ago may have left dropout on.
-        retriever.module.eval()
-        retriever.vision.eval()
 
     def embed_gallery(self, images: list[ImageRef]) -> npt.NDArray[np.float32]:
         """Return (n, N, E) target embeddings of length 1."""
         tokens = self._tokens.tokens([image.name for image in images])
-        return _as_array(self._retriever.embed_image_tokens(tokens))
+        with _in_eval_mode(self._retriever.module):
+            return _as_array(self._retriever.embed_image_tokens(tokens))
 
     def embed_queries(self, queries: list[Query]) -> npt.NDArray[np.float32]:
         """Return (n, E) query embeddings of length 1."""
-        texts = [query.modification for query in queries]
+        with _in_eval_mode(self._retriever.module):
+            return self._embed_queries(queries, [query.modification for query in queries])
+
+    def _embed_queries(self, queries: list[Query], texts: list[str]) -> npt.NDArray[np.float32]:
         if self._query_mode == "text":
             return self._retriever.embed_texts(texts)
         tokens = self._tokens.tokens([query.reference for query in queries])
@@ -78,6 +80,18 @@ class RetrieverAdapter:
             targets = self._retriever.embed_image_tokens(tokens)
             return _as_array(functional.normalize(targets.mean(dim=1), dim=-1))
         return _as_array(self._retriever.embed_query_tokens(tokens, texts))
+
+
+@contextmanager
+def _in_eval_mode(module: nn.Module) -> Iterator[None]:
+    """Switch dropout off while the block runs: a retriever may be evaluated in the midst of its training."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def _as_array(embeddings: Tensor) -> npt.NDArray[np.float32]:

@@ -27,8 +27,12 @@ def evaluate(
     rankings: Annotated[
         Path | None, typer.Option(help="Also write the rankings, in the benchmark's own format, to this file.")
     ] = None,
-    allow_missing: Annotated[bool, typer.Option(help="Go on without the images that are missing.")] = False,
-    list_missing: Annotated[bool, typer.Option(help="List the missing images as JSON, and stop.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Go on without the images that are missing.")
+    ] = False,
+    list_missing: Annotated[
+        bool, typer.Option("--list-missing", help="List the missing images as JSON, and stop.")
+    ] = False,
     cache: Annotated[bool, typer.Option(help="Keep vision tokens on disk for the next time.")] = True,
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images or queries embedded at once.")] = 32,

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from likebut.benchmarks.adapter import RetrieverAdapter
 from likebut.benchmarks.benchmark import Benchmark
 from likebut.benchmarks.evaluation import RankedBenchmark, evaluate, rank
 from likebut.benchmarks.loading import require_galleries
 from likebut.benchmarks.preparation import cached_tokens, needed_images, require_images, uncached_tokens
 from likebut.benchmarks.report import EvaluationReport
+from likebut.errors import InputError
 from likebut.images import SetAside
 from likebut.retriever.retriever import Retriever
 
@@ -78,7 +81,13 @@ def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> RankedBenchm
     return rank(benchmark, adapter.embed_gallery, adapter.embed_queries, unusable, options.batch_size, prepared.device)
 
 
+def _require_device(device: str | None) -> None:
+    if device not in (None, "cpu") and not (device == "cuda" and torch.cuda.is_available()):
+        raise InputError(f'There is no device "{device}" on this machine.', "Use cpu, or leave out --device.")
+
+
 def _prepare(benchmarks: Sequence[Benchmark], options: ModelOptions) -> _Prepared:
+    _require_device(options.device)
     require_galleries(benchmarks)
     missing = require_images(benchmarks, options.allow_missing)
     retriever = Retriever.from_pretrained(options.model, options.device)
