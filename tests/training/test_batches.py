@@ -15,11 +15,10 @@ from likebut.training.batches import (
     CaptionBatches,
     Curriculum,
     PairBatches,
-    Share,
-    ShuffledEpochs,
     TripletBatches,
     with_reversed,
 )
+from likebut.training.epochs import Share, ShuffledEpochs
 from likebut.triplets import Triplet
 
 
@@ -166,3 +165,25 @@ def test_a_curriculum_reads_captions_first_and_pairs_from_their_beginning() -> N
     assert both.batch(2).texts == captions.batch(2).texts
     assert both.batch(3).texts == pairs.batch(0).texts and both.batch(8).texts == pairs.batch(5).texts
     assert both.steps_per_epoch == pairs.steps_per_epoch
+
+
+def test_hard_negatives_are_each_triplet_s_own() -> None:
+    with_rivals = [Triplet(str(n), str(n + 100), "x", hard_negatives=(str(n + 200), str(n + 300))) for n in range(8)]
+    batches = TripletBatches(with_rivals, NamedTokens(), WordLengths(), 4, 0, hard_negatives=2)
+    drawn = set()
+    for step in range(20):
+        batch = batches.batch(step)
+        assert batch.hard_negative_tokens is not None and batch.hard_negative_tokens.shape == (8, 1, 1)
+        pairs = zip(
+            batch.reference_tokens.flatten().repeat_interleave(2).tolist(),
+            batch.hard_negative_tokens.flatten().tolist(),
+            strict=True,
+        )
+        drawn |= {rival - reference for reference, rival in pairs}
+    assert drawn == {200.0, 300.0}
+
+
+def test_hard_negatives_that_are_not_there_are_refused() -> None:
+    with pytest.raises(InputError, match="10 of 10 training triplets have no hard negatives"):
+        make(hard_negatives=1)
+    assert make().batch(0).hard_negative_tokens is None

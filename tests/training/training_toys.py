@@ -1,6 +1,7 @@
 """Small stand-ins for what the training tests train, in a module that child processes can import."""
 
 import hashlib
+import itertools
 import multiprocessing
 import os
 import time
@@ -14,8 +15,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from likebut.data_folder import DataFolder
+from likebut.files import write_jsonl
 from likebut.images import Preprocessing
 from likebut.recipes.training import TrainingSettings
+from likebut.training.captions import read_captions
+from likebut.training.data import TrainingData
 from likebut.training.features import FeatureCache
 from likebut.training.loop import train
 from likebut.triplets import ImageRef
@@ -124,6 +129,36 @@ def tree_hash(folder: Path, pattern: str) -> dict[str, str]:
         for path in sorted(folder.rglob(pattern))
         if path.is_file()
     }
+
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "yellow": (220, 220, 30)}
+
+
+def make_data_folder(folder: Path, families: int = 4, reverse: bool = True) -> Path:
+    """Write a data folder: each family is one pattern in four colours, each triplet a change of colour."""
+    (folder / "images").mkdir(parents=True)
+    triplets, captions = [], []
+    for family in range(families):
+        split = "train" if family < families - 1 else "val"
+        noise = np.random.default_rng(family).integers(0, 60, (40, 40, 3))
+        for colour, value in COLOURS.items():
+            pixels = noise + np.array(value) // 2
+            pixels[5 + family : 15 + family, 5:20] = value
+            name = f"{family}-{colour}.png"
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / "images" / name)
+            captions.append({"split": split, "image": name, "captions": [f"a {colour} square", f"something {colour}"]})
+        for before, after in itertools.permutations(COLOURS, 2):
+            row = {"split": split, "reference": f"{family}-{before}.png", "target": f"{family}-{after}.png"}
+            row["modification"] = f"make it {after}"
+            triplets.append(row | ({"reverse_modification": f"make it {before}"} if reverse else {}))
+    write_jsonl(folder / "triplets.jsonl", triplets)
+    write_jsonl(folder / "captions.jsonl", captions)
+    return folder
+
+
+def folder_data(folder: Path) -> TrainingData:
+    data = DataFolder.open(folder)
+    return TrainingData(data.triplets("train"), data.images(), captions=read_captions(folder, "train"))
 
 
 def run_in_child(work: Callable[..., None], arguments: Sequence[Any], kill_after: float | None = None) -> bool:

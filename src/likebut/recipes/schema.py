@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from likebut.recipes.training import TrainingSettings
 
 Kind = Literal["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"]
-Pooling = Literal["masked-mean", "published"]
+Pooling = Literal["masked-mean", "published", "cls"]
 Source = Literal["folder", "cirr", "fashioniq"]
 Use = Literal["human", "synthetic", "both"]
 Weight = Annotated[float, Field(ge=0)]
@@ -26,6 +26,7 @@ class DataSettings(BaseModel):
         synthetic: Folders of shards that `likebut synthesize` wrote; `--synthetic` on the command line.
         reverse_texts: A folder of shards, or a JSONL file, with reverse modification texts for the human pairs.
         both_directions: Whether a triplet with a reverse text is also read from target to reference.
+        hard_negatives: How many of its hard negatives each triplet brings into a batch; beyond the paper.
         evaluation_split: The split that ``training.evaluate_every`` measures on.
         resident: Whether all vision tokens are held where the model is, instead of being read from disk each step.
     """
@@ -39,6 +40,7 @@ class DataSettings(BaseModel):
     synthetic: tuple[Path, ...] = ()
     reverse_texts: Path | None = None
     both_directions: bool = False
+    hard_negatives: int = Field(default=0, ge=0)
     evaluation_split: str = "val"
     resident: bool = False
 

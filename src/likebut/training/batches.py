@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from likebut.backbones.text import Tokenizer
 from likebut.errors import InputError
 from likebut.generator.batch import CaptionBatch, GeneratorBatch
 from likebut.retriever.batch import TripletBatch
+from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
 from likebut.training.token_source import TokenSource
 from likebut.triplets import Triplet
 
@@ -24,65 +25,11 @@ TextVariants = Callable[[Triplet, np.random.Generator], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Which part of every batch this process takes when several train together."""
-
-    process: int = 0
-    processes: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Caption:
     """An image, by name, and the texts that describe it, of which training takes one at a time."""
 
     image: str
     texts: tuple[str, ...]
-
-
-class ShuffledEpochs:
-    """The order in which examples are read: every epoch a new shuffle of all, what fills no batch left out.
-
-    Args:
-        examples: How many there are.
-        batch_size: Of a step, over all processes.
-        seed: Of the shuffles.
-        share: The part of each batch that is this process's.
-
-    Raises:
-        InputError: There are fewer examples than one batch has, or the processes cannot share a batch evenly.
-    """
-
-    def __init__(self, examples: int, batch_size: int, seed: int, share: Share) -> None:
-        if examples < batch_size:
-            raise InputError(
-                f"The training data has {examples} examples, fewer than a batch of {batch_size}.",
-                f"Give more data, or --set training.batch_size={max(examples, 1)}.",
-            )
-        if batch_size % share.processes:
-            raise InputError(
-                f"A batch of {batch_size} cannot be shared evenly by {share.processes} processes.",
-                "Make training.batch_size a multiple of the number of processes.",
-            )
-        self.steps_per_epoch = examples // batch_size
-        self._examples, self._batch_size, self._seed, self._share = examples, batch_size, seed, share
-        self._order_of: tuple[int, NDArray[np.int64]] | None = None
-
-    def indices(self, step: int) -> NDArray[np.int64]:
-        """Return which examples this process reads in step ``step``."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        each = self._batch_size // self._share.processes
-        start = position * self._batch_size + self._share.process * each
-        return self._order(epoch)[start : start + each]
-
-    def generator(self, step: int) -> np.random.Generator:
-        """Return the source of the other random choices that this process makes for step ``step``."""
-        return np.random.default_rng([self._seed, 1, step, self._share.process])
-
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        if self._order_of is None or self._order_of[0] != epoch:
-            shuffled = np.random.default_rng([self._seed, 0, epoch]).permutation(self._examples)
-            self._order_of = (epoch, shuffled)
-        return self._order_of[1]
 
 
 class TripletBatches:
@@ -98,6 +45,8 @@ class TripletBatches:
         reverse: Whether batches carry the reverse modification texts; every triplet must have one.
         both_directions: Whether each triplet that has a reverse text is also read from target to reference.
         text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
+        hard_negatives: How many of its hard negatives each triplet brings into a batch, drawn anew each time; every
+            triplet must have one.
 
     Raises:
         InputError: ``reverse`` is asked for and a triplet has no reverse text, or the data does not fill a batch.
@@ -110,17 +59,20 @@ class TripletBatches:
         tokenizer: Tokenizer,
         batch_size: int,
         seed: int,
-        share: Share = Share(),
+        share: Share = WHOLE,
         reverse: bool = False,
         both_directions: bool = False,
         text_variants: TextVariants | None = None,
+        hard_negatives: int = 0,
     ) -> None:
         if reverse:
             _require_reverse_texts(triplets)
+        if hard_negatives:
+            _require_hard_negatives(triplets, both_directions)
         self._triplets = with_reversed(triplets) if both_directions else list(triplets)
         self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share)
         self._features, self._tokenizer = features, tokenizer
-        self._reverse, self._text_variants = reverse, text_variants
+        self._reverse, self._text_variants, self._hard_negatives = reverse, text_variants, hard_negatives
         contents = sorted({features.content(triplet.target) for triplet in self._triplets})
         self._id_of = {content: number for number, content in enumerate(contents)}
 
@@ -132,7 +84,8 @@ class TripletBatches:
     def batch(self, step: int) -> TripletBatch:
         """Return batch number ``step``."""
         chosen = [self._triplets[index] for index in self._epochs.indices(step)]
-        texts = _texts(chosen, self._text_variants, self._epochs.generator(step))
+        generator = self._epochs.generator(step)
+        texts = _texts(chosen, self._text_variants, generator)
         reverse = [triplet.reverse_modification or "" for triplet in chosen] if self._reverse else None
         ids = [self._id_of[self._features.content(triplet.target)] for triplet in chosen]
         return TripletBatch(
@@ -141,7 +94,14 @@ class TripletBatches:
             modification=self._tokenizer(texts, MAX_TEXT_TOKENS),
             reverse_modification=None if reverse is None else self._tokenizer(reverse, MAX_TEXT_TOKENS),
             target_ids=torch.tensor(ids),
+            hard_negative_tokens=self._drawn_hard_negatives(chosen, generator),
         )
+
+    def _drawn_hard_negatives(self, triplets: list[Triplet], generator: np.random.Generator) -> Tensor | None:
+        if not self._hard_negatives:
+            return None
+        names = [generator.choice(triplet.hard_negatives) for triplet in triplets for _ in range(self._hard_negatives)]
+        return self._features.tokens(names)
 
 
 class PairBatches:
@@ -163,7 +123,7 @@ class PairBatches:
         features: TokenSource,
         batch_size: int,
         seed: int,
-        share: Share = Share(),
+        share: Share = WHOLE,
         both_directions: bool = True,
         text_variants: TextVariants | None = None,
     ) -> None:
@@ -198,7 +158,7 @@ class CaptionBatches:
     """
 
     def __init__(
-        self, captions: Sequence[Caption], features: TokenSource, batch_size: int, seed: int, share: Share = Share()
+        self, captions: Sequence[Caption], features: TokenSource, batch_size: int, seed: int, share: Share = WHOLE
     ) -> None:
         self._captions = list(captions)
         self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share)
@@ -284,3 +244,10 @@ def _require_reverse_texts(triplets: Sequence[Triplet]) -> None:
             "which the prototype loss needs.",
             "Write them with `likebut synthesize`, or --set loss.prototype=false.",
         )
+
+
+def _require_hard_negatives(triplets: Sequence[Triplet], both_directions: bool) -> None:
+    lacking = sum(not triplet.hard_negatives for triplet in triplets)
+    if lacking or both_directions:
+        what = "reversed triplets" if both_directions else f"{lacking} of {len(triplets)} training triplets"
+        raise InputError(f"{what} have no hard negatives.", "Leave data.hard_negatives at 0.")

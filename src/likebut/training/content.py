@@ -1,14 +1,19 @@
 """Content hashes of image files, remembered so that an unchanged file is hashed once."""
 
+import os
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from likebut.errors import InputError
 from likebut.files import read_json, sha256_of, write_json
 from likebut.images import MAX_BYTES, SetAside
+from likebut.progress import track
 
 # A file changed again within the clock's tick keeps its time stamp, so young files are not remembered.
 _SETTLED_SECONDS = 2.0
+_FILES_AT_ONCE = 1000
 
 
 class ContentHashes:
@@ -24,6 +29,19 @@ class ContentHashes:
         self._path = path
         self._changed = False
         self._known: dict[str, list[int | str]] = _read(path)
+
+    def of_all(self, paths: Sequence[Path]) -> list[str | SetAside]:
+        """Return for each file what :meth:`of` does; several are read at once, and many with a progress bar."""
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            if len(paths) <= _FILES_AT_ONCE:
+                return list(pool.map(self.of, paths))
+            found: list[str | SetAside] = []
+            with track("checking image files", len(paths), "files") as progress:
+                for start in range(0, len(paths), _FILES_AT_ONCE):
+                    part = paths[start : start + _FILES_AT_ONCE]
+                    found += pool.map(self.of, part)
+                    progress.advance(len(part))
+            return found
 
     def of(self, path: Path) -> str | SetAside:
         """Return the hash of the file at ``path``, or why there is none."""

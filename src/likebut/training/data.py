@@ -1,7 +1,7 @@
 """What a training learns from, gathered before it begins."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from accelerate import PartialState
@@ -10,7 +10,8 @@ from likebut.backbones.model_folder import WEIGHTS_NAME, find_model_folder
 from likebut.errors import InputError
 from likebut.files import fingerprint, home_folder, sha256_of
 from likebut.images import SetAside
-from likebut.training.batches import Caption, Share, TextVariants
+from likebut.training.batches import Caption, TextVariants
+from likebut.training.epochs import Share
 from likebut.training.features import FeatureCache, VisionEncoder
 from likebut.training.token_source import ResidentFeatures, TokenSource
 from likebut.triplets import ImageRef, Triplet
@@ -31,14 +32,16 @@ class TrainingData:
     text_variants: TextVariants | None = None
     captions: Sequence[Caption] = field(default_factory=tuple)
 
-    def needed_images(self) -> list[ImageRef]:
+    def needed_images(self, with_hard_negatives: bool = False) -> list[ImageRef]:
         """Return the images that training reads, by name.
+
+        Args:
+            with_hard_negatives: Whether it reads the triplets' hard negatives too.
 
         Raises:
             InputError: A triplet names an image that there is none of.
         """
-        names = {name for triplet in self.triplets for name in (triplet.reference, triplet.target)}
-        names |= {caption.image for caption in self.captions}
+        names = self._names(with_hard_negatives)
         absent = sorted(names - self.images.keys())
         if absent:
             raise InputError(
@@ -51,7 +54,11 @@ class TrainingData:
         """Return the data without what uses an image that was set aside."""
         unusable = {item.name for item in set_aside}
         return TrainingData(
-            [triplet for triplet in self.triplets if not {triplet.reference, triplet.target} & unusable],
+            [
+                replace(triplet, hard_negatives=tuple(name for name in triplet.hard_negatives if name not in unusable))
+                for triplet in self.triplets
+                if not {triplet.reference, triplet.target} & unusable
+            ],
             self.images,
             self.text_variants,
             [caption for caption in self.captions if caption.image not in unusable],
@@ -63,15 +70,25 @@ class TrainingData:
         Args:
             features: Where the images' contents are known; images that cannot be read there count by name.
         """
-        names = sorted({name for triplet in self.triplets for name in (triplet.reference, triplet.target)})
-        names += sorted(caption.image for caption in self.captions)
+        names = sorted(self._names())
         return fingerprint(
             {
-                "triplets": [[t.reference, t.target, t.modification, t.reverse_modification] for t in self.triplets],
+                "triplets": [triplet.to_row() for triplet in self.triplets],
                 "captions": [asdict(caption) for caption in self.captions],
                 "contents": [features.content(name) if features.knows(name) else name for name in names],
             }
         )
+
+    def _names(self, with_hard_negatives: bool = True) -> set[str]:
+        names = {name for triplet in self.triplets for name in (triplet.reference, triplet.target)}
+        names |= {caption.image for caption in self.captions}
+        if with_hard_negatives:
+            names |= {name for triplet in self.triplets for name in triplet.hard_negatives}
+        return names
+
+    def names_in(self, cache: FeatureCache) -> list[str]:
+        """Return the names of the data's images that ``cache`` has tokens of."""
+        return [name for name in sorted(self._names()) if name in cache]
 
 
 def default_feature_folder() -> Path:
@@ -90,7 +107,7 @@ def token_source(cache: FeatureCache, data: TrainingData, resident: bool) -> Tok
     """Return where batches read from: the cache itself, or a copy of what they need on the model's device."""
     if not resident:
         return cache
-    return ResidentFeatures(cache, [image.name for image in data.needed_images()], PartialState().device)
+    return ResidentFeatures(cache, data.names_in(cache), PartialState().device)
 
 
 def own_share() -> Share:

@@ -127,9 +127,8 @@ class FeatureCache:
         Raises:
             InputError: Two different images have one name.
         """
-        for image in images:
+        for image, content in zip(images, self._hashes.of_all([image.path for image in images]), strict=True):
             self._unreadable.pop(image.name, None)
-            content = self._hashes.of(image.path)
             if isinstance(content, SetAside):
                 self._unreadable[image.name] = content.reason
             elif self._content_of.setdefault(image.name, content) != content:

@@ -57,7 +57,7 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
         InputError: The initial weights are of another preset.
     """
     config = GeneratorConfig(preset=recipe.preset, instruction=recipe.instruction or INSTRUCTION)
-    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed)
+    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, PartialState().device)
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "generator")
         saved, state = read_model_folder(folder)
@@ -140,7 +140,7 @@ def _batches(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) -
 def _match_precision(generator: ModificationGenerator, settings: TrainingSettings) -> None:
     """Hold the frozen language model in the precision it is computed in; else autocast would cast it every step."""
     if resolve_precision(settings.precision, PartialState().device) == "bf16":
-        generator.model.language.model.to(torch.bfloat16)
+        generator.model.language.to(torch.bfloat16)
 
 
 def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) -> dict[str, Any]:
@@ -163,10 +163,12 @@ def _require_captions(recipe: GeneratorRecipe, data: TrainingData) -> None:
         )
 
 
-def _require_preset(found: str | None, recipe: GeneratorRecipe, where: Path) -> None:
-    if found != recipe.preset:
+def _require_preset(found: "str | Preset", recipe: GeneratorRecipe, where: Path, job: Job) -> None:
+    preset = load_preset(recipe.preset)
+    saved = load_preset(found)
+    if not preset.takes_weights_of(saved, job):
         raise InputError(
-            f"The initial weights in {where} are of the preset {found}, not {recipe.preset}.",
+            f"The initial weights in {where} are of the preset {saved.name}, not {preset.name}.",
             "Give weights of the same preset.",
         )
 

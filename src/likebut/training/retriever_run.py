@@ -53,7 +53,7 @@ def start_retriever(recipe: RetrieverRecipe) -> Retriever:
         pooling=recipe.model.pooling,
         text_only_loss=recipe.loss.lambda_text > 0,
     )
-    retriever = Retriever.from_preset(recipe.preset, config, recipe.seed)
+    retriever = Retriever.from_preset(recipe.preset, config, recipe.seed, PartialState().device)
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "retriever")
         saved, state = read_model_folder(folder)
@@ -92,7 +92,7 @@ def train_retriever(
     """
     retriever = retriever or start_retriever(recipe)
     cache = open_features(retriever.vision, feature_folder)
-    images = data.needed_images()
+    images = data.needed_images(with_hard_negatives=recipe.data.hard_negatives > 0)
     cache.learn_names(images)
     identity = _identity(recipe, data, cache)
     if PartialState().is_main_process:
@@ -122,6 +122,7 @@ def _batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, r
         reverse=recipe.needs_reverse_texts,
         both_directions=recipe.data.both_directions,
         text_variants=data.text_variants,
+        hard_negatives=recipe.data.hard_negatives,
     )
 
 
@@ -129,6 +130,7 @@ def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache) 
     return {
         "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "both_directions": recipe.data.both_directions,
+        "hard_negatives": recipe.data.hard_negatives,
         "initial_weights": weights_identity(recipe.initial_weights, "retriever"),
         "vision": cache.identity.vision,
         "preprocessing": cache.identity.preprocessing,

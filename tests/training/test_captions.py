@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from likebut.errors import InputError
+from likebut.training.batches import Caption
+from likebut.training.captions import read_captions
+
+
+def test_the_captions_of_one_split(tmp_path: Path) -> None:
+    (tmp_path / "captions.jsonl").write_text(
+        '{"split": "train", "image": "a.png", "captions": ["one", "two"]}\n'
+        '{"split": "val", "image": "b.png", "captions": ["three"]}\n'
+    )
+    assert read_captions(tmp_path, "train") == [Caption("a.png", ("one", "two"))]
+    assert read_captions(tmp_path / "elsewhere", "train") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"image": "a", "captions": ["x"]}', 'line 1 lacks "image" or "split"'),
+        ('{"split": "train", "image": "a", "captions": []}', 'line 1: "captions" is not a list of texts'),
+        ('{"split": "train", "image": "a", "captions": "x"}', 'line 1: "captions" is not a list of texts'),
+        ("{", "line 1 is not valid JSON"),
+    ],
+)
+def test_wrong_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "captions.jsonl").write_text(line + "\n")
+    with pytest.raises(InputError, match=message):
+        read_captions(tmp_path, "train")

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_toys import folder_data, make_data_folder, run_in_child, tree_hash
+
+from likebut.errors import InputError, ResumeError
+from likebut.generator.generator import ModificationGenerator
+from likebut.recipes.loading import load_recipe
+from likebut.recipes.schema import GeneratorRecipe
+from likebut.training.generator_run import GeneratorRun, start_generator, train_generator
+
+
+def recipe(*overrides: str) -> GeneratorRecipe:
+    chosen = load_recipe("tiny-generator", ["captions.steps=3", "captions.batch_size=4", *overrides])
+    assert isinstance(chosen, GeneratorRecipe)
+    return chosen
+
+
+def run(folder: Path, out: Path, *overrides: str) -> GeneratorRun:
+    return train_generator(recipe(*overrides), folder_data(folder), out, out.parent / "features")
+
+
+def test_the_result_is_a_model_folder_and_the_language_model_stays(tmp_path: Path) -> None:
+    fresh = start_generator(recipe())
+    before = {name: value.clone() for name, value in fresh.model.language.model.named_parameters()}
+    data = folder_data(make_data_folder(tmp_path / "data"))
+    done = train_generator(recipe(), data, tmp_path / "out", tmp_path / "features", generator=fresh)
+    assert done.result.steps == 8
+    assert all(torch.equal(before[name], value) for name, value in fresh.model.language.model.named_parameters())
+    loaded = ModificationGenerator.from_pretrained(tmp_path / "out")
+    assert torch.equal(loaded.model.projection.weight, done.generator.model.projection.weight)
+    assert not torch.equal(loaded.model.projection.weight, start_generator(recipe()).model.projection.weight)
+
+
+def train_in_child(folder: Path, out: Path) -> None:
+    run(folder, out, "training.steps=20", "training.checkpoint_every=3")
+
+
+def test_killed_it_ends_with_the_same_weights(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    train_in_child(folder, tmp_path / "undisturbed")
+    for moment in (0.3, 0.5):
+        run_in_child(train_in_child, (folder, tmp_path / "killed"), kill_after=moment)
+    assert run_in_child(train_in_child, (folder, tmp_path / "killed"))
+    assert tree_hash(tmp_path / "killed" / "generator", "*") == tree_hash(tmp_path / "undisturbed" / "generator", "*")
+
+
+def test_captions_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    (folder / "captions.jsonl").unlink()
+    with pytest.raises(InputError, match="begins with 3 steps of captions, and the data has none"):
+        run(folder, tmp_path / "out")
+    assert run(folder, tmp_path / "without", "captions.steps=0").result.steps == 8
+
+
+def test_captions_must_leave_steps_for_pairs() -> None:
+    with pytest.raises(InputError, match="captions.steps must be fewer than training.steps"):
+        recipe("captions.steps=8")
+
+
+def test_resuming_with_other_captions_is_refused(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "out")
+    captions = folder / "captions.jsonl"
+    captions.write_text(captions.read_text().replace("a red square", "a crimson square"))
+    with pytest.raises(ResumeError, match="data was"):
+        run(folder, tmp_path / "out")
+
+
+def test_the_query_encoder_starts_from_a_retriever_s(tmp_path: Path) -> None:
+    from likebut.training.retriever_run import train_retriever
+
+    folder = make_data_folder(tmp_path / "data")
+    train_retriever(load_recipe("tiny-retriever"), folder_data(folder), tmp_path / "retriever", tmp_path / "features")
+    started = start_generator(recipe(f"initial_retriever={tmp_path / 'retriever'}"))
+    saved = load_file(tmp_path / "retriever" / "retriever" / "model.safetensors")
+    for name, value in started.model.query_encoder.named_parameters():
+        assert f"core.query_encoder.{name}" not in saved or torch.equal(saved[f"core.query_encoder.{name}"], value)
+    assert not torch.equal(
+        started.model.query_encoder.query_tokens, start_generator(recipe()).model.query_encoder.query_tokens
+    )
+
+
+def test_two_starts_at_once_are_refused() -> None:
+    with pytest.raises(InputError, match="give initial_weights or initial_retriever, not both"):
+        recipe("initial_weights=a", "initial_retriever=b")

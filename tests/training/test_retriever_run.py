@@ -1,0 +1,160 @@
+import json
+import random
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from training_toys import folder_data, make_data_folder, run_in_child, tree_hash
+
+from likebut.backbones.vision import VisionEncoder
+from likebut.errors import InputError, ResumeError
+from likebut.recipes.loading import load_recipe
+from likebut.recipes.schema import RetrieverRecipe
+from likebut.retriever.retriever import Retriever
+from likebut.training.retriever_run import RetrieverRun, start_retriever, train_retriever
+
+
+def recipe(*overrides: str) -> RetrieverRecipe:
+    chosen = load_recipe("tiny-retriever", ["loss.alpha=0.4", *overrides])
+    assert isinstance(chosen, RetrieverRecipe)
+    return chosen
+
+
+def run(folder: Path, out: Path, *overrides: str) -> RetrieverRun:
+    return train_retriever(recipe(*overrides), folder_data(folder), out, out.parent / "features")
+
+
+def test_the_result_is_a_model_folder_with_the_trained_weights(tmp_path: Path) -> None:
+    done = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
+    assert (done.result.steps, done.triplets, done.set_aside) == (8, 36, [])
+    loaded, fresh = Retriever.from_pretrained(tmp_path / "out"), start_retriever(recipe())
+    image = Image.new("RGB", (40, 40), "red")
+    ours, theirs = done.retriever.embed_queries([image], ["blue"]), loaded.embed_queries([image], ["blue"])
+    assert (ours == theirs).all() and (ours != fresh.embed_queries([image], ["blue"])).any()
+    last = load_file(tmp_path / "out" / "checkpoints" / "step-00000008" / "model.safetensors")
+    saved = load_file(tmp_path / "out" / "retriever" / "model.safetensors")
+    assert last.keys() == saved.keys() and all(torch.equal(last[name], saved[name]) for name in last)
+    assert not any("word" in name for name in saved)  # the word embeddings are frozen
+
+
+def test_training_never_runs_the_vision_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "first")
+
+    def refuse(self: VisionEncoder, pixels: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("the vision encoder was run")
+
+    monkeypatch.setattr(VisionEncoder, "forward", refuse)
+    run(folder, tmp_path / "second")
+    first, second = (tmp_path / name / "retriever" / "model.safetensors" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def train_in_child(folder: Path, out: Path, features: Path) -> None:
+    train_retriever(recipe("training.steps=40", "training.checkpoint_every=3"), folder_data(folder), out, features)
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    train_in_child(folder, tmp_path / "undisturbed", tmp_path / "features-undisturbed")
+    moments, kills = random.Random(time.time_ns()), 0
+    for _ in range(4):
+        arguments = (folder, tmp_path / "killed", tmp_path / "features-killed")
+        kills += not run_in_child(train_in_child, arguments, kill_after=moments.uniform(0.1, 0.7))
+    assert run_in_child(train_in_child, (folder, tmp_path / "killed", tmp_path / "features-killed"))
+    assert kills >= 2, "the work was too short to be interrupted"
+    undisturbed = tree_hash(tmp_path / "undisturbed" / "retriever", "*")
+    assert tree_hash(tmp_path / "killed" / "retriever", "*") == undisturbed and len(undisturbed) == 2
+
+
+def test_damaged_images_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    (folder / "images" / "0-red.png").write_bytes(b"")
+    (folder / "images" / "1-blue.png").write_text("not an image")
+    done = run(folder, tmp_path / "out")
+    assert [item.name for item in done.set_aside] == ["0-red.png", "1-blue.png"]
+    assert done.triplets == 36 - 2 * 6
+
+
+def test_resuming_with_other_data_is_refused(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "out")
+    triplets = (folder / "triplets.jsonl").read_text()
+    (folder / "triplets.jsonl").write_text(triplets.replace("make it red", "make it crimson"))
+    with pytest.raises(ResumeError, match="begun with other settings: data was"):
+        run(folder, tmp_path / "out")
+    (folder / "triplets.jsonl").write_text(triplets)
+    Image.new("RGB", (40, 40)).save(folder / "images" / "0-red.png")
+    with pytest.raises(ResumeError, match="data was"):
+        run(folder, tmp_path / "out")
+
+
+def test_resuming_with_another_recipe_names_what_differs(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "out")
+    with pytest.raises(ResumeError) as refused:
+        run(folder, tmp_path / "out", "loss.lambda_text=0.5", "seed=1")
+    assert "recipe.loss.lambda_text was 0.4, now 0.5" in refused.value.problem
+    assert "seed was 0, now 1" in refused.value.problem
+
+
+def test_missing_reverse_texts_are_refused_before_training(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data", reverse=False)
+    with pytest.raises(InputError, match="36 of 36 training triplets have no reverse modification text"):
+        run(folder, tmp_path / "out")
+    assert run(folder, tmp_path / "without", "loss.alpha=0").result.steps == 8
+
+
+def test_a_triplet_that_names_no_image_is_refused(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    (folder / "images" / "0-red.png").unlink()
+    with pytest.raises(InputError, match="1 of the images that the training data names are not there, 0-red.png"):
+        run(folder, tmp_path / "out")
+
+
+def test_training_starts_from_the_initial_weights(tmp_path: Path) -> None:
+    first = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
+    started = start_retriever(recipe(f"initial_weights={tmp_path / 'out'}", "model.kind=one-hop"))
+    trained, begun = dict(first.retriever.module.named_parameters()), dict(started.module.named_parameters())
+    assert trained.keys() == begun.keys() and all(torch.equal(trained[name], begun[name]) for name in trained)
+
+
+def test_initial_weights_of_another_preset_are_refused(tmp_path: Path) -> None:
+    run(make_data_folder(tmp_path / "data"), tmp_path / "out")
+    config = tmp_path / "out" / "retriever" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"preset": "small"}))
+    with pytest.raises(InputError, match="of the preset small, not tiny"):
+        start_retriever(recipe(f"initial_weights={tmp_path / 'out'}"))
+
+
+def test_the_best_weights_are_saved_where_the_recipe_names_a_metric(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    values = {4: 2.0, 8: 1.0}
+    done = train_retriever(
+        recipe("training.evaluate_every=4", "training.best_metric=recall"),
+        folder_data(folder),
+        tmp_path / "out",
+        tmp_path / "features",
+        evaluate=lambda step: {"recall": values[step]},
+    )
+    assert (done.result.best_step, done.result.best_value) == (4, 2.0)
+    saved = load_file(tmp_path / "out" / "retriever" / "model.safetensors")
+    fourth = load_file(tmp_path / "out" / "checkpoints" / "step-00000004" / "model.safetensors")
+    assert all(torch.equal(saved[name], fourth[name]) for name in saved)
+
+
+def test_resident_features_train_the_same_weights(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "mapped")
+    run(folder, tmp_path / "resident", "data.resident=true")
+    mapped, resident = (tmp_path / name / "retriever" / "model.safetensors" for name in ("mapped", "resident"))
+    assert mapped.read_bytes() == resident.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"])
+def test_every_kind_trains(tmp_path: Path, kind: str) -> None:
+    done = run(make_data_folder(tmp_path / "data"), tmp_path / "out", f"model.kind={kind}", "training.steps=3")
+    assert done.result.steps == 3
