@@ -9,12 +9,14 @@ import typer
 if TYPE_CHECKING:
     from likebut.synthesis.mining import MinedPairs
     from likebut.synthesis.pairs import PairSettings
+    from likebut.triplets import ImageRef
 
 
 def pairs(
     folder: Annotated[Path, typer.Argument(help="A data folder, or any folder of images.")],
     out: Annotated[Path, typer.Option(help="The file to write: FILE.parquet, with its settings in FILE.json.")],
-    split: Annotated[str | None, typer.Option(help="Only the images of this split's gallery: pool, say.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split's images: pool, say.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="cirr or fashioniq, if FOLDER is that benchmark's.")] = None,
     neighbours: Annotated[int, typer.Option(help="Pairs that an image may begin.")] = 4,
     min_similarity: Annotated[float, typer.Option(help="Less similar images are no pair (cosine).")] = 0.5,
     max_similarity: Annotated[float, typer.Option(help="More similar images are near-duplicates.")] = 0.98,
@@ -28,6 +30,7 @@ def pairs(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Mine pairs of similar images: near-duplicates out, no pair twice."""
+    from likebut.cli.image_sources import source_images
     from likebut.settings import parse_settings
     from likebut.synthesis.pair_file import require_pair_file_name, write_pairs
     from likebut.synthesis.pairs import PairSettings
@@ -41,8 +44,8 @@ def pairs(
         "seed": seed,
     }
     settings = parse_settings(PairSettings, given, "The command line")
-    mined = _mine(folder, split, settings, preset, confusable, features)
-    description = {"folder": str(folder), "split": split, **mined.description()}
+    mined = _mine(source_images(folder, split, benchmark), settings, preset, confusable, features)
+    description = {"folder": str(folder), "benchmark": benchmark, "split": split, **mined.description()}
     write_pairs(out, mined.pairs, description)
     if as_json:
         print(json.dumps({"file": str(out), **description}, ensure_ascii=False))
@@ -51,20 +54,13 @@ def pairs(
 
 
 def _mine(
-    folder: Path,
-    split: str | None,
-    settings: "PairSettings",
-    preset: str,
-    confusable: str | None,
-    features: Path | None,
+    images: "list[ImageRef]", settings: "PairSettings", preset: str, confusable: str | None, features: Path | None
 ) -> "MinedPairs":
     from likebut.backbones.loading import load_vision
     from likebut.backbones.preset import load_preset
     from likebut.retriever.retriever import Retriever
-    from likebut.synthesis.image_folder import find_images
     from likebut.synthesis.mining import mine_images
 
-    images = find_images(folder, split)
     if confusable is not None:
         retriever = Retriever.from_pretrained(confusable)
         return mine_images(images, retriever.vision, settings, retriever, features)

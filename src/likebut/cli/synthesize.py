@@ -11,7 +11,6 @@ from likebut.errors import InputError
 if TYPE_CHECKING:
     from likebut.cli.synthesis_options import SynthesisOptions
     from likebut.synthesis.run import Summary
-    from likebut.triplets import ImageRef, Triplet
 
 _Folder = Annotated[Path, typer.Argument(help="The data folder, or folder of images, that the pairs are from.")]
 _Out = Annotated[Path, typer.Option(help="The folder for the shards.")]
@@ -19,7 +18,7 @@ _Pairs = Annotated[Path | None, typer.Option(help="A file of `likebut pairs`.")]
 _ReverseFor = Annotated[
     str | None, typer.Option(help="Instead of --pairs: the reverse texts that this split's human triplets lack.")
 ]
-_Benchmark = Annotated[str | None, typer.Option(help="With --reverse-for: FOLDER is that of cirr or fashioniq.")]
+_Benchmark = Annotated[str | None, typer.Option(help="cirr or fashioniq, if FOLDER is that benchmark's.")]
 _Generator = Annotated[str, typer.Option(help="A trained generator: a name or a folder.")]
 _Retriever = Annotated[
     str | None, typer.Option(help="A trained retriever for the round trip; without one there is none.")
@@ -73,8 +72,6 @@ def synthesize(
     """Write forward and reverse modification texts for mined pairs, filtered, in shards; stopped, it goes on."""
     if (pairs is None) == (reverse_for is None):
         raise InputError("Say what to write about: one of --pairs and --reverse-for.", "Mine pairs: `likebut pairs`.")
-    if benchmark is not None and reverse_for is None:
-        raise InputError("--benchmark goes with --reverse-for alone.", "Leave it out.")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder.", "Give a folder for the shards.")
     from likebut.cli.synthesis_options import SynthesisOptions
@@ -86,47 +83,33 @@ def synthesize(
         device=device, features=features, refilter=refilter,
     )  # fmt: skip
     if pairs is not None:
-        _about_pairs(folder, pairs, out, options, as_json)
+        _about_pairs(folder, benchmark, pairs, out, options, as_json)
     else:
-        _reverse_texts(_human_triplets(folder, reverse_for or "", benchmark), out, options, as_json)
+        _reverse_texts(folder, benchmark, reverse_for or "", out, options, as_json)
 
 
-def _about_pairs(folder: Path, pairs: Path, out: Path, options: "SynthesisOptions", as_json: bool) -> None:
-    from likebut.synthesis.image_folder import find_images
+def _about_pairs(
+    folder: Path, benchmark: str | None, pairs: Path, out: Path, options: "SynthesisOptions", as_json: bool
+) -> None:
+    from likebut.cli.image_sources import source_images
     from likebut.synthesis.jobs import write_about_pairs
     from likebut.synthesis.pair_file import read_pairs
 
     mined = read_pairs(pairs)
-    images = {image.name: image for image in find_images(folder)}
+    images = {image.name: image for image in source_images(folder, None, benchmark)}
     summary = write_about_pairs(out, mined, images, options.job(same_text_share=0.01))
     _print(summary, out, as_json, {})
 
 
-def _human_triplets(folder: Path, split: str, benchmark: str | None) -> "tuple[list[Triplet], dict[str, ImageRef]]":
-    from likebut.benchmarks.cirr import load_cirr_triplets
-    from likebut.benchmarks.fashioniq import load_fashioniq_triplets
-    from likebut.data_folder import DataFolder
-
-    if benchmark == "cirr":
-        return load_cirr_triplets(folder, split)
-    if benchmark == "fashioniq":
-        return load_fashioniq_triplets(folder, split)
-    if benchmark is not None:
-        raise InputError(f'There are no human triplets of "{benchmark}" to read.', "Choose cirr or fashioniq.")
-    data = DataFolder.open(folder)
-    triplets = data.triplets(split)
-    if not triplets:
-        raise InputError(f'{folder / "triplets.jsonl"} has no triplets of the split "{split}".', "Check the split.")
-    return triplets, data.images()
-
-
 def _reverse_texts(
-    data: "tuple[list[Triplet], dict[str, ImageRef]]", out: Path, options: "SynthesisOptions", as_json: bool
+    folder: Path, benchmark: str | None, split: str, out: Path, options: "SynthesisOptions", as_json: bool
 ) -> None:
+    from likebut.cli.image_sources import human_triplets
     from likebut.synthesis.jobs import write_reverse_texts
 
+    triplets, images = human_triplets(folder, split, benchmark)
     # Of human triplets none may be lost for being like others.
-    summary, left_out = write_reverse_texts(out, *data, options.job(same_text_share=None))
+    summary, left_out = write_reverse_texts(out, triplets, images, options.job(same_text_share=None))
     _print(summary, out, as_json, {"triplets_file": str(out / "triplets.jsonl"), "triplets_left_out": len(left_out)})
 
 

@@ -1,0 +1,140 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Command, Result
+from PIL import Image
+from torch import Tensor
+
+from likebut.generator.generator import ModificationGenerator
+from likebut.retriever.retriever import Retriever
+from likebut.synthesis.pair_file import write_pairs
+from likebut.synthesis.pairs import MinedPair
+from likebut.synthesis.rows import SyntheticRow, read_rows
+from likebut.synthesis.shards import read_synthetic
+from likebut.triplets import Triplet, read_triplets, write_triplets
+
+
+@pytest.fixture
+def likebut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Result]:
+    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A data folder, pairs, three human triplets, and untrained models."""
+    dice = np.random.default_rng(0)
+    for number in range(6):
+        path = tmp_path / "data" / "images" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(dice.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(path)
+    triplets = [
+        Triplet("0.png", "1.png", "one"),
+        Triplet("2.png", "3.png", "two", reverse_modification="back"),
+        Triplet("4.png", "5.png", "three", split="val"),
+    ]
+    write_triplets(tmp_path / "data" / "triplets.jsonl", triplets)
+    pairs = [MinedPair(f"{number}.png", f"{number + 1}.png", 0.5) for number in range(5)]
+    write_pairs(tmp_path / "pairs.parquet", pairs, {})
+    ModificationGenerator.from_preset("tiny").save(tmp_path / "generator")
+    Retriever.from_preset("tiny").save(tmp_path / "retriever")
+    return tmp_path
+
+
+GREEDY = ("--generator", "generator", "--decoding", "greedy", "--length", "short", "--shard-size", "2")
+PAIRS = ("synthesize", "data", "--pairs", "pairs.parquet", "--out", "out", *GREEDY)
+
+
+def rows_in(folder: Path) -> list[SyntheticRow]:
+    return [row for path in sorted(folder.glob("shard-*.parquet")) for row in read_rows(path)]
+
+
+def test_pairs_to_shards(likebut: Callable[..., Result], project: Path) -> None:
+    result = likebut(*PAIRS, "--retriever", "retriever", "--round-trip-rank", 2)
+    assert result.code == 0, result.err
+    rows = rows_in(project / "out")
+    kept = [row for row in rows if row.status == "kept"]
+    assert len(rows) == 5 and all(row.rank is not None and row.reverse_rank is not None for row in rows)
+    assert all(row.rank <= 2 for row in kept)
+    triplets = read_synthetic(project / "out")
+    assert f"out: 5 pairs in 3 shards, {len(triplets)} texts kept" in result.out
+    assert f"modification texts: {len(kept)} kept" in result.out
+    assert json.loads((project / "out" / "summary.json").read_text())["kept"] == len(kept)
+    assert json.loads(rows[0].decoding)["max_new_tokens"] == 12
+
+
+def test_the_same_command_again_gives_the_same_and_other_settings_are_refused(
+    likebut: Callable[..., Result], project: Path
+) -> None:
+    first = json.loads(likebut(*PAIRS, "--json").out)
+    assert json.loads(likebut(*PAIRS, "--json").out) == first
+    refused = likebut(*PAIRS, "--length", "long")
+    assert refused.code == 2
+    assert "writing.decoding.max_new_tokens was 12, now 48" in refused.err
+    assert likebut(*PAIRS, "--same-text-share", 0.5).code == 2
+    assert likebut(*PAIRS, "--same-text-share", 0.5, "--refilter").code == 0
+
+
+def test_blocked_words_and_own_ones(
+    likebut: Callable[..., Result], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_batch(generator: object, reference_tokens: Tensor, *rest: object) -> list[str]:
+        return ["with a swastika", "with an Acme logo"][: len(reference_tokens)]
+
+    monkeypatch.setattr(ModificationGenerator, "write_batch", write_batch)
+    assert json.loads(likebut(*PAIRS, "--json").out)["reasons"] == {"kept": 2, "blocked": 3}
+    (project / "words.txt").write_text("acme logo\n!swastika\n", encoding="utf-8")
+    printed = json.loads(likebut(*PAIRS, "--blocklist", "words.txt", "--refilter", "--json").out)
+    assert printed["reasons"] == {"kept": 3, "blocked": 2}
+    assert {triplet.modification for triplet in read_synthetic(project / "out")} == {"with a swastika"}
+
+
+def test_reverse_texts_for_a_split(likebut: Callable[..., Result], project: Path) -> None:
+    result = likebut("synthesize", "data", "--reverse-for", "train", "--out", "out", *GREEDY, "--json")
+    assert result.code == 0, result.err
+    printed = json.loads(result.out)
+    [row] = rows_in(project / "out")
+    assert (row.reference, row.target, row.reverse_modification) == ("1.png", "0.png", None)
+    written = read_triplets(project / "out" / "triplets.jsonl")
+    assert len(written) + printed["triplets_left_out"] == 2
+    assert written[-1].reverse_modification == "back"
+    assert all(triplet.reverse_modification for triplet in written)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pairs", "absent.parquet"], "There is no file absent.parquet"),
+        (["--reverse-for", "train"], "Say what to write about"),
+        (["--length", "endless"], 'There is no length "endless"'),
+        (["--decoding", "magic"], "\"method\" is 'magic'"),
+        (["--beams", "0"], '"beams" is 0'),
+        (["--shard-size", "0"], '"shard_size" is 0'),
+        (["--precision", "fp8"], "\"precision\" is 'fp8'"),
+        (["--round-trip-rank", "0"], '"round_trip_rank" is 0'),
+        (["--blocklist", "absent.txt"], "There is no file absent.txt"),
+        (["--generator", "absent"], 'There is no generator called "absent"'),
+        (["--retriever", "generator"], "generator"),
+        (["--out", "pairs.parquet"], "pairs.parquet is a file, not a folder"),
+        (["--benchmark", "coco"], '"coco" has no images to write about'),
+    ],
+)
+def test_wrong_inputs_are_one_sentence(
+    likebut: Callable[..., Result], project: Path, arguments: list[str], message: str
+) -> None:
+    result = likebut(*PAIRS, *arguments)
+    assert result.code == 2
+    assert message in result.err and "Traceback" not in result.err
+    assert not (project / "out").exists()
+
+
+def test_neither_pairs_nor_split_and_an_unknown_split(likebut: Callable[..., Result], project: Path) -> None:
+    assert "Say what to write about" in likebut("synthesize", "data", "--out", "out").err
+    result = likebut("synthesize", "data", "--reverse-for", "test", "--out", "out", *GREEDY)
+    assert result.code == 2 and 'no triplets of the split "test". Splits there: train, val.' in result.err
