@@ -29,6 +29,10 @@ class ImageError(InputError):
     """An image that cannot be used; ``problem`` is the reason a report lists beside its name."""
 
 
+class UnknownImageError(InputError):
+    """An image id that a gallery does not hold."""
+
+
 class ResumeError(InputError):
     """Unfinished work was begun with other settings than those given now."""
 

@@ -54,7 +54,7 @@ def decode(
     Raises:
         ImageError: The image is missing, too large, truncated, or no image.
     """
-    content = source if isinstance(source, bytes) else _read(source, max_bytes)
+    content = source if isinstance(source, bytes) else read_content(source, max_bytes)
     if not content:
         raise ImageError("The file is empty.", "Replace it.")
     if len(content) > max_bytes:
@@ -73,7 +73,12 @@ def decode(
             raise ImageError(f"The image is damaged ({str(error).rstrip('.')}).", "Replace it.") from None
 
 
-def _read(path: Path, max_bytes: int) -> bytes:
+def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the content of an image's file.
+
+    Raises:
+        ImageError: There is no such file, it may not be read, or it is too large.
+    """
     try:
         size = path.stat().st_size
         if size > max_bytes:

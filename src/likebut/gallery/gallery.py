@@ -1,0 +1,292 @@
+"""The gallery as people use it: pictures in, "like this, but…" out."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from PIL import Image
+
+from likebut.gallery.embedder import Embedder
+from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_fields, typed_row
+from likebut.gallery.filters import parse_filter
+from likebut.gallery.identity import GalleryIdentity, require_same
+from likebut.gallery.indexing import Indexer, forget_files
+from likebut.gallery.inputs import metadata_for, picture_files
+from likebut.gallery.queries import Shares, embed_query
+from likebut.gallery.references import load_references, picture_of, unknown_image
+from likebut.gallery.requests import AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
+from likebut.gallery.search import search_page
+from likebut.gallery.store import GalleryStore, StoredImage, StoreHealth
+from likebut.images import list_images
+from likebut.progress import track
+
+
+class Gallery:
+    """Pictures that can be searched, with the retriever that embedded them.
+
+    Any number of threads and processes may search while one adds.
+
+    Args:
+        store: Where the pictures are kept.
+        retriever: Embeds pictures and queries.
+        name: What messages call the gallery.
+
+    Raises:
+        InputError: The store was filled with another retriever.
+    """
+
+    def __init__(self, store: GalleryStore, retriever: Embedder, name: str = "in memory") -> None:
+        require_same(store.identity, GalleryIdentity.of(retriever), name)
+        self.store, self.retriever, self.name = store, retriever, name
+        self._tidying: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path | str, retriever: Embedder, create: bool = True) -> "Gallery":
+        """Return the gallery at a path, made if it is not there yet.
+
+        Args:
+            path: A folder, or an object-store URI such as ``s3://bucket/pictures``.
+            retriever: Embeds pictures and queries.
+            create: Whether to make a gallery that is not there.
+
+        Raises:
+            InputError: The gallery was made with another retriever, or there is none and ``create`` is false.
+        """
+        from likebut.gallery.lance_store import LanceStore
+
+        store = LanceStore(path, GalleryIdentity.of(retriever) if create else None)
+        return cls(store, retriever, str(path))
+
+    def __enter__(self) -> Self:
+        """Return the gallery."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Wait for work in the background."""
+        self.close()
+
+    def close(self) -> None:
+        """Wait for work in the background."""
+        if self._tidying is not None:
+            self._tidying.join()
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return self.store.count()
+
+    def __contains__(self, image_id: str) -> bool:
+        """Return whether there is an image with this id."""
+        return bool(self.store.get([image_id]))
+
+    def add(
+        self,
+        paths: Path | str | Iterable[Path | str],
+        metadata: Path | str | Mapping[str, Any] | None = None,
+        progress: bool = False,
+    ) -> AddReport:
+        """Add picture files; what is there already, unchanged, costs next to nothing.
+
+        When it returns, everything it reports is durable. After a kill, the same call goes on where it stopped.
+
+        Args:
+            paths: Files, and folders whose pictures are all meant.
+            metadata: A CSV or JSONL file; or one set of fields for all the files; if none, the file that lies in or
+                beside a folder under one of the usual names.
+            progress: Whether to show a bar.
+
+        Raises:
+            InputError: There is no such file or folder, or the metadata is wrong; then nothing was added.
+        """
+        given = [Path(each) for each in ([paths] if isinstance(paths, str | Path) else paths)]
+        files = picture_files(given)
+        table = None if isinstance(metadata, Mapping) else metadata_for(given, metadata)
+        with track("indexing", len(files), "images") if progress else nullcontext() as meter:
+            report = Indexer(self.store, self.retriever, table, meter).run(files)
+        if isinstance(metadata, Mapping):
+            for image_id in dict.fromkeys(report.ids):
+                self.set_metadata(image_id, metadata)
+        return report
+
+    def synchronise(self, folder: Path | str, metadata: Path | str | None = None, progress: bool = False) -> AddReport:
+        """Make the gallery hold just what a folder holds: add what is new, remove what is gone from it.
+
+        Pictures from elsewhere stay. A folder without any picture is refused: it may be a disk that is not there.
+
+        Raises:
+            InputError: There is no such folder, or no picture in it, or the metadata is wrong.
+        """
+        root = Path(folder).absolute()
+        report = self.add(root, metadata, progress)
+        there = {str(image.path) for image in list_images(root)}
+        known = self.store.files()
+        gone = [path for path in known if path not in there and Path(path).is_relative_to(root)]
+        return replace(report, removed=forget_files(self.store, gone))
+
+    def delete(self, image_ids: str | Iterable[str]) -> int:
+        """Remove images from the gallery, and return how many there were. Their files are not touched.
+
+        A later :meth:`add` of the same files brings them back.
+        """
+        return self.store.delete([image_ids] if isinstance(image_ids, str) else image_ids)
+
+    def set_metadata(self, image_id: str, values: Mapping[str, Any]) -> StoredImage:
+        """Set some of an image's metadata; None takes a field's value away. Fields that are new are made.
+
+        Raises:
+            UnknownImageError: There is no such image.
+            InputError: A value does not fit its field.
+        """
+        image = self.image(image_id)
+        types = {field.name: field.type for field in self.store.fields()}
+        new = infer_fields([values], types)
+        row = typed_row(values, types | {field.name: field.type for field in new}, f"Image {image_id[:12]}")
+        self.store.add_fields(new)
+        kept = {name: value for name, value in image.metadata.items() if name not in values}
+        changed = replace(image, metadata=kept | row)
+        self.store.update([changed])
+        return changed
+
+    def image(self, image_id: str) -> StoredImage:
+        """Return what is kept of an image.
+
+        Raises:
+            UnknownImageError: There is no such image.
+        """
+        found = self.store.get([image_id])
+        if image_id not in found:
+            raise unknown_image(image_id)
+        return found[image_id]
+
+    def thumbnail(self, image_id: str) -> bytes:
+        """Return an image's thumbnail as JPEG.
+
+        Raises:
+            UnknownImageError: There is no such image.
+        """
+        content = self.store.thumbnail(image_id)
+        if content is None:
+            raise unknown_image(image_id)
+        return content
+
+    def picture(self, image_id: str) -> Image.Image:
+        """Return an image as RGB: from its file if that is unchanged, else its thumbnail.
+
+        Raises:
+            UnknownImageError: There is no such image.
+        """
+        return picture_of(self.store, self.image(image_id))
+
+    def images(self, limit: int = 100, offset: int = 0, filters: Mapping[str, Any] | None = None) -> list[StoredImage]:
+        """Return some images, those added first coming first.
+
+        Raises:
+            InputError: A filter is wrong.
+        """
+        return self.store.page(limit, offset, parse_filter(filters or {}, self.fields()))
+
+    def count(self, filters: Mapping[str, Any] | None = None) -> int:
+        """Return how many images satisfy the filters.
+
+        Raises:
+            InputError: A filter is wrong.
+        """
+        return self.store.count(parse_filter(filters or {}, self.fields()))
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return the fields that can be filtered on: those of every image, then the user's own."""
+        return (*BUILT_IN_FIELDS, *self.store.fields())
+
+    def optimise(self, in_background: bool = False) -> None:
+        """Bring the index up to date and tidy the storage. Searches and additions may go on meanwhile.
+
+        Args:
+            in_background: Return at once; :meth:`close` waits for the end. Does nothing while it is going on already.
+        """
+        if not in_background:
+            self.store.optimise()
+            return
+        with self._starting:
+            if self._tidying is None or not self._tidying.is_alive():
+                self._tidying = threading.Thread(target=self.store.optimise, name="optimise gallery")
+                self._tidying.start()
+
+    def health(self) -> StoreHealth:
+        """Return the state of the store."""
+        return self.store.health()
+
+    def search(
+        self,
+        image: ImageSource | str | Sequence[ImageSource | str] | None = None,
+        text: str = "",
+        k: int = 10,
+        *,
+        image_id: str | Sequence[str] | None = None,
+        filters: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> list[Hit]:
+        """Find pictures like ``image`` but as ``text`` says; either may be left out.
+
+        Args:
+            image: One or several reference images: files, their content, or decoded RGB.
+            text: What should be different; alone, a description.
+            k: How many hits.
+            image_id: One or several reference images that are in the gallery.
+            filters: Conditions on metadata: ``{"price": {"<": 50}, "colour": ["red", "blue"]}``.
+            options: Other fields of :class:`SearchRequest`: negative, weight, offset and so on.
+
+        Raises:
+            InputError: There is neither image nor text, or something is wrong with what there is.
+            UnknownImageError: An ``image_id`` is not in the gallery.
+        """
+        request = SearchRequest(
+            images=tuple(Path(each) if isinstance(each, str) else each for each in _listed(image)),
+            image_ids=tuple(_listed(image_id)),
+            text=text,
+            k=k,
+            filters=filters or {},
+            **options,
+        )
+        return list(self.find(request).hits)
+
+    def find(self, request: SearchRequest) -> SearchResult:
+        """Answer a search, and say how long each stage took.
+
+        Raises:
+            InputError: A reference image or a filter is wrong.
+            UnknownImageError: A reference is not in the gallery.
+        """
+        conditions = parse_filter(request.filters, self.fields())
+        started = time.perf_counter()
+        text, negative = request.text.strip(), request.negative.strip()
+        shares = Shares.of(bool(request.images or request.image_ids), bool(text), request.weight)
+        references, left_out = load_references(self.store, request.images, request.image_ids, shares)
+        decoded = time.perf_counter()
+        query = embed_query(self.retriever, references, text, negative, shares)
+        encoded = time.perf_counter()
+        page = search_page(
+            self.store,
+            query,
+            request.k,
+            request.offset,
+            conditions,
+            set() if request.keep_references else left_out,
+            request.group_duplicates,
+            request.exact,
+        )
+        timings = Timings(decoded - started, encoded - decoded, page.search_seconds, page.rescore_seconds)
+        return SearchResult(page.hits, timings, page.more)
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return one thing, several, or none as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

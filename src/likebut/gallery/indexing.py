@@ -1,0 +1,242 @@
+"""Adding files to a gallery: what is known is not read, what is read is not encoded twice, what is done is kept."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from likebut.gallery.embedder import Embedder
+from likebut.gallery.fields import FieldType, Value, infer_fields, typed_row
+from likebut.gallery.metadata import MetadataFile
+from likebut.gallery.pictures import Picture
+from likebut.gallery.reading import ReadFile, read_ahead
+from likebut.gallery.requests import AddReport
+from likebut.gallery.store import FileEntry, GalleryStore, NewImage, StoredImage
+from likebut.images import SetAside
+from likebut.progress import Meter
+
+_BATCH = 32
+_COMMIT_IMAGES = 128
+_COMMIT_FILES = 1000
+_COMMIT_SECONDS = 10.0
+# A file changed again within the clock's tick keeps its time stamp, so young files are read again.
+_SETTLED_NS = 2_000_000_000
+_UPDATES_AT_ONCE = 1000
+
+
+class Indexer:
+    """One run of adding files to a store.
+
+    Work is committed every 128 images or ten seconds, images before the files that hold them: after a kill, a file
+    whose image is there is read once more, but not encoded.
+
+    Args:
+        store: Where the images go.
+        retriever: Whose identity is the store's.
+        metadata: What to attach to the images, by file.
+        meter: Told of every file.
+    """
+
+    def __init__(
+        self, store: GalleryStore, retriever: Embedder, metadata: MetadataFile | None, meter: Meter | None
+    ) -> None:
+        self._store, self._retriever, self._metadata, self._meter = store, retriever, metadata, meter
+        self._known = store.files()
+        self._holders = _holders(self._known.values())
+        self._present = store.ids()
+        self._types: Mapping[str, FieldType] = {}
+        self._pending: list[tuple[ReadFile, Picture]] = []
+        self._embedded: list[NewImage] = []
+        self._entries: list[FileEntry] = []
+        self._replaced: set[str] = set()
+        self._moves: dict[str, str] = {}
+        self._stale: list[str] = []
+        self._committed_at = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._untouched: set[str] = set()
+        self._set_aside: list[SetAside] = []
+
+    def run(self, paths: Sequence[Path]) -> AddReport:
+        """Add files, and return what became of them.
+
+        Raises:
+            InputError: A metadata value does not fit its field; nothing was added.
+        """
+        files = list(dict.fromkeys(path.absolute() for path in paths))
+        rows = self._typed_metadata(files)
+        unread = [path for path in files if not self._is_unchanged(path)]
+        reading = set(unread)
+        for path in files:
+            if path not in reading:
+                self._note_unchanged(self._known[str(path)])
+        for read in read_ahead(unread, self._present.__contains__):
+            self._take(read, rows)
+        self._embed(rows)
+        self._commit()
+        self._update_metadata(files, rows)
+        ids = [entry.image_id for path in files if (entry := self._known.get(str(path))) and entry.image_id]
+        return AddReport(**self._counts, ids=tuple(ids), set_aside=tuple(self._set_aside))
+
+    def _typed_metadata(self, files: Sequence[Path]) -> dict[str, dict[str, Value]]:
+        """Return each file's metadata, typed, after adding to the store the fields that it lacks."""
+        if self._metadata is None:
+            return {}
+        found = {str(path): row for path in files if (row := self._metadata.of(path)) is not None}
+        types = {field.name: field.type for field in self._store.fields()}
+        new = infer_fields((row.values for row in found.values()), types)
+        self._types = types | {field.name: field.type for field in new}
+        rows = {path: typed_row(row.values, self._types, row.where) for path, row in found.items()}
+        self._store.add_fields(new)
+        return rows
+
+    def _is_unchanged(self, path: Path) -> bool:
+        entry = self._known.get(str(path))
+        if entry is None or (entry.image_id is not None and entry.image_id not in self._present):
+            return False
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
+        return settled and (entry.file_bytes, entry.modified_ns) == (status.st_size, status.st_mtime_ns)
+
+    def _note_unchanged(self, entry: FileEntry) -> None:
+        if entry.image_id is None:
+            self._set_aside.append(SetAside(entry.path, entry.reason))
+        else:
+            self._counts["unchanged"] += 1
+            self._untouched.add(entry.image_id)
+        self._advance()
+
+    def _take(self, read: ReadFile, rows: Mapping[str, Mapping[str, Value]]) -> None:
+        before = self._known.get(read.path)
+        before_id = before.image_id if before is not None else None
+        if before_id is not None and before_id != read.image_id:
+            self._replaced.add(before_id)
+        self._remember(FileEntry(read.path, read.image_id, read.file_bytes, read.modified_ns, read.reason), before_id)
+        if read.image_id is None:
+            self._set_aside.append(SetAside(read.path, read.reason))
+            self._advance()
+        elif read.picture is None or read.image_id in self._present:
+            self._take_known(read.path, read.image_id, before_id)
+            self._advance()
+        else:
+            self._present.add(read.image_id)
+            self._pending.append((read, read.picture))
+            self._counts["added" if before_id is None else "updated"] += 1
+        if len(self._pending) >= _BATCH:
+            self._embed(rows)
+        due = time.monotonic() - self._committed_at > _COMMIT_SECONDS
+        if len(self._embedded) >= _COMMIT_IMAGES or len(self._entries) >= _COMMIT_FILES or due:
+            self._commit()
+
+    def _remember(self, entry: FileEntry, before_id: str | None) -> None:
+        self._entries.append(entry)
+        self._known[entry.path] = entry
+        if before_id is not None:
+            self._holders[before_id].discard(entry.path)
+        if entry.image_id is not None:
+            self._holders.setdefault(entry.image_id, set()).add(entry.path)
+
+    def _take_known(self, path: str, image_id: str, before_id: str | None) -> None:
+        """Count a file whose image is there: unchanged, a copy of another file, or moved here."""
+        others = self._holders[image_id] - {path}
+        if before_id == image_id:
+            self._counts["unchanged"] += 1
+            self._untouched.add(image_id)
+        elif any(Path(other).is_file() for other in others):
+            self._counts["copies"] += 1
+        else:
+            self._counts["moved"] += 1
+            self._moves[image_id] = path
+            self._stale.extend(others)
+            self._holders[image_id] = {path}
+
+    def _embed(self, rows: Mapping[str, Mapping[str, Value]]) -> None:
+        if not self._pending:
+            return
+        embeddings = self._retriever.embed_images([picture.image for _, picture in self._pending])
+        for (read, picture), each in zip(self._pending, embeddings, strict=True):
+            image = StoredImage(
+                id=picture.id,
+                path=read.path,
+                file_bytes=picture.file_bytes,
+                width=picture.width,
+                height=picture.height,
+                signature=picture.signature,
+                taken=picture.taken,
+                metadata=dict(rows.get(read.path, {})),
+            )
+            self._embedded.append(NewImage(image, each.astype(np.float16), picture.thumbnail))
+        self._advance(len(self._pending))
+        self._pending.clear()
+
+    def _commit(self) -> None:
+        """Make what was embedded durable.
+
+        Files come last: whatever a kill interrupts, they are then read again, and the rest is made good.
+        """
+        self._store.put(self._embedded)
+        self._embedded.clear()
+        self._store.delete([image_id for image_id in self._replaced if not self._holders.get(image_id)])
+        self._replaced.clear()
+        moved = self._store.get(list(self._moves))
+        self._store.update([replace(image, path=self._moves[image.id]) for image in moved.values()])
+        self._moves.clear()
+        pending = {read.path for read, _ in self._pending}
+        self._store.remove_files(self._stale)
+        self._stale.clear()
+        self._store.put_files([entry for entry in self._entries if entry.path not in pending])
+        self._entries = [entry for entry in self._entries if entry.path in pending]
+        self._committed_at = time.monotonic()
+
+    def _update_metadata(self, files: Sequence[Path], rows: Mapping[str, Mapping[str, Value]]) -> None:
+        """Give images that were there already the metadata that changed."""
+        wanted: dict[str, Mapping[str, Value]] = {}
+        for path in files:
+            entry = self._known.get(str(path))
+            if entry is not None and entry.image_id is not None and str(path) in rows:
+                wanted.setdefault(entry.image_id, rows[str(path)])
+        ids = list(wanted)
+        for start in range(0, len(ids), _UPDATES_AT_ONCE):
+            images = self._store.get(ids[start : start + _UPDATES_AT_ONCE])
+            changed = [
+                replace(image, metadata=dict(image.metadata) | dict(wanted[image.id]))
+                for image in images.values()
+                if any(image.metadata.get(name) != value for name, value in wanted[image.id].items())
+            ]
+            self._store.update(changed)
+            self._counts["updated"] += len(changed)
+            self._counts["unchanged"] -= sum(image.id in self._untouched for image in changed)
+
+    def _advance(self, steps: int = 1) -> None:
+        if self._meter is not None:
+            self._meter.advance(steps)
+
+
+def _holders(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
+    """Return the paths of the files that hold each image."""
+    holders: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.image_id is not None:
+            holders.setdefault(entry.image_id, set()).add(entry.path)
+    return holders
+
+
+def forget_files(store: GalleryStore, gone: Sequence[str]) -> int:
+    """Forget files that are gone, remove the images that no other file holds, and return how many those were.
+
+    An image that another file holds is named after that file from then on.
+    """
+    holders = _holders(store.files().values())
+    lost = set(gone)
+    touched = [image_id for image_id, paths in holders.items() if not paths.isdisjoint(lost)]
+    removed = store.delete([image_id for image_id in touched if holders[image_id] <= lost])
+    images = store.get([image_id for image_id in touched if not holders[image_id] <= lost])
+    renamed = [replace(image, path=min(holders[image.id] - lost)) for image in images.values() if image.path in lost]
+    store.update(renamed)
+    store.remove_files(gone)
+    return removed

@@ -1,0 +1,44 @@
+"""What a caller names when adding to a gallery: files, folders and a metadata file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from likebut.errors import InputError
+from likebut.gallery.metadata import MetadataFile, find_metadata, read_metadata
+from likebut.images import list_images
+
+
+def picture_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files, and the picture files below the folders, that ``paths`` name.
+
+    Raises:
+        InputError: There is no such file, or a folder holds no picture.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += [image.path for image in list_images(path)]
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"There is no file or folder {path}.", "Check the path.")
+    return files
+
+
+def metadata_for(paths: Sequence[Path], named: Path | str | None) -> MetadataFile | None:
+    """Return the metadata file for what is added.
+
+    Args:
+        paths: What is added; a folder among them is what the file's names are relative to.
+        named: The file, if it was named; else one that lies in or beside the first folder is taken, if there is one.
+
+    Raises:
+        InputError: The file is missing or a line is wrong.
+    """
+    folder = next((path for path in paths if path.is_dir()), None)
+    if named is not None:
+        return read_metadata(Path(named), folder or Path(named).parent)
+    if folder is None:
+        return None
+    found = find_metadata(folder.absolute())
+    return read_metadata(found, folder) if found else None

@@ -1,0 +1,298 @@
+"""A store in LanceDB: one row an image, its N embeddings a multivector, an index chosen by size."""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import pyarrow as pa
+from filelock import FileLock
+from lancedb.expr import Expr, col
+
+from likebut.errors import InputError
+from likebut.gallery.fields import Field
+from likebut.gallery.filters import Condition
+from likebut.gallery.identity import GalleryIdentity
+from likebut.gallery.lance_filters import to_expression
+from likebut.gallery.lance_index import VECTORS, index_state, tidy, train_if_due
+from likebut.gallery.lance_rows import (
+    FILES_SCHEMA,
+    IDENTITY,
+    IMAGE_COLUMNS,
+    SETTINGS_SCHEMA,
+    columns_of,
+    embeddings_from_table,
+    field_column,
+    fields_of,
+    files_to_table,
+    images_from_table,
+    images_schema,
+    images_to_table,
+    new_images_to_table,
+)
+from likebut.gallery.store import (
+    Candidate,
+    FileEntry,
+    NewImage,
+    SearchEffort,
+    StoredImage,
+    StoreHealth,
+    TargetEmbeddings,
+    Vector,
+)
+
+
+def is_uri(path: str | Path) -> bool:
+    """Return whether ``path`` names an object store (``s3://…``) and not a folder."""
+    return "://" in str(path)
+
+
+class LanceStore:
+    """A gallery in a folder or an object store.
+
+    Several processes may read while others write. In a folder, writers take turns through a lock file; in an object
+    store LanceDB's own conflict detection decides.
+
+    Args:
+        location: A folder, or an object-store URI.
+        identity: For a gallery that is not there yet: what its embeddings are made with.
+
+    Raises:
+        InputError: There is no gallery, and no identity to make one with.
+    """
+
+    def __init__(self, location: str | Path, identity: GalleryIdentity | None = None) -> None:
+        self.location = str(location)
+        self._folder = None if is_uri(location) else Path(location).absolute()
+        self._writing = threading.RLock()
+        if self._folder is not None and not self._folder.is_dir():
+            if identity is None:
+                raise InputError(f"There is no gallery {location}.", "Make one with `likebut index FOLDER`.")
+            self._folder.mkdir(parents=True, exist_ok=True)
+        # An interval of zero makes every read look for a newer version first: that is what lets a deleted image
+        # vanish from the results of every process at once.
+        self._database = lancedb.connect(str(self._folder or location), read_consistency_interval=timedelta(seconds=0))
+        with self._exclusively():
+            self._images = self._open_images(identity)
+            self._files = self._open_or_create("files", FILES_SCHEMA)
+            self._settings = self._open_or_create("settings", SETTINGS_SCHEMA)
+        recorded = json.loads(self._images.schema.metadata[IDENTITY])
+        self._identity = GalleryIdentity.from_json(recorded, self.location)
+        self._effort: SearchEffort | None = None
+
+    def _open_images(self, identity: GalleryIdentity | None) -> Any:
+        try:
+            table = self._database.open_table("images")
+        except ValueError:
+            if identity is None:
+                raise InputError(
+                    f"{self.location} is not a gallery.", "Make one with `likebut index FOLDER`."
+                ) from None
+            schema = images_schema(identity.width, json.dumps(identity.to_json()))
+            return self._database.create_table("images", schema=schema)
+        if IDENTITY not in (table.schema.metadata or {}):
+            raise InputError(f"{self.location} is a Lance database, but not a gallery.", "Give another path.")
+        return table
+
+    def _open_or_create(self, name: str, schema: pa.Schema) -> Any:
+        return self._database.create_table(name, schema=schema, exist_ok=True)
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        with self._writing:
+            if self._folder is None:
+                yield
+            else:
+                with FileLock(self._folder / ".writer.lock"):
+                    yield
+
+    @property
+    def identity(self) -> GalleryIdentity:
+        """What the embeddings were made with."""
+        return self._identity
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return the user's metadata fields, in the order in which they came."""
+        return tuple(field for field, _ in fields_of(self._images.schema).values())
+
+    def add_fields(self, fields: Sequence[Field]) -> None:
+        """Add metadata fields; those that are there already are left."""
+        with self._exclusively():
+            present = fields_of(self._images.schema)
+            new = [field for field in fields if field.name not in present]
+            if new:
+                columns = [field_column(field, len(present) + number) for number, field in enumerate(new)]
+                self._images.add_columns(pa.schema(columns))
+
+    def put(self, images: Sequence[NewImage]) -> None:
+        """Store images, replacing those with the same ids."""
+        if not images:
+            return
+        with self._exclusively():
+            table = new_images_to_table(images, self._images.schema)
+            if self.get([new.image.id for new in images]):
+                merge = self._images.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+                merge.execute(table)
+            else:
+                self._images.add(table)
+
+    def update(self, images: Sequence[StoredImage]) -> None:
+        """Replace all but embeddings and thumbnail of images that are there."""
+        if images:
+            with self._exclusively():
+                table = images_to_table(images, self._images.schema)
+                self._images.merge_insert("id").when_matched_update_all().execute(table)
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Remove images, and return how many there were."""
+        wanted = list(ids)
+        if not wanted:
+            return 0
+        with self._exclusively():
+            return int(self._images.delete(col("id").isin(wanted)).num_deleted_rows)
+
+    def get(self, ids: Sequence[str]) -> dict[str, StoredImage]:
+        """Return those images that are there."""
+        if not ids:
+            return {}
+        fields = fields_of(self._images.schema)
+        table = self._rows(_image_columns(fields), col("id").isin(list(ids)))
+        return {image.id: image for image in images_from_table(table, fields)}
+
+    def embeddings(self, ids: Sequence[str]) -> dict[str, TargetEmbeddings]:
+        """Return the target embeddings, (N, E) each, of those images that are there."""
+        if not ids:
+            return {}
+        table = self._rows(["id", VECTORS], col("id").isin(list(ids)))
+        embeddings = embeddings_from_table(table, self._identity.width)
+        return dict(zip(table["id"].to_pylist(), embeddings, strict=True))
+
+    def thumbnail(self, image_id: str) -> bytes | None:
+        """Return an image's thumbnail as JPEG."""
+        found = self._rows(["thumbnail"], col("id") == image_id)["thumbnail"].to_pylist()
+        return found[0] if found else None
+
+    def ids(self) -> set[str]:
+        """Return the ids of all images."""
+        return set(self._rows(["id"])["id"].to_pylist())
+
+    def page(self, limit: int, offset: int = 0, conditions: Sequence[Condition] = ()) -> list[StoredImage]:
+        """Return some images that satisfy the conditions, in the order of their arrival."""
+        schema = self._images.schema
+        fields = fields_of(schema)
+        where = to_expression(conditions, columns_of(schema))
+        return images_from_table(self._rows(_image_columns(fields), where, limit, offset), fields)
+
+    def count(self, conditions: Sequence[Condition] = ()) -> int:
+        """Return how many images satisfy the conditions."""
+        if not conditions:
+            return int(self._images.count_rows())
+        where = to_expression(conditions, columns_of(self._images.schema))
+        return int(self._rows(["width"], where).num_rows)
+
+    def _rows(self, columns: list[str], where: Expr | None = None, limit: int | None = None, offset: int = 0) -> Any:
+        query = self._images.search().select(columns)
+        if where is not None:
+            query = query.where(where)
+        if limit is not None:
+            query = query.limit(limit).offset(offset)
+        return query.to_arrow()
+
+    def nearest(
+        self,
+        query: Vector,
+        limit: int,
+        conditions: Sequence[Condition] = (),
+        effort: SearchEffort | None = None,
+        exact: bool = False,
+    ) -> list[Candidate]:
+        """Return at most ``limit`` images near the (E,) query."""
+        effort = effort or self.effort()
+        schema = self._images.schema
+        fields = fields_of(schema)
+        # The index ranks tokens, and an image's tokens lie close together: asking for few images finds too few.
+        search = self._images.search(query, vector_column_name=VECTORS).distance_type("cosine")
+        search = search.limit(max(limit, effort.candidates)).select([*_image_columns(fields), VECTORS, "_distance"])
+        search = search.bypass_vector_index() if exact else search.nprobes(effort.probes).refine_factor(effort.refine)
+        where = to_expression(conditions, columns_of(schema))
+        if where is not None:
+            search = search.where(where, prefilter=True)
+        table = search.to_arrow().sort_by("_distance").slice(0, limit)
+        embeddings = embeddings_from_table(table, self._identity.width)
+        return [Candidate(*pair) for pair in zip(images_from_table(table, fields), embeddings, strict=True)]
+
+    def effort(self) -> SearchEffort:
+        """Return the effort that searches take."""
+        if self._effort is None:
+            kept = self._setting("effort")
+            self._effort = SearchEffort(**kept) if kept else SearchEffort()
+        return self._effort
+
+    def keep_effort(self, effort: SearchEffort) -> None:
+        """Make ``effort`` what searches take from now on, in this process and in those that open the gallery later."""
+        self._keep_setting("effort", asdict(effort))
+        self._effort = effort
+
+    def _setting(self, key: str) -> Any:
+        found = self._settings.search().where(col("key") == key).select(["value"]).to_arrow()["value"].to_pylist()
+        return json.loads(found[0]) if found else None
+
+    def _keep_setting(self, key: str, value: Any) -> None:
+        with self._exclusively():
+            row = pa.table({"key": [key], "value": [json.dumps(value)]}, schema=SETTINGS_SCHEMA)
+            self._settings.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(row)
+
+    def put_files(self, entries: Sequence[FileEntry]) -> None:
+        """Remember files, replacing what was known of the same paths."""
+        if entries:
+            with self._exclusively():
+                merge = self._files.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
+                merge.execute(files_to_table(entries))
+
+    def remove_files(self, paths: Iterable[str]) -> None:
+        """Forget files."""
+        if wanted := list(paths):
+            with self._exclusively():
+                self._files.delete(col("path").isin(wanted))
+
+    def files(self) -> dict[str, FileEntry]:
+        """Return all known files by path."""
+        rows = self._files.search().select(FILES_SCHEMA.names).to_arrow().to_pylist()
+        return {row["path"]: FileEntry(**row) for row in rows}
+
+    def optimise(self) -> None:
+        """Compact the tables, bring the index up to date, and train it anew when the gallery has outgrown it."""
+        with self._exclusively():
+            for table in (self._images, self._files, self._settings):
+                tidy(table)
+        # Training takes minutes on a large gallery; it conflicts with no writer, so none has to wait.
+        trained = train_if_due(self._images, self._identity.tokens, self._setting("trained_with") or 0)
+        if trained:
+            self._keep_setting("trained_with", trained)
+
+    def health(self) -> StoreHealth:
+        """Return the state of the store."""
+        kind, unindexed = index_state(self._images)
+        set_aside = sum(entry.image_id is None for entry in self.files().values())
+        return StoreHealth(
+            engine=f"lancedb {version('lancedb')}",
+            images=self.count(),
+            search=kind,
+            unindexed=unindexed,
+            disk_bytes=None if self._folder is None else _bytes_below(self._folder),
+            set_aside=set_aside,
+        )
+
+
+def _image_columns(fields: dict[str, tuple[Field, str]]) -> list[str]:
+    return [*IMAGE_COLUMNS, *(column for _, column in fields.values())]
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,107 @@
+"""From a file's content to what a gallery keeps of a picture."""
+
+import hashlib
+import io
+import struct
+from dataclasses import dataclass
+from datetime import datetime
+
+from PIL import ExifTags, Image
+
+from likebut.images import decode
+
+# A JPEG is decoded at a reduced scale where its shorter side stays above twice this; encoders take 224 to 260 pixels.
+LEAST_SIDE = 256
+_THUMBNAIL_SIDE = 256
+_THUMBNAIL_LONGEST = 768
+SIGNATURE_SIDE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture and what is kept of it.
+
+    Attributes:
+        id: SHA-256 of the file's content.
+        image: Upright RGB, perhaps at a reduced scale.
+        width: Of the upright picture, at its full scale.
+        height: Likewise.
+        thumbnail: JPEG.
+        signature: 8×8 RGB miniature, 192 bytes.
+    """
+
+    id: str
+    image: Image.Image
+    file_bytes: int
+    width: int
+    height: int
+    taken: datetime | None
+    thumbnail: bytes
+    signature: bytes
+
+
+def content_id(content: bytes) -> str:
+    """Return the id of an image with this content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_picture(content: bytes) -> Picture:
+    """Return the picture in a file's content.
+
+    Raises:
+        ImageError: It is too large, damaged, or no image.
+    """
+    image = _reduced(decode(content, least_side=LEAST_SIDE))
+    width, height, taken = _header(content)
+    return Picture(
+        id=content_id(content),
+        image=image,
+        file_bytes=len(content),
+        width=width,
+        height=height,
+        taken=taken,
+        thumbnail=_thumbnail(image),
+        signature=signature(image),
+    )
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Return a large picture that was no JPEG at the scale at which a JPEG would have been decoded."""
+    factor = min(image.size) // (2 * LEAST_SIDE)
+    return image.reduce(factor) if factor > 1 else image
+
+
+def signature(image: Image.Image) -> bytes:
+    """Return the 8×8 RGB miniature of an RGB picture."""
+    return image.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX).tobytes()
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    scale = min(1.0, _THUMBNAIL_SIDE / min(image.size), _THUMBNAIL_LONGEST / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def _header(content: bytes) -> tuple[int, int, datetime | None]:
+    """Return width, height and date of a picture that is known to decode, from its header alone."""
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = image.size
+        try:
+            exif = image.getexif()
+            details = exif.get_ifd(ExifTags.IFD.Exif)
+        except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+            return width, height, None
+    if exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
+        width, height = height, width
+    return width, height, _date(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime))
+
+
+def _date(value: object) -> datetime | None:
+    """Return the date in an EXIF field; cameras without a clock write zeros or spaces there."""
+    try:
+        return datetime.strptime(str(value).strip("\x00 "), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
