@@ -89,5 +89,6 @@ def _pip_failure(requirement: str, output: str) -> Exception:
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     reason = errors[-1].rstrip(".") if errors else "pip gave no reason"
     return LikebutError(
-        f"{requirement} cannot be fetched: {reason}.", "Check pip's index settings, then run the same command again."
+        f"{requirement} cannot be fetched: {reason}.",
+        "Check the network and pip's index settings, then run the same command again.",
     )
