@@ -1,13 +1,14 @@
 """The ``likebut`` command: one sub-command per verb, each in a file of its own."""
 
+import errno
 import os
 import sys
 
 import typer
 from rich.console import Console
 
-from likebut.cli.models import models_app
 from likebut.cli.evaluate import evaluate
+from likebut.cli.models import models_app
 from likebut.cli.pairs import pairs
 from likebut.cli.recipes import recipes_app
 from likebut.cli.score import score
@@ -42,10 +43,18 @@ def main() -> None:
     except LikebutError as error:
         errors.print(f"likebut: {error.problem} {error.remedy}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        errors.print("likebut: stopped. The same command goes on from here.")
-        sys.exit(130)
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into this code, without a word.
+        if stop.code == 130:
+            errors.print("likebut: stopped. The same command goes on from here.")
+        raise
     except BrokenPipeError:
         # The reader of a pipe (`likebut … | head`) left; what follows has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        errors.print(f"likebut: The disk is full{where}. Make room; the same command goes on from here.")
         sys.exit(1)

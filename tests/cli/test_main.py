@@ -1,0 +1,39 @@
+import errno
+
+import pytest
+from command import Command
+
+from likebut.cli import main as module
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capsys)
+
+
+def failing_with(error: BaseException) -> object:
+    def app() -> None:
+        raise error
+
+    return app
+
+
+def test_a_full_disk_is_one_sentence(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "app", failing_with(OSError(errno.ENOSPC, "No space left", "/data/shard.bin")))
+    stopped = command("train")
+    assert stopped.code == 1
+    assert stopped.err == (
+        "likebut: The disk is full (/data/shard.bin). Make room; the same command goes on from here.\n"
+    )
+
+
+def test_other_failures_of_the_system_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "app", failing_with(OSError(errno.EIO, "Input/output error")))
+    with pytest.raises(OSError, match="Input/output error"):
+        module.main()
+
+
+def test_ctrl_c_says_that_the_command_goes_on(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "app", failing_with(SystemExit(130)))
+    stopped = command("train")
+    assert stopped.code == 130 and stopped.err.startswith("likebut: stopped.")

@@ -1,0 +1,124 @@
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from command import Command
+from PIL import Image
+
+from likebut.files import write_jsonl
+
+SMALL = ("--recipe", "tiny-retriever", "--set", "training.steps=4")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
+    return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    (data / "images").mkdir(parents=True)
+    rows = []
+    for number in range(6):
+        for colour in ("red", "blue"):
+            image = Image.new("RGB", (32, 32), colour)
+            image.paste((10 * number, 200, 90), (number, number, 20, 20))
+            image.save(data / "images" / f"{number}-{colour}.png")
+        split = "train" if number < 4 else "val"
+        rows.append(row(split, f"{number}-red.png", f"{number}-blue.png", "blue", "red"))
+        rows.append(row(split, f"{number}-blue.png", f"{number}-red.png", "red", "blue"))
+    write_jsonl(data / "triplets.jsonl", rows)
+    return data
+
+
+def row(split: str, reference: str, target: str, after: str, before: str) -> dict[str, str]:
+    texts = {"modification": f"make it {after}", "reverse_modification": f"make it {before}"}
+    return {"split": split, "reference": reference, "target": target} | texts
+
+
+def test_a_retriever_is_trained_and_then_evaluated(command: Command, folder: Path, tmp_path: Path) -> None:
+    (folder / "images" / "0-red.png").write_bytes(b"")
+    trained = command("train", "retriever", *SMALL, "--data", folder, "--out", tmp_path / "out", "--json")
+    assert trained.code == 0
+    about = json.loads(trained.out)
+    assert about["steps"] == 4 and about["triplets"] == 6
+    assert about["set_aside"] == [{"image": "0-red.png", "reason": "The file is empty."}]
+    measured = command("evaluate", "--data", folder, "--split", "val", "--model", tmp_path / "out", "--json")
+    assert measured.code == 0 and json.loads(measured.out)["queries"] == 4
+
+
+def test_the_best_weights_by_an_evaluation_are_named(command: Command, folder: Path, tmp_path: Path) -> None:
+    watched = ("--set", "training.evaluate_every=2", "--set", "training.best_metric=Mean")
+    trained = command("train", "retriever", *SMALL, *watched, "--data", folder, "--out", tmp_path / "out")
+    assert trained.code == 0
+    assert "4 steps on 8 triplets" in trained.out and "the best by the recipe's metric" in trained.out
+
+
+def test_a_generator_is_trained(command: Command, folder: Path, tmp_path: Path) -> None:
+    options = ("--recipe", "tiny-generator", "--set", "training.steps=3", "--data", folder)
+    trained = command("train", "generator", *options, "--out", tmp_path / "out", "--json")
+    assert trained.code == 0 and json.loads(trained.out)["model"] == str(tmp_path / "out" / "generator")
+
+
+def test_ctrl_c_says_how_to_go_on(command: Command, folder: Path, tmp_path: Path) -> None:
+    options = ("--recipe", "tiny-retriever", "--data", folder, "--out", tmp_path / "out")
+    many = ("--set", "training.steps=100000", "--set", "training.checkpoint_every=100000")
+    log = tmp_path / "out" / "metrics.jsonl"
+    watcher = threading.Thread(target=interrupt_once_there, args=(log,))
+    watcher.start()
+    stopped = command("train", "retriever", *options, *many)
+    watcher.join()
+    assert stopped.code == 130 and "The same command goes on from here." in stopped.err
+    assert len(list((tmp_path / "out" / "checkpoints").glob("step-*"))) == 1
+
+
+def interrupt_once_there(log: Path) -> None:
+    waiting = threading.Event()
+    for _ in range(600):
+        if log.is_file() and log.stat().st_size:
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+        waiting.wait(0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--recipe", "retriver-small"), 'no recipe "retriver-small". Did you mean "retriever-small"?'),
+        (("--recipe", "tiny-generator"), "is for train-generator. Use `likebut train generator`."),
+        (("--recipe", "tiny-retriever"), "Where the training data lies was not said. Add --data FOLDER."),
+        ((*SMALL, "--data", "nowhere"), "There is no folder nowhere."),
+        ((*SMALL, "--set", "training.step=5"), 'Did you mean "training.steps"?'),
+        ((*SMALL, "--set", "preset=huge", "--data", "DATA"), 'There is no preset "huge".'),
+        ((*SMALL, "--init", "nothing", "--data", "DATA"), 'There is no retriever called "nothing".'),
+        ((*SMALL, "--set", "data.split=trian", "--data", "DATA"), 'no training triplets of the split "trian"'),
+        ((*SMALL, "--set", "data.use=synthetic", "--data", "DATA"), "Add --synthetic FOLDER."),
+        ((*SMALL, "--set", "training.batch_size=99", "--data", "DATA"), "fewer than a batch of 99"),
+        ((*SMALL, "--set", "data.source=cirr", "--data", "DATA"), "CIRR's annotations are missing"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_code_2(
+    command: Command, folder: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    given = [str(folder) if argument == "DATA" else argument for argument in arguments]
+    refused = command("train", "retriever", *given, "--out", tmp_path / "out")
+    assert refused.code == 2 and message in refused.err and "Traceback" not in refused.err
+    assert sum(line.startswith("likebut: ") for line in refused.err.splitlines()) == 1
+
+
+def test_an_out_that_is_a_file_is_refused(command: Command, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    refused = command("train", "retriever", *SMALL, "--data", folder, "--out", tmp_path / "out")
+    assert refused.code == 2 and "is a file, not a folder" in refused.err
+
+
+def test_other_settings_for_a_begun_training_are_refused(command: Command, folder: Path, tmp_path: Path) -> None:
+    options = ("--data", folder, "--out", tmp_path / "out")
+    assert command("train", "retriever", *SMALL, *options).code == 0
+    refused = command("train", "retriever", *SMALL, "--set", "training.batch_size=2", *options)
+    assert refused.code == 2 and "training.batch_size was 4, now 2" in refused.err
