@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from likebut.benchmarks.benchmark import Benchmark
 from likebut.benchmarks.cirr import cirr_images, load_cirr_triplets
 from likebut.benchmarks.fashioniq import load_fashioniq_triplets, training_text
@@ -43,7 +41,7 @@ def gather(settings: DataSettings, captions: bool = False) -> TrainingData:
         triplets = [*triplets, *_synthetic(settings.synthetic)]
     if not triplets:
         raise InputError(f'{root} gives no training triplets of the split "{settings.split}".', "Check the split.")
-    variants = _fashioniq_text if settings.source == "fashioniq" else None
+    variants = training_text if settings.source == "fashioniq" else None
     return TrainingData(triplets, images, variants, read_captions(root, settings.split) if captions else ())
 
 
@@ -92,8 +90,3 @@ def _synthetic(folders: Sequence[Path]) -> list[Triplet]:
     if not folders:
         raise InputError("The recipe learns from synthetic triplets, and none were given.", "Add --synthetic FOLDER.")
     return [triplet for folder in folders for triplet in read_synthetic(folder)]
-
-
-def _fashioniq_text(triplet: Triplet, generator: np.random.Generator) -> str:
-    captions = triplet.meta.get("captions")
-    return triplet.modification if captions is None else training_text(captions, generator)

@@ -1,0 +1,78 @@
+"""The paper's way through a benchmark, at toy size: pretrain on shards, fine-tune with reverse texts, evaluate."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from command import Command
+from official import write_cirr, write_fashioniq
+
+from likebut.benchmarks.cirr import load_cirr_triplets
+from likebut.benchmarks.fashioniq import load_fashioniq_triplets
+from likebut.files import write_json
+from likebut.synthesis.rows import SyntheticRow, write_rows
+from likebut.synthesis.shards import PAIRS_JOB, REVERSE_JOB, SETTINGS_NAME, SUMMARY_NAME, shard_name
+from likebut.triplets import Triplet
+
+SMALL = ("--set", "preset=tiny", "--set", "training.batch_size=4", "--set", "training.epochs=2", "--json")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
+    return Command(monkeypatch, capsys)
+
+
+def write_run(folder: Path, job: str, rows: Sequence[SyntheticRow]) -> Path:
+    """Write what `likebut synthesize` leaves behind."""
+    folder.mkdir()
+    write_rows(folder / shard_name(0), list(rows))
+    write_json(folder / SETTINGS_NAME, {"job": job})
+    write_json(folder / SUMMARY_NAME, {"shards": 1})
+    return folder
+
+
+def synthetic_row(number: int, reference: str, target: str, both: bool) -> SyntheticRow:
+    reverse = {"reverse_modification": f"undo edit {number}", "reverse_status": "kept"} if both else {}
+    return SyntheticRow(number, reference, target, f"edit {number}", "{}", status="kept", **reverse)
+
+
+def write_runs(folder: Path, triplets: list[Triplet]) -> tuple[Path, Path]:
+    """Write shards over some pairs of the triplets' images, and reverse texts for the triplets themselves."""
+    names = sorted({name for triplet in triplets for name in (triplet.reference, triplet.target)})
+    pairs = [synthetic_row(number, names[number], names[number + 1], True) for number in range(6)]
+    reverse = [synthetic_row(number, each.target, each.reference, False) for number, each in enumerate(triplets)]
+    return write_run(folder / "shards", PAIRS_JOB, pairs), write_run(folder / "reverse", REVERSE_JOB, reverse)
+
+
+@pytest.mark.parametrize("benchmark", ["cirr", "fashioniq"])
+def test_pretrain_fine_tune_evaluate(command: Command, tmp_path: Path, benchmark: str) -> None:
+    root = tmp_path / benchmark
+    if benchmark == "cirr":
+        triplets, _ = load_cirr_triplets(write_cirr(root))
+    else:
+        triplets, _ = load_fashioniq_triplets(write_fashioniq(root))
+    shards, reverse = write_runs(tmp_path, triplets)
+    common = ("train", "retriever", "--data", root, *SMALL)
+
+    refused = command(*common, "--recipe", f"{benchmark}-paper", "--out", tmp_path / "refused")
+    assert refused.code == 2 and "have no reverse modification text" in refused.err
+
+    pretraining = ("--recipe", f"{benchmark}-paper-pretrain", "--synthetic", shards, "--out", tmp_path / "pretrained")
+    pretrained = command(*common, *pretraining)
+    assert pretrained.code == 0, pretrained.err
+    # Six pairs in both directions are twelve triplets: three steps of four, twice.
+    assert json.loads(pretrained.out) | {"model": ""} == {"model": "", "steps": 6, "triplets": 12, "set_aside": []}
+
+    fine_tuning = ("--recipe", f"{benchmark}-paper", "--reverse-texts", reverse, "--init", tmp_path / "pretrained")
+    watched = ("--set", "training.evaluate_every=2", "--out", tmp_path / "tuned")
+    tuned = command(*common, *fine_tuning, *watched)
+    assert tuned.code == 0, tuned.err
+    assert json.loads(tuned.out)["triplets"] == len(triplets) and json.loads(tuned.out)["best_step"]
+
+    measured = command("evaluate", "--benchmark", benchmark, "--root", root, "--model", tmp_path / "tuned", "--json")
+    assert measured.code == 0, measured.err
+    figures = json.loads(measured.out)
+    recalls = [value for name, value in figures.items() if name.startswith("Recall") and "interval" not in name]
+    assert sum(recalls) / len(recalls) == pytest.approx(json.loads(tuned.out)["best_value"])
