@@ -1,19 +1,20 @@
-"""The retriever against tensors of the published implementation (tests/fixtures/README.md)."""
+"""The retriever, converted from a checkpoint, against tensors of the published implementation (fixtures/README.md)."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
+from typer.testing import CliRunner
 
-from likebut.backbones.lavis import query_encoder_state
-from likebut.backbones.query_encoder import QueryEncoder, QueryEncoderConfig
 from likebut.backbones.text import TextBatch
+from likebut.cli.main import app
 from likebut.retriever.core import RetrieverCore
 from likebut.retriever.losses import contrastive_loss, prototype_loss
 from likebut.retriever.model import PTHA
+from likebut.retriever.retriever import Retriever
 from likebut.retriever.scoring import similarity
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "retriever.safetensors"
@@ -27,29 +28,23 @@ def golden() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def core(golden: dict[str, Tensor]) -> RetrieverCore:
+def retriever(golden: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Retriever:
+    folder = tmp_path_factory.mktemp("published")
     with safe_open(GOLDEN, "pt") as file:
-        sizes = json.loads(file.metadata()["config"])
-    config = QueryEncoderConfig(
-        hidden_size=sizes["hidden_size"],
-        layers=sizes["num_hidden_layers"],
-        heads=sizes["num_attention_heads"],
-        intermediate_size=sizes["intermediate_size"],
-        query_tokens=sizes["query_tokens"],
-        image_width=sizes["encoder_width"],
-        vocabulary_size=sizes["vocab_size"],
-        max_positions=sizes["max_position_embeddings"],
-        cross_attention_every=sizes["cross_attention_every"],
-        layer_norm_eps=sizes["layer_norm_eps"],
-    )
+        metadata = file.metadata()
     weights = {name.removeprefix("weight."): value for name, value in golden.items() if name.startswith("weight.")}
-    core = RetrieverCore(QueryEncoder(config), sizes["embedding_size"])
-    core.query_encoder.load_state_dict(query_encoder_state(weights))
-    core.vision_projection.load_state_dict({n: weights[f"vision_proj.{n}"] for n in ("weight", "bias")})
-    core.text_projection.load_state_dict({n: weights[f"text_proj.{n}"] for n in ("weight", "bias")})
-    core.prompt_tokens.data = weights["prompt_tokens"].squeeze(0)
-    core.temperature.data = weights["temp"].squeeze()
-    return core.eval()
+    save_file(weights, folder / "checkpoint.safetensors", metadata)
+    arguments = ["models", "convert", str(folder / "checkpoint.safetensors"), "--job", "retriever"]
+    outcome = CliRunner().invoke(app, [*arguments, "--out", str(folder / "model")], catch_exceptions=False)
+    assert outcome.exit_code == 0
+    return Retriever.from_pretrained(folder / "model", "cpu")
+
+
+@pytest.fixture(scope="module")
+def core(retriever: Retriever) -> RetrieverCore:
+    core = retriever.module.get_submodule("core")
+    assert isinstance(core, RetrieverCore)
+    return core
 
 
 def text(golden: dict[str, Tensor], which: str = "") -> TextBatch:
@@ -103,6 +98,13 @@ def test_query_pooling(
     model.training = training  # the switch alone: dropout stays off in the parts
     queries = model.embed_queries(golden["in.reference_vision"], text(golden))
     torch.testing.assert_close(queries, golden[f"out.{expected}"], **TOLERANCE)
+
+
+def test_a_converted_checkpoint_pools_as_its_release_does(retriever: Retriever, golden: dict[str, Tensor]) -> None:
+    assert retriever.config.pooling == "published"
+    queries = retriever.model.embed_queries(golden["in.reference_vision"], text(golden))
+    torch.testing.assert_close(queries, golden["out.query_published_inference"], **TOLERANCE)
+    assert retriever.model.temperature.item() == pytest.approx(golden["weight.temp"].item())
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from likebut.backbones.query_encoder import QueryEncoder, QueryEncoderConfig
 from likebut.errors import InputError
 from likebut.files import read_json
 
+VISION_PREFIX = "vision_model."
 _LAYER_PARTS = {
     "attention.attention.query": "attention.query",
     "attention.attention.key": "attention.key",
@@ -180,8 +181,8 @@ def read_blip2_vision(folder: Path, precision: torch.dtype) -> Blip2Vision:
     """Return the pretrained vision encoder of a BLIP-2 or InstructBLIP model in ``precision``."""
     with torch.device("meta"):
         vision = Blip2Vision(read_blip2_config(folder))
-    tensors = read_tensors(folder, ("vision_model.embeddings.", "vision_model.encoder."))
-    state = {name.removeprefix("vision_model."): value.to(precision) for name, value in tensors.items()}
+    tensors = read_tensors(folder, (f"{VISION_PREFIX}embeddings.", f"{VISION_PREFIX}encoder."))
+    state = {name.removeprefix(VISION_PREFIX): value.to(precision) for name, value in tensors.items()}
     _check(folder, vision, state)
     vision.load_state_dict(state, assign=True)
     return vision

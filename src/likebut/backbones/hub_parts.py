@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from likebut.backbones.auto_vision import read_auto_vision
 from likebut.backbones.blip2_parts import read_blip2_vision, read_heads, read_query_encoder
@@ -54,15 +55,28 @@ def load_hub_query_encoder(preset: Preset, folder: Path, job: Job) -> QueryEncod
     return read_query_encoder(folder, preset.query_encoder_of(job).config())
 
 
-def load_heads(preset: Preset, job: Job) -> dict[str, torch.Tensor]:
-    """Return the pretrained projections around the query encoder, by name; none where the preset's part has none.
+def fill_heads(module: nn.Module, preset: Preset, job: Job) -> None:
+    """Copy the pretrained projections around the query encoder into ``module``, where the preset's part has any.
 
     For the retriever these are ``vision_projection`` and ``text_projection``, for the generator ``projection``.
+
+    Raises:
+        InputError: They have another shape than the module's.
     """
     source = preset.query_encoder_of(job).source
     if source is None or source not in preset.hub_sources:
-        return {}
-    return read_heads(hub_folder(preset, source))
+        return
+    folder = hub_folder(preset, source)
+    own = module.state_dict()
+    heads = {name: value for name, value in read_heads(folder).items() if name in own}
+    for name, value in heads.items():
+        if value.shape != own[name].shape:
+            raise InputError(
+                f"{name} in {folder} has shape {tuple(value.shape)}, but the preset {preset.name} makes it "
+                f"{tuple(own[name].shape)}.",
+                "Mend the preset's embedding_size, or its language_model.width.",
+            )
+    module.load_state_dict(heads, strict=False)
 
 
 def query_tokenizer_file(folder: Path) -> Path:

@@ -2,11 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
+from likebut.backbones.blip2_parts import VISION_PREFIX
 from likebut.errors import InputError
+from likebut.files import atomic_path, write_json
 
 _STEM = {
     "visual_encoder.cls_token": "embeddings.class_embedding",
@@ -29,6 +34,7 @@ _BLOCK_PARTS = {
     "mlp.fc2.weight": "mlp.fc2.weight",
     "mlp.fc2.bias": "mlp.fc2.bias",
 }
+_USUAL_HEADS = {1408: 16}  # EVA-CLIP ViT-g
 _BLOCK = re.compile(r"visual_encoder\.blocks\.(\d+)\.(.+)$")
 
 
@@ -62,3 +68,63 @@ def vision_state(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
             value = torch.cat([value, torch.zeros_like(other), other])
         state[name] = value
     return state
+
+
+@dataclass(frozen=True, slots=True)
+class VisionSizes:
+    """What ``Blip2VisionModel`` is built from, by transformers' names."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    image_size: int
+    patch_size: int
+    qkv_bias: bool
+
+    @property
+    def tokens(self) -> int:
+        """T, the class token included."""
+        return (self.image_size // self.patch_size) ** 2 + 1
+
+
+def vision_sizes(checkpoint: Mapping[str, Tensor], heads: int | None = None) -> VisionSizes:
+    """Return the vision encoder's sizes, read off the shapes.
+
+    Args:
+        checkpoint: LAVIS names.
+        heads: Attention heads, which no shape tells; if none, those of the encoder that has this width.
+
+    Raises:
+        InputError: A tensor that a size is read from is missing, or the number of heads cannot be told.
+    """
+    needed = [*_STEM, "visual_encoder.blocks.0.mlp.fc1.weight"]
+    missing = [key for key in needed if key not in checkpoint]
+    if missing:
+        raise InputError(f"The checkpoint's vision encoder lacks {missing[0]}.", "Fetch it again.")
+    width, _, patch, _ = checkpoint["visual_encoder.patch_embed.proj.weight"].shape
+    heads = heads or _USUAL_HEADS.get(width)
+    if heads is None:
+        raise InputError(
+            f"The vision encoder's number of attention heads cannot be told from its width {width}.",
+            "Say it with --vision-heads.",
+        )
+    side = round((checkpoint["visual_encoder.pos_embed"].shape[-2] - 1) ** 0.5)
+    return VisionSizes(
+        hidden_size=width,
+        intermediate_size=checkpoint["visual_encoder.blocks.0.mlp.fc1.weight"].shape[0],
+        num_hidden_layers=1 + max(int(found[1]) for key in checkpoint if (found := _BLOCK.match(key))),
+        num_attention_heads=heads,
+        image_size=side * patch,
+        patch_size=patch,
+        qkv_bias="visual_encoder.blocks.0.attn.q_bias" in checkpoint,
+    )
+
+
+def write_vision_folder(folder: Path, checkpoint: Mapping[str, Tensor], sizes: VisionSizes) -> None:
+    """Write the vision encoder as the vision half of a BLIP-2 model in the hub's layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {VISION_PREFIX + name: value.contiguous() for name, value in vision_state(checkpoint).items()}
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(state, temporary)
+    write_json(folder / "config.json", {"model_type": "blip-2", "vision_config": asdict(sizes)})

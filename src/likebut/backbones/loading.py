@@ -22,7 +22,13 @@ from likebut.backbones.parts import TOKENIZER_NAME, Part, require_part
 from likebut.backbones.preset import Job, Preset, VisionPart
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.text import Tokenizer
-from likebut.backbones.tokenizers import BytePairTokenizer, ByteTokenizer, HashingTokenizer, WordPieceTokenizer
+from likebut.backbones.tokenizers import (
+    BytePairTokenizer,
+    ByteTokenizer,
+    HashingTokenizer,
+    NoTokenizer,
+    WordPieceTokenizer,
+)
 from likebut.backbones.vision import NoVision, PatchNetwork, VisionEncoder
 from likebut.errors import InputError
 
@@ -105,6 +111,8 @@ def load_tokenizer(preset: Preset) -> Tokenizer:
         MissingWeightsError: Its file is not on this machine.
     """
     source = preset.tokenizer.source
+    if preset.tokenizer.kind == "none":
+        return NoTokenizer(preset.query_encoder.vocabulary_size)
     if source is None:
         return HashingTokenizer(preset.query_encoder.vocabulary_size)
     if source in preset.hub_sources:

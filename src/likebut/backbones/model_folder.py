@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from likebut.backbones.preset import Job, Preset, load_preset
 from likebut.errors import InputError, MissingWeightsError
 from likebut.files import atomic_path, read_json, sha256_of, write_json
 
@@ -71,6 +72,26 @@ def read_model_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return config, load_file(folder / WEIGHTS_NAME)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{folder / WEIGHTS_NAME} cannot be read: {error}.", "Save or fetch it again.") from None
+
+
+def require_same_parts(preset: Preset, saved: str | Preset | Mapping[str, Any], folder: Path, job: Job) -> None:
+    """Check that weights trained with one preset can be gone on with under another.
+
+    Args:
+        preset: To go on with.
+        saved: What the folder's configuration says of its preset.
+        folder: Where the weights are, for the message.
+        job: Whose weights they are to become.
+
+    Raises:
+        InputError: Their query encoders differ in size, or their vision encoders in kind.
+    """
+    other = load_preset(saved)
+    if not preset.takes_weights_of(other, job):
+        raise InputError(
+            f"The initial weights in {folder} are of the preset {other.name}, not {preset.name}.",
+            "Give weights of the same preset.",
+        )
 
 
 def find_model_folder(name: str | Path, job: str) -> Path:

@@ -1,8 +1,9 @@
 """Presets: which parts a model is made of, how large they are, and where their weights come from. All of it is data."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -73,6 +74,7 @@ class VisionPart(_Settings):
             any model that transformers' ``AutoModel`` gives tokens of; "patches" is random; "none" stands for an
             encoder that is elsewhere: image tokens are given, images refused.
         precision: What it computes in.
+        tokens: T; 0 where it is not known, which only "none" allows.
     """
 
     kind: Literal["efficientnet-lite2", "blip2", "auto", "patches", "none"]
@@ -83,7 +85,7 @@ class VisionPart(_Settings):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     width: int = Field(gt=0)
-    tokens: int = Field(gt=0)
+    tokens: int = Field(ge=0)
 
     def preprocessing(self) -> Preprocessing:
         """Return how an image becomes the encoder's input."""
@@ -118,9 +120,12 @@ class QueryEncoderPart(_Settings):
 
 
 class TokenizerPart(_Settings):
-    """The query encoder's tokenizer: "wordpiece" is read from a ``source``, "hashing" needs none."""
+    """The query encoder's tokenizer: "wordpiece" is read from a ``source``, "hashing" needs none.
 
-    kind: Literal["wordpiece", "hashing"]
+    "none" stands for a tokenizer that is elsewhere: ids are given, texts refused.
+    """
+
+    kind: Literal["wordpiece", "hashing", "none"]
     source: str | None = None
 
 
@@ -204,6 +209,8 @@ class Preset(_Settings):
                 raise ValueError(f'the source "{part.source}" is not among sources ({", ".join(known)})')
         if (self.vision.source is None) != (self.vision.kind in ("patches", "none")):
             raise ValueError(f'vision of kind "{self.vision.kind}" has the source {self.vision.source}')
+        if self.vision.tokens == 0 and self.vision.kind != "none":
+            raise ValueError("vision.tokens must be greater than 0")
         return self
 
     def query_encoder_of(self, job: Job) -> QueryEncoderPart:
@@ -227,14 +234,16 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.json"))
 
 
-def load_preset(preset: "str | Path | Preset") -> Preset:
-    """Return a preset by its name, from a JSON file of one's own, or as it is.
+def load_preset(preset: "str | Path | Preset | Mapping[str, Any]") -> Preset:
+    """Return a preset by its name, from a JSON file of one's own, or from what a saved model says.
 
     Raises:
         InputError: There is no such preset, or the file has an unknown key or a wrong value.
     """
     if isinstance(preset, Preset):
         return preset
+    if isinstance(preset, Mapping):
+        return parse_settings(Preset, preset, "the preset")
     shipped = _folder() / f"{preset}.json"
     if shipped.is_file():
         path = shipped

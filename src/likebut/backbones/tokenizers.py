@@ -67,6 +67,30 @@ class HashingTokenizer:
         return _FIRST_WORD + zlib.crc32(word.encode()) % (self.vocabulary_size - _FIRST_WORD)
 
 
+class NoTokenizer:
+    """Stands for a tokenizer that is elsewhere.
+
+    Args:
+        vocabulary_size: Number of ids.
+    """
+
+    fingerprint = "none"
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self.vocabulary_size = vocabulary_size
+
+    def __call__(self, texts: Sequence[str], max_length: int = 32) -> TextBatch:
+        """Refuse.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "This model was made without its tokenizer: it takes ids, not texts.",
+            "Convert or train it with a preset that names the tokenizer.",
+        )
+
+
 class ByteTokenizer:
     """Text as UTF-8 bytes, for a language model without a file: ids 0…255, then the end and the padding."""
 

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likebut.cli.convert import convert
+
 if TYPE_CHECKING:
     from likebut.backbones.catalogue import PresetCard
 
 models_app = typer.Typer(
     name="models", help="Show and fetch presets' parts and published weights.", no_args_is_help=True
 )
+models_app.command("convert")(convert)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

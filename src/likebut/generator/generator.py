@@ -8,6 +8,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from likebut.backbones.device import choose_device
+from likebut.backbones.hub_parts import fill_heads
 from likebut.backbones.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
 from likebut.backbones.model_folder import (
     find_model_folder,
@@ -16,7 +18,7 @@ from likebut.backbones.model_folder import (
     save_model_folder,
     trained_state,
 )
-from likebut.backbones.preset import Preset, load_preset
+from likebut.backbones.preset import Preset, load_preset, with_folders_beside
 from likebut.backbones.vision import VisionEncoder
 from likebut.errors import InputError
 from likebut.generator.decoding import Decoding, write_texts
@@ -29,12 +31,12 @@ Picture = Image.Image | Path | str | bytes
 
 
 class GeneratorConfig(BaseModel):
-    """What ``config.json`` of a saved generator says."""
+    """What ``config.json`` of a saved generator says; a preset that is not shipped stands there whole."""
 
     model_config = ConfigDict(extra="forbid")
 
     job: str = "generator"
-    preset: str
+    preset: str | Preset
     instruction: str = INSTRUCTION
     caption_instruction: str = CAPTION_INSTRUCTION
     revision: str = ""
@@ -81,7 +83,8 @@ class ModificationGenerator:
         if raw.get("job") != "generator":
             raise InputError(f"{folder} holds a {raw.get('job')}, not a generator.", "Give a generator's folder.")
         config = parse_settings(GeneratorConfig, raw, str(folder / "config.json"))
-        generator = cls.from_preset(config.preset, config, device=device)
+        preset = with_folders_beside(load_preset(config.preset), folder)
+        generator = cls.from_preset(preset, config, device=device)
         load_trained_state(generator.model, state, folder)
         return generator
 
@@ -93,18 +96,26 @@ class ModificationGenerator:
         seed: int = 0,
         device: torch.device | str | None = None,
     ) -> "ModificationGenerator":
-        """Return an untrained generator with a preset's parts."""
-        sizes = load_preset(preset) if isinstance(preset, str) else preset
-        config = config or GeneratorConfig(preset=sizes.name)
+        """Return an untrained generator with a preset's parts.
+
+        Raises:
+            MissingWeightsError: The preset's parts are not on this machine.
+            InputError: The preset needs a GPU, and there is none; or it has no language model.
+        """
+        sizes = load_preset(preset)
+        device = choose_device(sizes, device)
+        config = config or GeneratorConfig(preset=sizes)
+        config = config.model_copy(update={"preset": sizes.reference()})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = MTST(
-                load_query_encoder(sizes),
+                load_query_encoder(sizes, "generator"),
                 load_language_model(sizes),
                 load_tokenizer(sizes),
                 config.instruction,
                 config.caption_instruction,
             )
+        fill_heads(model, sizes, "generator")
         return cls(config, model, load_vision(sizes), device)
 
     def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:

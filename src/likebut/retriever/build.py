@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from likebut.backbones.hub_parts import fill_heads
 from likebut.backbones.loading import load_query_encoder
 from likebut.backbones.preset import Preset
 from likebut.errors import InputError
@@ -23,12 +24,12 @@ KINDS: tuple[str, ...] = get_args(Kind)
 def build_retriever(
     kind: str, preset: Preset, seed: int = 0, pooling: Pooling = "masked-mean", text_only_loss: bool = True
 ) -> nn.Module:
-    """Return a retriever of ``kind`` with the preset's query encoder and fresh heads.
+    """Return a retriever of ``kind`` with the preset's query encoder, and its heads if it has any.
 
     Args:
         kind: One of :data:`KINDS`.
         preset: Sizes and parts.
-        seed: For the heads' initial values.
+        seed: For what is drawn anew.
         pooling: For the two-hop kinds.
         text_only_loss: For "ptha" and "one-hop": whether training has the text-only term.
 
@@ -41,6 +42,7 @@ def build_retriever(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         core = RetrieverCore(load_query_encoder(preset), preset.embedding_size)
+    fill_heads(core, preset, "retriever")
     return wrap_core(kind, core, pooling, text_only_loss)
 
 

@@ -9,7 +9,7 @@ from likebut.backbones.text import TextBatch
 from likebut.retriever.batch import RetrievalOutputs, TripletBatch
 from likebut.retriever.core import RetrieverCore
 
-Pooling = Literal["masked-mean", "published"]
+Pooling = Literal["masked-mean", "published", "cls"]
 
 
 class PTHA(nn.Module):
@@ -22,7 +22,8 @@ class PTHA(nn.Module):
         core: Query encoder and heads.
         pooling: "masked-mean" pools hop two alike in training and inference, over the N tokens and [CLS] with the
             real padding mask. "published" does what the published code does: mean over the same positions with an
-            all-ones mask when training, position N alone with the real mask at inference.
+            all-ones mask when training, position N alone with the real mask at inference. "cls" takes position N
+            alone with the real mask in both, as SPRC's published code.
         text_only_loss: Whether training also asks the text alone for the target (the λ term).
     """
 
@@ -81,6 +82,6 @@ def pool_second_hop(core: RetrieverCore, tokens: Tensor, text: TextBatch, poolin
     if pooling == "published" and training:
         text = TextBatch(text.ids, torch.ones_like(text.mask))
     composed = core.query_encoder.compose(tokens, text)
-    if pooling == "published" and not training:
+    if pooling == "cls" or (pooling == "published" and not training):
         return composed[:, queries]
     return composed[:, : queries + 1].mean(dim=1)

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from likebut.backbones.device import choose_device
 from likebut.backbones.loading import load_tokenizer, load_vision
 from likebut.backbones.model_folder import (
     find_model_folder,
@@ -20,13 +21,16 @@ from likebut.backbones.model_folder import (
     save_model_folder,
     trained_state,
 )
-from likebut.backbones.preset import Preset, load_preset
+from likebut.backbones.preset import Preset, load_preset, with_folders_beside
 from likebut.backbones.text import Tokenizer
 from likebut.backbones.vision import VisionEncoder
 from likebut.errors import InputError
 from likebut.files import fingerprint
+from likebut.retriever.baselines.dual_encoder import PREFIX as DUAL_PREFIX
+from likebut.retriever.baselines.dual_encoder import DualEncoder, read_dual_encoder
 from likebut.retriever.batch import ComposedRetriever
 from likebut.retriever.build import build_retriever
+from likebut.retriever.core import RetrieverCore
 from likebut.retriever.model import Pooling
 from likebut.settings import parse_settings
 
@@ -35,13 +39,13 @@ _BATCH = 32
 
 
 class RetrieverConfig(BaseModel):
-    """What ``config.json`` of a saved retriever says."""
+    """What ``config.json`` of a saved retriever says; a preset that is not shipped stands there whole."""
 
     model_config = ConfigDict(extra="forbid")
 
     job: str = "retriever"
     kind: str
-    preset: str
+    preset: str | Preset
     pooling: Pooling = "masked-mean"
     text_only_loss: bool = True
     revision: str = ""
@@ -99,21 +103,30 @@ class Retriever:
         """Load a trained retriever.
 
         Args:
-            name: The name of published weights ("small"), a folder, or a Hugging Face hub id.
+            name: The name of published weights ("small"), a folder, or a Hugging Face hub id; or "dual:" and a dual
+                encoder, which needs no training: see :func:`read_dual_encoder`.
             device: Where to compute; the GPU if there is one.
 
         Raises:
             MissingWeightsError: The weights, or the preset's frozen parts, are not on this machine.
             InputError: The folder holds something else.
         """
+        if str(name).startswith(DUAL_PREFIX):
+            return cls._from_dual_encoder(str(name), device)
         folder = find_model_folder(name, "retriever")
         raw, state = read_model_folder(folder)
         config = parse_settings(RetrieverConfig, raw, str(folder / "config.json"))
         if config.job != "retriever":
             raise InputError(f"{folder} holds a {config.job}, not a retriever.", "Give a retriever's folder.")
-        retriever = cls.from_preset(config.preset, config, device=device)
+        preset = with_folders_beside(load_preset(config.preset), folder)
+        retriever = cls.from_preset(preset, config, device=device)
         load_trained_state(retriever.module, state, folder)
         return retriever
+
+    @classmethod
+    def _from_dual_encoder(cls, name: str, device: torch.device | str | None) -> "Retriever":
+        model, vision, tokenizer = read_dual_encoder(name)
+        return cls(RetrieverConfig(kind="dual", preset=name), model, vision, tokenizer, device)
 
     @classmethod
     def from_preset(
@@ -123,14 +136,29 @@ class Retriever:
         seed: int = 0,
         device: torch.device | str | None = None,
     ) -> "Retriever":
-        """Return an untrained retriever with a preset's parts; ``config`` names the kind (PTHA if none)."""
-        sizes = load_preset(preset) if isinstance(preset, str) else preset
-        config = config or RetrieverConfig(kind="ptha", preset=sizes.name)
+        """Return an untrained retriever with a preset's parts; ``config`` names the kind (PTHA if none).
+
+        Raises:
+            MissingWeightsError: The preset's parts are not on this machine.
+            InputError: The preset needs a GPU, and there is none.
+        """
+        sizes = load_preset(preset)
+        device = choose_device(sizes, device)
+        config = config or RetrieverConfig(kind="ptha", preset=sizes)
+        config = config.model_copy(update={"preset": sizes.reference()})
         model = build_retriever(config.kind, sizes, seed, config.pooling, config.text_only_loss)
         return cls(config, model, load_vision(sizes), load_tokenizer(sizes), device)
 
     def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
-        """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written."""
+        """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written.
+
+        Raises:
+            InputError: It is a dual encoder, of which nothing was trained.
+        """
+        if isinstance(self.module, DualEncoder):
+            raise InputError(
+                "A dual encoder has nothing trained to save.", f'Load it by its name again: "{self.config.preset}".'
+            )
         state = {name: value.to(precision) for name, value in trained_state(self.module).items()}
         save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
 
@@ -143,11 +171,27 @@ class Retriever:
     def identity(self) -> RetrieverIdentity:
         """What a gallery records."""
         return RetrieverIdentity(
-            model=f"{self.config.kind}/{self.config.preset}",
+            model=f"{self.config.kind}/{_name_of(self.config.preset)}",
             weights_sha256=self.config.weights_sha256,
             vision=self.vision.name,
             preprocessing=self.vision.preprocessing.fingerprint(),
         )
+
+    @property
+    def query_tokens(self) -> int:
+        """N, how many embeddings a target image has."""
+        core = self._core
+        return self.vision.tokens if core is None else core.query_encoder.config.query_tokens
+
+    @property
+    def embedding_size(self) -> int:
+        """E, the width of an embedding."""
+        core = self._core
+        return self.vision.width if core is None else core.text_projection.out_features
+
+    @property
+    def _core(self) -> RetrieverCore | None:
+        return getattr(self.module, "core", None)
 
     @torch.inference_mode()
     def vision_tokens(self, images: Sequence[Image.Image]) -> Tensor:
@@ -195,6 +239,10 @@ class Retriever:
     def _as_input(self, image_tokens: Tensor) -> Tensor:
         dtype = next(self.module.parameters()).dtype
         return image_tokens.to(self.device, dtype)
+
+
+def _name_of(preset: str | Preset) -> str:
+    return preset if isinstance(preset, str) else preset.name
 
 
 def _in_batches(items: Sequence[Any]) -> list[Sequence[Any]]:

@@ -8,7 +8,7 @@ import torch
 from accelerate import PartialState
 
 from likebut.backbones.loading import load_tokenizer
-from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder
+from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
 from likebut.backbones.preset import load_preset
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.tokenizers import WordPieceTokenizer
@@ -61,12 +61,13 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "generator")
         saved, state = read_model_folder(folder)
-        _require_preset(saved.get("preset"), recipe, folder)
+        require_same_parts(load_preset(recipe.preset), saved.get("preset", ""), folder, "generator")
         load_trained_state(generator.model, state, folder)
         return generator
     if recipe.initial_retriever is not None:
         retriever = Retriever.from_pretrained(recipe.initial_retriever, device=generator.device)
-        _require_preset(retriever.config.preset, recipe, Path(recipe.initial_retriever))
+        own, others = load_preset(recipe.preset), retriever.config.preset
+        require_same_parts(own, others, Path(recipe.initial_retriever), "retriever")
         query_encoder = retriever.module.get_submodule("core.query_encoder")
         assert isinstance(query_encoder, QueryEncoder)
         start_from_retriever(generator.model, query_encoder)
@@ -160,16 +161,6 @@ def _require_captions(recipe: GeneratorRecipe, data: TrainingData) -> None:
         raise InputError(
             f"The recipe begins with {recipe.captions.steps} steps of captions, and the data has none.",
             "Add captions.jsonl to the data folder, or --set captions.steps=0.",
-        )
-
-
-def _require_preset(found: "str | Preset", recipe: GeneratorRecipe, where: Path, job: Job) -> None:
-    preset = load_preset(recipe.preset)
-    saved = load_preset(found)
-    if not preset.takes_weights_of(saved, job):
-        raise InputError(
-            f"The initial weights in {where} are of the preset {saved.name}, not {preset.name}.",
-            "Give weights of the same preset.",
         )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from accelerate import PartialState
 
-from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder
-from likebut.errors import InputError
+from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
+from likebut.backbones.preset import load_preset
 from likebut.images import SetAside
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever, RetrieverConfig
@@ -57,11 +57,7 @@ def start_retriever(recipe: RetrieverRecipe) -> Retriever:
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "retriever")
         saved, state = read_model_folder(folder)
-        if saved.get("preset") != recipe.preset:
-            raise InputError(
-                f"The initial weights in {folder} are of the preset {saved.get('preset')}, not {recipe.preset}.",
-                "Give weights of the same preset.",
-            )
+        require_same_parts(load_preset(recipe.preset), saved.get("preset", ""), folder, "retriever")
         load_trained_state(retriever.module, state, folder)
     return retriever
 

@@ -1,0 +1,25 @@
+"""Where a model computes."""
+
+import os
+
+import torch
+
+from likebut.backbones.preset import Preset
+from likebut.errors import InputError
+
+_ON_CPU = "LIKEBUT_ON_CPU"
+
+
+def choose_device(preset: Preset, device: torch.device | str | None = None) -> torch.device:
+    """Return ``device``, or the GPU if there is one and none is named.
+
+    Raises:
+        InputError: The preset is too large for a CPU, and ``$LIKEBUT_ON_CPU`` does not say to try all the same.
+    """
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type == "cpu" and preset.needs_gpu and os.environ.get(_ON_CPU) != "1":
+        raise InputError(
+            f"The preset {preset.name} needs a GPU, and none is in use here.",
+            f"Use a machine with a CUDA GPU, or set {_ON_CPU}=1 to go on very slowly, or take the preset small.",
+        )
+    return chosen
