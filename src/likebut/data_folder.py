@@ -77,6 +77,42 @@ class DataFolder:
             )
         return [Query.from_triplet(triplet, position) for position, triplet in enumerate(triplets)]
 
+    def captions(self, split: str) -> dict[str, list[str]]:
+        """Return the captions of a split's images, by image name; empty without ``captions.jsonl``."""
+        listing = self.path / "captions.jsonl"
+        if not listing.is_file():
+            return {}
+        captions: dict[str, list[str]] = {}
+        for number, row in read_jsonl(listing):
+            texts = row.get("captions")
+            is_list = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+            if not isinstance(row.get("image"), str) or not isinstance(row.get("split"), str) or not is_list:
+                raise InputError(
+                    f'{listing} line {number} lacks "image", "split" or "captions".',
+                    'Write {"image": name, "split": "train", "captions": ["…"]}.',
+                )
+            if row["split"] == split:
+                captions.setdefault(row["image"], []).extend(row["captions"])
+        return captions
+
+    def attributes(self) -> dict[str, dict[str, str]]:
+        """Return what each image shows (attribute → value), by image name: the sample's truth for grounding.
+
+        Raises:
+            InputError: The folder has no ``attributes.jsonl``, or a line of it is wrong.
+        """
+        listing = self.path / "attributes.jsonl"
+        attributes: dict[str, dict[str, str]] = {}
+        for number, row in read_jsonl(listing):
+            values = row.get("attributes")
+            if not isinstance(row.get("image"), str) or not isinstance(values, dict):
+                raise InputError(
+                    f'{listing} line {number} lacks "image" or "attributes".',
+                    'Write {"image": name, "attributes": {…}}.',
+                )
+            attributes[row["image"]] = {str(name): str(value) for name, value in values.items()}
+        return attributes
+
     def require(self, names: Sequence[str], available: dict[str, ImageRef]) -> list[ImageRef]:
         """Return the images called ``names``.
 

@@ -125,6 +125,38 @@ REQUIRED_FIELDS = ("split", "reference", "target", "modification")
 KNOWN_FIELDS = frozenset({*_TEXT_FIELDS, *_LIST_FIELDS, "meta"})
 
 
+def row_faults(row: Mapping[str, Any], where: str) -> list[InputError]:
+    """Return every fault in the fields of one line of ``triplets.jsonl``.
+
+    Args:
+        row: The line's object.
+        where: File and line, for the messages.
+    """
+    known = ", ".join(sorted(KNOWN_FIELDS))
+    faults = [
+        InputError(f'{where} has no "{name}".', f'Add the field "{name}".')
+        for name in REQUIRED_FIELDS
+        if name not in row
+    ]
+    for name, value in row.items():
+        if name not in KNOWN_FIELDS:
+            remedy = f'Put it under "meta", or use: {known}.'
+            faults.append(InputError(f'{where} has the unknown field "{name}".', remedy))
+        elif name in _TEXT_FIELDS and not isinstance(value, str):
+            faults.append(InputError(f'{where}: "{name}" is {value!r}, not a text.', "Write it in quotes."))
+        elif name in _LIST_FIELDS and not _is_list_of_names(value):
+            faults.append(InputError(f'{where}: "{name}" is not a list of names.', 'Write ["name", …].'))
+        elif name == "meta" and not isinstance(value, dict):
+            faults.append(InputError(f'{where}: "meta" is not an object.', "Write {…}."))
+        elif name == "modification" and not value.strip():
+            faults.append(InputError(f"{where} has an empty modification text.", "Say what should be different."))
+    return faults
+
+
+def _is_list_of_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def triplet_from_row(row: Mapping[str, Any], where: str) -> Triplet:
     """Return the triplet in one line of ``triplets.jsonl``.
 
@@ -135,29 +167,12 @@ def triplet_from_row(row: Mapping[str, Any], where: str) -> Triplet:
     Raises:
         InputError: A field is missing, unknown or of the wrong type; the message names it and ``where``.
     """
-    for name in REQUIRED_FIELDS:
-        if name not in row:
-            raise InputError(f'{where} has no "{name}".', f'Add the field "{name}".')
-    for name in row:
-        if name not in KNOWN_FIELDS:
-            known = ", ".join(sorted(KNOWN_FIELDS))
-            raise InputError(f'{where} has the unknown field "{name}".', f'Put it under "meta", or use: {known}.')
-    for name in _TEXT_FIELDS:
-        if name in row and not isinstance(row[name], str):
-            raise InputError(f'{where}: "{name}" is {row[name]!r}, not a text.', "Write it in quotes.")
-    for name in _LIST_FIELDS:
-        value = row.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise InputError(f'{where}: "{name}" is not a list of names.', 'Write ["name", …].')
-    if not isinstance(row.get("meta", {}), dict):
-        raise InputError(f'{where}: "meta" is not an object.', "Write {…}.")
-    if row["modification"].strip() == "":
-        raise InputError(f"{where} has an empty modification text.", "Say what should be different.")
-    return Triplet(
-        **{name: row[name] for name in _TEXT_FIELDS if name in row},
-        **{name: tuple(row[name]) for name in _LIST_FIELDS if name in row},
-        meta=row.get("meta", {}),
-    )
+    faults = row_faults(row, where)
+    if faults:
+        raise faults[0]
+    fields: dict[str, Any] = {name: row[name] for name in _TEXT_FIELDS if name in row}
+    fields |= {name: tuple(row[name]) for name in _LIST_FIELDS if name in row}
+    return Triplet(**fields, meta=row.get("meta", {}))
 
 
 def read_triplets(path: Path, split: str | None = None) -> list[Triplet]:

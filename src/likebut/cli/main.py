@@ -7,6 +7,8 @@ import sys
 import typer
 from rich.console import Console
 
+from likebut.cli.data import data_app
+from likebut.cli.demo import demo
 from likebut.cli.evaluate import evaluate
 from likebut.cli.models import models_app
 from likebut.cli.pairs import pairs
@@ -25,11 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command()(demo)
 app.command()(evaluate)
 app.command()(score)
 app.command()(pairs)
 app.command()(synthesize)
 app.add_typer(submit_app)
+app.add_typer(data_app)
 app.add_typer(models_app)
 app.add_typer(recipes_app)
 app.add_typer(train_app)

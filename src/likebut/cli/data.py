@@ -1,0 +1,90 @@
+"""``likebut data``: draw the sample benchmark, check a data folder, say where data comes from."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from likebut.sample_data.data_sets import DataSet
+
+data_app = typer.Typer(name="data", help="Draw sample data, check data folders.", no_args_is_help=True)
+
+
+@data_app.command("sample")
+def sample(
+    out: Annotated[Path, typer.Argument(help="The folder to write; what an earlier run began there is finished.")],
+    seed: Annotated[int, typer.Option(help="Makes every choice.")] = 0,
+    train_families: Annotated[int, typer.Option(min=0, help="Families of six labelled images for training.")] = 200,
+    val_families: Annotated[int, typer.Option(min=0, help="The same for validation.")] = 60,
+    test_families: Annotated[int, typer.Option(min=0, help="The same for testing.")] = 84,
+    pool_families: Annotated[int, typer.Option(min=0, help="Families about which nothing is written.")] = 400,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Draw the sample benchmark: images, modification texts, truth."""
+    from likebut.sample_data.sample import SampleSettings, make_sample
+
+    settings = SampleSettings(
+        seed=seed,
+        train_families=train_families,
+        val_families=val_families,
+        test_families=test_families,
+        pool_families=pool_families,
+    )
+    counts = make_sample(out, settings)
+    if as_json:
+        print(json.dumps({"folder": str(out), "images": counts.images, "triplets": counts.triplets}))
+    else:
+        print(f"{out} holds {counts.images} images and {counts.triplets} triplets. Check it: likebut data verify {out}")
+
+
+@data_app.command("verify")
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A data folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check a data folder and list every fault with its line; exit code 2 if there is one."""
+    from likebut.sample_data.verify import verify_folder
+
+    result = verify_folder(folder)
+    faults, warnings = result.count("fault"), result.count("warning")
+    if as_json:
+        summary = {"images": result.images, "triplets": result.triplets, "faults": faults, "warnings": warnings}
+        print(
+            json.dumps({**summary, "findings": [finding.to_row() for finding in result.findings]}, ensure_ascii=False)
+        )
+    else:
+        for finding in result.findings:
+            line = "" if finding.line is None else f" line {finding.line}"
+            print(f"{finding.severity}: {finding.where}{line}: {finding.problem}")
+        print(f"{result.images} images, {result.triplets} triplets: {faults} faults, {warnings} warnings.")
+    if faults:
+        raise typer.Exit(2)
+
+
+@data_app.command("info")
+def info(
+    name: Annotated[str | None, typer.Argument(help="One data set; all of them if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Say which data sets likebut reads, where to get them, and how they must lie on disk."""
+    from likebut.sample_data.data_sets import find_data_set, list_data_sets
+
+    data_sets = list_data_sets() if name is None else [find_data_set(name)]
+    if as_json:
+        print(json.dumps([data_set.model_dump() for data_set in data_sets], ensure_ascii=False))
+        return
+    print("\n\n".join(map(_description, data_sets)))
+
+
+def _description(data_set: "DataSet") -> str:
+    lines = [
+        f"{data_set.name}: {data_set.title}",
+        f"  from     {data_set.source}",
+        f"  licence  {data_set.licence}",
+        f"  files    {data_set.layout[0]}",
+        *(f"           {pattern}" for pattern in data_set.layout[1:]),
+        f"  use      {data_set.use}",
+    ]
+    return "\n".join(lines)

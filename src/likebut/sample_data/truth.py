@@ -1,0 +1,145 @@
+"""The truth of a split: which images an edit leads to, and which only look as if it did.
+
+Truth is by construction (attributes) and by pixels: an image that cannot be told from a target is one, and a change
+that cannot be seen is none.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from likebut.sample_data.appearance import Pixels, differ, look_alikes
+from likebut.sample_data.attributes import Scene, changes_between
+from likebut.sample_data.render import SIDE, draw
+
+_WRONG_IMAGES = 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """A reference, a target and the truth about them; images by name."""
+
+    reference: str
+    target: str
+    targets: tuple[str, ...]
+    subset: tuple[str, ...]
+    hard_negatives: tuple[str, ...]
+
+
+@dataclass
+class SplitTruth:
+    """Answers what is true in one split.
+
+    Args:
+        folder: Where the images lie.
+        families: The split's families: name → scene.
+    """
+
+    folder: Path
+    families: Sequence[Mapping[str, Scene]]
+    scenes: dict[str, Scene] = field(init=False)
+    alike: dict[str, set[str]] = field(init=False)
+    _by_content: dict[tuple[object, ...], list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look at every image once."""
+        self.scenes = {name: scene for family in self.families for name, scene in family.items()}
+        names = list(self.scenes)
+        found = look_alikes([self.folder / name for name in names])
+        self.alike = {name: {names[other] for other in others} for name, others in zip(names, found, strict=True)}
+        self._by_content = {}
+        for name, scene in self.scenes.items():
+            self._by_content.setdefault(_content(scene), []).append(name)
+
+    def showing(self, scene: Scene) -> set[str]:
+        """Return the images that show what ``scene`` shows, in whatever look, or cannot be told from one that does."""
+        exact = self._by_content.get(_content(scene), [])
+        return {*exact, *(other for name in exact for other in self.alike[name])}
+
+    def is_visible(self, reference: str, target: str) -> bool:
+        """Return whether each single change from one image to the other can be seen."""
+        before, after = self.scenes[reference], self.scenes[target]
+        changed = [name for name in changes_between(before.spoken, after.spoken) if name in before.spoken]
+        if target in self.alike[reference] or before.spoken == after.spoken:
+            return False
+        new_values = dict(after.values)
+        steps = [before.replace({name: new_values[name]}) for name in changed]
+        return len(steps) < 2 or all(self._step_is_visible(reference, step) for step in steps)
+
+    def _step_is_visible(self, reference: str, step: Scene) -> bool:
+        for name in self._by_content.get(_content(step), []):
+            if self.scenes[name].look == step.look:
+                return name not in self.alike[reference]
+        return differ(_small_drawing(self.scenes[reference]), _small_drawing(step))
+
+    def question(self, family: Mapping[str, Scene], reference: str, target: str) -> Question:
+        """Return the question that leads from ``reference`` to ``target``, with all its answers."""
+        excluded = {reference, *self.alike[reference]}
+        targets = self.showing(self.scenes[target]) - excluded
+        negatives = self._half_done(reference, target) | self._wrong_images(reference, target)
+        negatives |= self._unedited(family, reference, target)
+        return Question(
+            reference,
+            target,
+            (target, *sorted(targets - {target})),
+            tuple(name for name in family if name != reference),
+            tuple(sorted(negatives - targets - {reference})),
+        )
+
+    def _unedited(self, family: Mapping[str, Scene], reference: str, target: str) -> set[str]:
+        """Return the reference's siblings with none of the changes."""
+        changed = changes_between(self.scenes[reference].spoken, self.scenes[target].spoken)
+        return {name for name, scene in family.items() if not changed.items() & scene.attributes.items()}
+
+    def _half_done(self, reference: str, target: str) -> set[str]:
+        """Return the images that are the reference with some of the changes, or with none (its twins)."""
+        before, after = self.scenes[reference].attributes, self.scenes[target].attributes
+        found = set()
+        for name, scene in self.scenes.items():
+            if scene.style != self.scenes[reference].style or name == reference:
+                continue
+            values = scene.attributes
+            if all(value in (before.get(key), after.get(key)) for key, value in values.items()):
+                found.add(name)
+        return found
+
+    def _wrong_images(self, reference: str, target: str) -> set[str]:
+        """Return the images where all changes are done, but on another image: those nearest to the target."""
+        after = self.scenes[target]
+        changed = changes_between(self.scenes[reference].spoken, after.spoken)
+        distances = {
+            name: len(changes_between(after.attributes, scene.attributes))
+            for name, scene in self.scenes.items()
+            if scene.style == after.style and changed.items() <= scene.attributes.items()
+        }
+        others = sorted((distance, name) for name, distance in distances.items() if distance)
+        return {name for _, name in others[:_WRONG_IMAGES]}
+
+    def choose_pairs(self, family: Mapping[str, Scene], count: int, generator: Random) -> list[tuple[str, str]]:
+        """Return up to ``count`` (reference, target) pairs of a family, no image used much more than another."""
+        pairs = [(one, other) for one in family for other in family if one != other]
+        generator.shuffle(pairs)
+        as_target, as_reference = Counter[str](), Counter[str]()
+        chosen: list[tuple[str, str]] = []
+        while pairs and len(chosen) < count:
+            pair = min(pairs, key=lambda names: 2 * as_target[names[1]] + as_reference[names[0]])
+            pairs.remove(pair)
+            if self.is_visible(*pair):
+                chosen.append(pair)
+                as_reference[pair[0]] += 1
+                as_target[pair[1]] += 1
+        return chosen
+
+
+def _content(scene: Scene) -> tuple[object, ...]:
+    return (scene.style, *scene.attributes.items())
+
+
+@lru_cache(maxsize=256)
+def _small_drawing(scene: Scene) -> Pixels:
+    return np.asarray(draw(scene, SIDE // 2))
