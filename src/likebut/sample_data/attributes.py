@@ -97,7 +97,7 @@ class DrawingStyle(_Data):
         name: The style's name in dicebear-styles.
         base: Options of every picture.
         looks: Options that texts never mention: a mirror image, where the stars stand.
-        clashes: Combinations never drawn because one value hides another.
+        clashes: Combinations never drawn: one value hides another, or the look cannot be seen.
         attributes: Attribute → value → what it is.
         fills: Attribute → the option that takes its colour.
         only_with: Attribute → the values of another attribute without which it does not show.
@@ -127,7 +127,7 @@ class DrawingStyle(_Data):
         }
 
     def clash(self, values: Mapping[str, str]) -> bool:
-        """Return whether one value would hide another."""
+        """Return whether the values are a combination that is never drawn."""
         return any(all(values[name] in bad for name, bad in clash.items()) for clash in self.clashes)
 
 
