@@ -63,3 +63,15 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"hello")
     assert ContentHashes(tmp_path / "hashes.json").of(file) == hashlib.sha256(b"hello").hexdigest()
+
+
+def test_many_files_keep_their_order(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(content, "_FILES_AT_ONCE", 2)
+    monkeypatch.setattr(content, "MAX_BYTES", 5)
+    for name in "abcde":
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "large").write_bytes(b"123456")
+    paths = [tmp_path / name for name in ("e", "a", "none", "large", "c")]
+    found = ContentHashes(tmp_path / "hashes.json").of_all(paths)
+    assert [found[0], found[1], found[4]] == [hashlib.sha256(name).hexdigest() for name in (b"e", b"a", b"c")]
+    assert "There is no file" in found[2].reason and found[3].reason == "The file has 6 bytes, more than 5."

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
-from training_toys import ToyBatches, ToyTask, run_in_child, settings, train_toy, weights_hash
+from training_toys import (
+    ToyBatches,
+    ToyTask,
+    free_port,
+    join_two_processes,
+    run_in_child,
+    settings,
+    train_toy,
+    weights_hash,
+)
 
 from likebut.errors import LikebutError, ResumeError
 from likebut.training.checkpoints import checkpoints
@@ -68,15 +77,15 @@ def test_epochs_count_the_batches(tmp_path: Path) -> None:
 
 
 def train_in_child(folder: Path) -> None:
-    train_toy(folder, seconds=0.005, steps=60)
+    train_toy(folder, seconds=0.02, steps=60)
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path: Path) -> None:
-    undisturbed = train_toy(tmp_path / "undisturbed", steps=60, seconds=0.005)
+    undisturbed = train_toy(tmp_path / "undisturbed", steps=60)
     moments, kills = random.Random(time.time_ns()), 0
     for _ in range(5):
-        kills += not run_in_child(train_in_child, (tmp_path / "killed",), kill_after=moments.uniform(0.05, 0.35))
-    resumed = train_toy(tmp_path / "killed", steps=60, seconds=0.005)
+        kills += not run_in_child(train_in_child, (tmp_path / "killed",), kill_after=moments.uniform(0.05, 0.25))
+    resumed = train_toy(tmp_path / "killed", steps=60)
     assert kills >= 3, "the work was too short to be interrupted"
     assert weights_hash(resumed.model) == weights_hash(undisturbed.model)
     assert figures(tmp_path / "killed") == figures(tmp_path / "undisturbed")
@@ -200,14 +209,7 @@ def test_bf16_computes_otherwise_and_keeps_fp32_weights(tmp_path: Path) -> None:
 
 
 def train_as_one_of_two(folder: Path, process: int, port: int) -> None:
-    os.environ |= {
-        "RANK": str(process),
-        "LOCAL_RANK": str(process),
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "ACCELERATE_USE_CPU": "true",
-    }
+    join_two_processes(process, port)
     task = ToyTask(dropout=0.0)
     train(task, ToyBatches(process, 2), settings(steps=6, log_every=1), folder, seed=3)
     (folder / f"weights-{process}").write_text(weights_hash(task.model))
@@ -215,11 +217,7 @@ def train_as_one_of_two(folder: Path, process: int, port: int) -> None:
 
 
 def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     together = tmp_path / "together"
     together.mkdir()
     other = threading.Thread(target=run_in_child, args=(train_as_one_of_two, (together, 1, port)))

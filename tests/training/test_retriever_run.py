@@ -1,5 +1,6 @@
 import json
 import random
+import threading
 import time
 from pathlib import Path
 
@@ -7,13 +8,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from training_toys import folder_data, make_data_folder, run_in_child, tree_hash
+from training_toys import folder_data, free_port, join_two_processes, make_data_folder, run_in_child, tree_hash
 
 from likebut.backbones.vision import VisionEncoder
 from likebut.errors import InputError, ResumeError
 from likebut.recipes.loading import load_recipe
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever
+from likebut.training.checkpoints import trained_weights
+from likebut.training.metrics_log import read_metrics
 from likebut.training.retriever_run import RetrieverRun, start_retriever, train_retriever
 
 
@@ -54,7 +57,7 @@ def test_training_never_runs_the_vision_encoder(tmp_path: Path, monkeypatch: pyt
 
 
 def train_in_child(folder: Path, out: Path, features: Path) -> None:
-    train_retriever(recipe("training.steps=40", "training.checkpoint_every=3"), folder_data(folder), out, features)
+    train_retriever(recipe("training.steps=150", "training.checkpoint_every=3"), folder_data(folder), out, features)
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path: Path) -> None:
@@ -63,11 +66,42 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path: Path) -> N
     moments, kills = random.Random(time.time_ns()), 0
     for _ in range(4):
         arguments = (folder, tmp_path / "killed", tmp_path / "features-killed")
-        kills += not run_in_child(train_in_child, arguments, kill_after=moments.uniform(0.1, 0.7))
+        kills += not run_in_child(train_in_child, arguments, kill_after=moments.uniform(0.1, 0.5))
     assert run_in_child(train_in_child, (folder, tmp_path / "killed", tmp_path / "features-killed"))
     assert kills >= 2, "the work was too short to be interrupted"
     undisturbed = tree_hash(tmp_path / "undisturbed" / "retriever", "*")
     assert tree_hash(tmp_path / "killed" / "retriever", "*") == undisturbed and len(undisturbed) == 2
+
+
+def train_as_one_of_two(folder: Path, out: Path, features: Path, process: int, port: int) -> None:
+    join_two_processes(process, port)
+    train_without_dropout(folder, out, features)
+
+
+def train_without_dropout(folder: Path, out: Path, features: Path) -> None:
+    chosen = recipe("training.steps=4", "training.log_every=1", "training.gradient_clip=100")
+    retriever = start_retriever(chosen)
+    for module in retriever.module.modules():
+        if hasattr(module, "dropout"):
+            module.dropout = torch.nn.Identity() if isinstance(module.dropout, torch.nn.Module) else 0.0
+    train_retriever(chosen, folder_data(folder), out, features, retriever=retriever)
+
+
+def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
+    folder, port = make_data_folder(tmp_path / "data"), free_port()
+    places = (folder, tmp_path / "together", tmp_path / "features")
+    other = threading.Thread(target=run_in_child, args=(train_as_one_of_two, (*places, 1, port)))
+    other.start()
+    assert run_in_child(train_as_one_of_two, (*places, 0, port))
+    other.join()
+    train_without_dropout(folder, tmp_path / "alone", tmp_path / "features")
+    norms = [[row["gradient_norm"] for row in read_metrics(tmp_path / name)] for name in ("together", "alone")]
+    assert len(norms[0]) == 4 and norms[0] == pytest.approx(norms[1], rel=2e-3)
+    start = trained_weights(start_retriever(recipe()).module)
+    together, alone = (load_file(tmp_path / name / "retriever" / "model.safetensors") for name in ("together", "alone"))
+    for name in ("core.vision_projection.weight", "core.text_projection.weight", "core.prompt_tokens"):
+        moved, expected = (together[name] - start[name]).flatten(), (alone[name] - start[name]).flatten()
+        assert torch.cosine_similarity(moved, expected, dim=0) > 0.999, name
 
 
 def test_damaged_images_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import multiprocessing
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -173,10 +174,11 @@ def run_in_child(work: Callable[..., None], arguments: Sequence[Any], kill_after
     child = context.Process(target=_announce_and_run, args=(begun, work, arguments))
     child.start()
     assert begun.wait(60)
-    child.join(kill_after)
+    child.join(kill_after or 120)
     if child.exitcode is None:
         child.kill()
         child.join()
+        assert kill_after is not None, "the child did not end"
         return False
     assert child.exitcode == 0
     return True
@@ -188,3 +190,21 @@ def _announce_and_run(begun: Any, work: Callable[..., None], arguments: Sequence
         os.dup2(silence.fileno(), 2)
         begun.set()
         work(*arguments)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def join_two_processes(process: int, port: int) -> None:
+    """Be one of two processes that train together, as `accelerate launch` would have it."""
+    os.environ |= {
+        "RANK": str(process),
+        "LOCAL_RANK": str(process),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }

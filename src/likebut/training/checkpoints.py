@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from likebut.errors import InputError, ResumeError
-from likebut.files import atomic_path, read_json, remove_temporaries, write_json
+from likebut.files import atomic_path, read_json, write_json
 from likebut.settings import differences
 
 MODEL_FILE = "model.safetensors"
@@ -115,7 +115,6 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def load_latest(folder: Path, model: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> Progress:
     """Put the latest checkpoint below ``folder``, if there is one, into model, optimiser and schedule."""
-    remove_temporaries(folder)
     found = checkpoints(folder)
     if not found:
         return Progress()

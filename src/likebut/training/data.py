@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from accelerate import PartialState
-
 from likebut.backbones.model_folder import WEIGHTS_NAME, find_model_folder
 from likebut.errors import InputError
 from likebut.files import fingerprint, home_folder, sha256_of
@@ -13,6 +11,7 @@ from likebut.images import SetAside
 from likebut.training.batches import Caption, TextVariants
 from likebut.training.epochs import Share
 from likebut.training.features import FeatureCache, VisionEncoder
+from likebut.training.processes import this_process
 from likebut.training.token_source import ResidentFeatures, TokenSource
 from likebut.triplets import ImageRef, Triplet
 
@@ -107,12 +106,12 @@ def token_source(cache: FeatureCache, data: TrainingData, resident: bool) -> Tok
     """Return where batches read from: the cache itself, or a copy of what they need on the model's device."""
     if not resident:
         return cache
-    return ResidentFeatures(cache, data.names_in(cache), PartialState().device)
+    return ResidentFeatures(cache, data.names_in(cache), this_process().device)
 
 
 def own_share() -> Share:
     """Return which part of every batch this process takes."""
-    state = PartialState()
+    state = this_process()
     return Share(state.process_index, state.num_processes)
 
 

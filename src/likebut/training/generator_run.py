@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 
 from likebut.backbones.loading import load_tokenizer
 from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
@@ -26,6 +25,7 @@ from likebut.training.data import TrainingData, open_features, own_share, token_
 from likebut.training.features import FeatureCache
 from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, train
 from likebut.training.precision import resolve_precision
+from likebut.training.processes import this_process
 from likebut.training.tasks import GeneratorTask
 
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data"}
@@ -57,7 +57,7 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
         InputError: The initial weights are of another preset.
     """
     config = GeneratorConfig(preset=recipe.preset, instruction=recipe.instruction or INSTRUCTION)
-    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, PartialState().device)
+    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "generator")
         saved, state = read_model_folder(folder)
@@ -107,7 +107,7 @@ def train_generator(
     images = data.needed_images()
     cache.learn_names(images)
     identity = _identity(recipe, data, cache)
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
     set_aside = cache.add(images, generator.vision)
     usable = data.without(set_aside)
@@ -140,7 +140,7 @@ def _batches(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) -
 
 def _match_precision(generator: ModificationGenerator, settings: TrainingSettings) -> None:
     """Hold the frozen language model in the precision it is computed in; else autocast would cast it every step."""
-    if resolve_precision(settings.precision, PartialState().device) == "bf16":
+    if resolve_precision(settings.precision, this_process().device) == "bf16":
         generator.model.language.to(torch.bfloat16)
 
 
@@ -168,5 +168,5 @@ def _save(generator: ModificationGenerator, out: Path, use_best: bool) -> None:
     if use_best:
         load_trained_weights(generator.model, out / BEST_FILE)
     generator.model.eval()
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         generator.save(out / "generator")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from likebut.errors import LikebutError
+from likebut.files import remove_temporaries
 from likebut.progress import Meter, track
 from likebut.recipes.training import TrainingSettings
 from likebut.training.checkpoints import Progress, claim_folder, load_latest, save_best, save_checkpoint
@@ -23,6 +24,7 @@ from likebut.training.interrupt import StopRequest
 from likebut.training.metrics_log import MetricsLog
 from likebut.training.precision import ResolvedPrecision, autocast, resolve_precision
 from likebut.training.prefetch import prefetched
+from likebut.training.processes import this_process
 from likebut.training.schedule import make_optimizer, make_schedule
 from likebut.training.task import Task, summed
 
@@ -85,12 +87,14 @@ def train(
         ResumeError: ``folder`` holds a training with other settings or another identity.
     """
     # The loop casts by itself: accelerate allows one precision a process, and a process may train several models.
+    this_process()
     accelerator = Accelerator(
         mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
     )
     precision = resolve_precision(settings.precision, accelerator.device)
     if accelerator.is_main_process:
         claim(folder, settings, seed, identity)
+        remove_temporaries(folder / "checkpoints")
     accelerator.wait_for_everyone()
     run = _Run(task, batches, settings, folder, seed, accelerator, precision, evaluate)
     with track(label, run.total_steps, "steps", done=run.progress.step) as meter:
@@ -104,7 +108,7 @@ def claim(folder: Path, settings: TrainingSettings, seed: int, identity: Mapping
     Raises:
         ResumeError: A training with other settings or another identity was begun there.
     """
-    precision = resolve_precision(settings.precision, PartialState().device)
+    precision = resolve_precision(settings.precision, this_process().device)
     resolved = settings.model_dump(mode="json") | {"precision": precision}
     claim_folder(folder, {"training": resolved, "seed": seed, **(identity or {})})
 

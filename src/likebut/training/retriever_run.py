@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-
 from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
 from likebut.backbones.preset import load_preset
 from likebut.images import SetAside
@@ -16,6 +14,7 @@ from likebut.training.checkpoints import BEST_FILE, load_trained_weights
 from likebut.training.data import TrainingData, open_features, own_share, token_source, weights_identity
 from likebut.training.features import FeatureCache
 from likebut.training.loop import Evaluation, TrainingResult, claim, train
+from likebut.training.processes import this_process
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 
 # Where a recipe found its data does not change what is learnt from it; the data's own fingerprint says what it was.
@@ -53,7 +52,7 @@ def start_retriever(recipe: RetrieverRecipe) -> Retriever:
         pooling=recipe.model.pooling,
         text_only_loss=recipe.loss.lambda_text > 0,
     )
-    retriever = Retriever.from_preset(recipe.preset, config, recipe.seed, PartialState().device)
+    retriever = Retriever.from_preset(recipe.preset, config, recipe.seed, this_process().device)
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "retriever")
         saved, state = read_model_folder(folder)
@@ -91,7 +90,7 @@ def train_retriever(
     images = data.needed_images(with_hard_negatives=recipe.data.hard_negatives > 0)
     cache.learn_names(images)
     identity = _identity(recipe, data, cache)
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
     set_aside = cache.add(images, retriever.vision)
     usable = data.without(set_aside)
@@ -138,5 +137,5 @@ def _save(retriever: Retriever, out: Path, use_best: bool) -> None:
     if use_best:
         load_trained_weights(retriever.module, out / BEST_FILE)
     retriever.module.eval()
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         retriever.save(out / "retriever")
