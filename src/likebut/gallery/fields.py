@@ -56,7 +56,10 @@ def parse_date(text: str) -> datetime:
     if not _DATE.fullmatch(text):
         raise ValueError(text)
     moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except OverflowError:
+        raise ValueError(text) from None  # the year 1 or 9999, moved across its border
 
 
 def typed(value: Any, type_: FieldType) -> Value:
@@ -98,7 +101,10 @@ def _number(value: Any) -> float:
         raise ValueError(value)
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         raise ValueError(value)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(value) from None
     if number - number != 0:
         raise ValueError(value)  # not finite
     return number

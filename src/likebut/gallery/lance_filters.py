@@ -6,7 +6,7 @@ from operator import and_, or_
 
 from lancedb.expr import Expr, col, lit
 
-from likebut.gallery.fields import FieldType
+from likebut.gallery.fields import BUILT_IN_FIELDS, Field, FieldType
 from likebut.gallery.filters import COMPARISONS, Condition, Operator
 from likebut.gallery.lance_rows import to_cell
 
@@ -18,8 +18,14 @@ def to_expression(conditions: Sequence[Condition], columns: Mapping[str, str]) -
         conditions: Whose fields are all in ``columns``.
         columns: The column that holds each field.
     """
-    expressions = [_expression(condition, col(columns[condition.field.name])) for condition in conditions]
+    expressions = [_expression(condition, _column(condition.field, columns)) for condition in conditions]
     return reduce(and_, expressions) if expressions else None
+
+
+def _column(field: Field, columns: Mapping[str, str]) -> Expr:
+    column = col(columns[field.name])
+    # Sizes are stored as integers, which the engine will not compare with the fractions that a filter may hold.
+    return column.cast("float64") if field in BUILT_IN_FIELDS and field.type is FieldType.NUMBER else column
 
 
 def _expression(condition: Condition, column: Expr) -> Expr:

@@ -20,7 +20,7 @@ from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
 from likebut.gallery.lance_filters import to_expression
-from likebut.gallery.lance_index import VECTORS, index_state, tidy, train_if_due
+from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, tidy, train_if_due
 from likebut.gallery.lance_rows import (
     FILES_SCHEMA,
     IDENTITY,
@@ -191,10 +191,11 @@ class LanceStore:
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         """Return how many images satisfy the conditions."""
-        if not conditions:
-            return int(self._images.count_rows())
         where = to_expression(conditions, columns_of(self._images.schema))
-        return int(self._rows(["width"], where).num_rows)
+        if where is None:
+            return int(self._images.count_rows())
+        # The engine writes the text itself, from typed literals; counting takes no expression as such.
+        return int(self._images.count_rows(where.to_sql()))
 
     def _rows(self, columns: list[str], where: Expr | None = None, limit: int | None = None, offset: int = 0) -> Any:
         query = self._images.search().select(columns)
@@ -214,6 +215,9 @@ class LanceStore:
     ) -> list[Candidate]:
         """Return at most ``limit`` images near the (E,) query."""
         effort = effort or self.effort()
+        if conditions:
+            effort, few = effort_for_filter(effort, self.count(), self.count(conditions), self._identity.tokens)
+            exact = exact or few
         schema = self._images.schema
         fields = fields_of(schema)
         # The index ranks tokens, and an image's tokens lie close together: asking for few images finds too few.
@@ -231,7 +235,7 @@ class LanceStore:
         """Return the effort that searches take."""
         if self._effort is None:
             kept = self._setting("effort")
-            self._effort = SearchEffort(**kept) if kept else SearchEffort()
+            self._effort = SearchEffort(**kept) if kept else SearchEffort.usual(self._identity.tokens)
         return self._effort
 
     def keep_effort(self, effort: SearchEffort) -> None:

@@ -34,7 +34,7 @@ class MemoryStore:
         self._images: dict[str, NewImage] = {}
         self._files: dict[str, FileEntry] = {}
         self._fields: dict[str, Field] = {}
-        self._effort = SearchEffort()
+        self._effort = SearchEffort.usual(identity.tokens)
         self._lock = threading.RLock()
 
     @property

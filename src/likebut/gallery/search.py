@@ -10,7 +10,7 @@ from likebut.gallery.duplicates import Group, group_near_duplicates
 from likebut.gallery.filters import Condition
 from likebut.gallery.requests import Hit
 from likebut.gallery.scoring import score
-from likebut.gallery.store import Candidate, GalleryStore, Vector
+from likebut.gallery.store import Candidate, GalleryStore, SearchEffort, Vector
 
 # Room for duplicates and references among the candidates, so that one look at the store is nearly always enough.
 _SPARE = 10
@@ -35,6 +35,7 @@ def search_page(
     left_out: Collection[str] = (),
     group_duplicates: bool = True,
     exact: bool = False,
+    effort: SearchEffort | None = None,
 ) -> Page:
     """Return one page of the images nearest to a query (E,), best first; equal scores in the order of ids.
 
@@ -47,13 +48,14 @@ def search_page(
         left_out: Ids that must not be hits.
         group_duplicates: Whether pictures that look the same share one hit.
         exact: Compare with every image.
+        effort: How hard the store's index looks; what the store keeps if none.
     """
     wanted = offset + k + 1  # one more than is shown tells whether there is a next page
     limit = wanted + len(left_out) + (wanted // 2 + _SPARE if group_duplicates else 0)
     search_seconds = rescore_seconds = 0.0
     while True:
         started = time.perf_counter()
-        candidates = store.nearest(query, limit, conditions, exact=exact)
+        candidates = store.nearest(query, limit, conditions, effort, exact)
         searched = time.perf_counter()
         ranked, scores = _ranked(query, [each for each in candidates if each.image.id not in left_out])
         groups = group_near_duplicates(ranked) if group_duplicates else [Group(i, ()) for i in range(len(ranked))]

@@ -85,7 +85,7 @@ class FileEntry:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SearchEffort:
     """How hard an index looks; more is slower and finds more. A store without an index takes no notice.
 
@@ -98,6 +98,11 @@ class SearchEffort:
     probes: int = 20
     refine: int = 5
     candidates: int = 50
+
+    @classmethod
+    def usual(cls, tokens: int) -> "SearchEffort":
+        """Return the effort for images of N tokens: an index that ranks tokens must look past an image's own."""
+        return cls(candidates=max(cls.candidates, 6 * tokens))
 
 
 @dataclass(frozen=True, slots=True)
