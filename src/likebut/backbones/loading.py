@@ -40,7 +40,7 @@ def load_vision(preset: Preset, dtype: torch.dtype | None = None) -> VisionEncod
 
     Args:
         preset: Sizes and parts.
-        dtype: What it computes in; what the preset says if None. bfloat16 is about three times faster on CPUs that
+        dtype: What it computes in; what the preset says if None. bfloat16 is two to three times faster on CPUs that
             have it, and its tokens differ by about 0.1 % in direction.
 
     Raises:
