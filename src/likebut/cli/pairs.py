@@ -19,7 +19,9 @@ def pairs(
     benchmark: Annotated[str | None, typer.Option(help="cirr or fashioniq, if FOLDER is that benchmark's.")] = None,
     neighbours: Annotated[int, typer.Option(help="Pairs that an image may begin.")] = 4,
     min_similarity: Annotated[float, typer.Option(help="Less similar images are no pair (cosine).")] = 0.5,
-    max_similarity: Annotated[float, typer.Option(help="More similar images are near-duplicates; 0.95 suits photographs.")] = 0.98,
+    max_similarity: Annotated[
+        float, typer.Option(help="More similar images are near-duplicates; 0.95 suits photographs.")
+    ] = 0.98,
     limit: Annotated[int | None, typer.Option(help="At most this many pairs, drawn by --seed.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw under --limit.")] = 0,
     preset: Annotated[str, typer.Option(help="Whose frozen features to compare by.")] = "small",
