@@ -53,8 +53,8 @@ def vision_state(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     EVA-CLIP's queries and values have a bias and its keys have none; transformers keeps one bias for the three.
 
-    Raises:
-        InputError: A block has one of the two biases only.
+    Args:
+        checkpoint: Complete, as :func:`vision_sizes` has checked.
     """
     state = {}
     for key, value in checkpoint.items():
@@ -62,9 +62,7 @@ def vision_state(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name is None or key.endswith(".attn.v_bias"):
             continue
         if key.endswith(".attn.q_bias"):
-            other = checkpoint.get(key.replace("q_bias", "v_bias"))
-            if other is None:
-                raise InputError(f"The checkpoint has {key} but no v_bias beside it.", "Fetch it again.")
+            other = checkpoint[key.replace("q_bias", "v_bias")]
             value = torch.cat([value, torch.zeros_like(other), other])
         state[name] = value
     return state
@@ -96,9 +94,12 @@ def vision_sizes(checkpoint: Mapping[str, Tensor], heads: int | None = None) -> 
         heads: Attention heads, which no shape tells; if none, those of the encoder that has this width.
 
     Raises:
-        InputError: A tensor that a size is read from is missing, or the number of heads cannot be told.
+        InputError: A tensor is missing, or the number of heads cannot be told.
     """
-    needed = [*_STEM, "visual_encoder.blocks.0.mlp.fc1.weight"]
+    blocks = 1 + max((int(found[1]) for key in checkpoint if (found := _BLOCK.match(key))), default=0)
+    biased = "visual_encoder.blocks.0.attn.q_bias" in checkpoint
+    parts = [part for part in _BLOCK_PARTS if biased or part not in ("attn.q_bias", "attn.v_bias")]
+    needed = [*_STEM, *(f"visual_encoder.blocks.{index}.{part}" for index in range(blocks) for part in parts)]
     missing = [key for key in needed if key not in checkpoint]
     if missing:
         raise InputError(f"The checkpoint's vision encoder lacks {missing[0]}.", "Fetch it again.")
@@ -113,11 +114,11 @@ def vision_sizes(checkpoint: Mapping[str, Tensor], heads: int | None = None) -> 
     return VisionSizes(
         hidden_size=width,
         intermediate_size=checkpoint["visual_encoder.blocks.0.mlp.fc1.weight"].shape[0],
-        num_hidden_layers=1 + max(int(found[1]) for key in checkpoint if (found := _BLOCK.match(key))),
+        num_hidden_layers=blocks,
         num_attention_heads=heads,
         image_size=side * patch,
         patch_size=patch,
-        qkv_bias="visual_encoder.blocks.0.attn.q_bias" in checkpoint,
+        qkv_bias=biased,
     )
 
 

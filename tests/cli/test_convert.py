@@ -1,0 +1,214 @@
+"""``likebut models convert``, on checkpoints made from the golden tensors."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from torch import Tensor
+from transformers import Blip2VisionConfig, Blip2VisionModel
+from typer.testing import CliRunner
+
+from likebut.backbones.hub_folder import read_tensors
+from likebut.backbones.preset import Preset
+from likebut.cli.main import app
+from likebut.errors import InputError
+from likebut.retriever.retriever import Retriever
+
+GOLDEN = Path(__file__).parents[1] / "fixtures" / "retriever.safetensors"
+HEADS = ["--heads", "4"]
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Tensor]:
+    with safe_open(GOLDEN, "pt") as file:
+        names = [name for name in file.keys() if name.startswith("weight.")]
+        return {name.removeprefix("weight."): file.get_tensor(name) for name in names}
+
+
+def convert(folder: Path, content: Any, *options: str, job: str = "retriever") -> dict[str, Any]:
+    torch.save(content, folder / "c.pth")
+    arguments = ["models", "convert", str(folder / "c.pth"), "--job", job, "--out", str(folder / "out"), "--json"]
+    outcome = CliRunner().invoke(app, [*arguments, *options])
+    if outcome.exception is not None:
+        raise outcome.exception
+    result: dict[str, Any] = json.loads(outcome.stdout)
+    return result
+
+
+def test_every_key_is_used_or_ignored_by_name(published: dict[str, Tensor], tmp_path: Path) -> None:
+    content = {**published, "itm_head.weight": torch.ones(2, 48), "itm_head.bias": torch.ones(2)}
+    content["Qformer.bert.embeddings.position_ids"] = torch.arange(64)[None]
+    result = convert(tmp_path, content, *HEADS)
+    assert all(
+        name.startswith(("Qformer.cls.", "itm_head.", "Qformer.bert.embeddings.position_ids"))
+        for name in result["ignored"]
+    )
+    assert result["used"] + len(result["ignored"]) == len(content)
+    retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
+    core = retriever.module.get_submodule("core")
+    written = sum(value.numel() for value in core.parameters())
+    assert written == sum(value.numel() for name, value in content.items() if name not in result["ignored"])
+    torch.testing.assert_close(core.prompt_tokens, published["prompt_tokens"][0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("text_proj.bias"), r"c\.pth lacks text_proj\.bias\."),
+        (lambda c: c.pop("ln_vision.bias"), r"lacks ln_vision\.bias\."),
+        (
+            lambda c: c.pop("Qformer.bert.encoder.layer.1.intermediate_query.dense.weight"),
+            r"lacks Qformer\.bert\.encoder\.layer\.1\.intermediate_query\.dense\.weight\.",
+        ),
+        (
+            lambda c: c.pop("Qformer.bert.encoder.layer.2.crossattention.output.LayerNorm.bias"),
+            r"lacks Qformer\.bert\.encoder\.layer\.2\.crossattention\.output\.LayerNorm\.bias\.",
+        ),
+        (lambda c: c.pop("query_tokens"), r"lacks query_tokens\."),
+        (lambda c: c.pop("prompt_tokens"), r"lacks prompt_tokens\."),
+        (lambda c: c.update(stranger=torch.ones(1)), r"has the unknown key stranger\."),
+        (lambda c: c.update({"llm_proj.weight": torch.ones(2, 2)}), r"has the unknown key llm_proj\.weight"),
+        (
+            lambda c: c.update({"Qformer.bert.encoder.layer.0.attention.self.gate.weight": torch.ones(1)}),
+            r"unknown key Qformer\.bert\.encoder\.layer\.0\.attention\.self\.gate\.weight",
+        ),
+        (lambda c: c.update({"vision_proj.weight": torch.ones(16, 7)}), r"vision_proj\.weight has shape \(16, 7\)"),
+        (
+            lambda c: c.update({"Qformer.bert.encoder.layer.3.output.dense.weight": torch.ones(3, 3)}),
+            r"layer\.3\.output\.dense\.weight has shape \(3, 3\), where \(48, 96\)",
+        ),
+    ],
+)
+def test_a_wrong_checkpoint_names_the_key(
+    change: Callable[[dict[str, Tensor]], object], message: str, published: dict[str, Tensor], tmp_path: Path
+) -> None:
+    content = dict(published)
+    change(content)
+    with pytest.raises(InputError, match=message):
+        convert(tmp_path, content, *HEADS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_retriever_is_no_generator(published: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has the unknown key \w+"):
+        convert(tmp_path, published, *HEADS, job="generator")
+
+
+def test_heads_that_cannot_be_told_are_asked_for(published: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be told from its width 48\. Say it with --heads"):
+        convert(tmp_path, published)
+
+
+def test_stage_one_has_its_prompt_tokens_drawn(published: dict[str, Tensor], tmp_path: Path) -> None:
+    content = {name: value for name, value in published.items() if name != "prompt_tokens"}
+    convert(tmp_path, content, *HEADS, "--stage-one")
+    prompts = Retriever.from_pretrained(tmp_path / "out", "cpu").module.get_parameter("core.prompt_tokens")
+    assert prompts.shape == (8, 48)
+    assert 0.01 < prompts.std().item() < 0.03
+
+
+@pytest.mark.parametrize(("options", "pooling"), [([], "published"), (["--kind", "sprc"], "cls")])
+def test_pooling_is_the_releases(
+    options: list[str], pooling: str, published: dict[str, Tensor], tmp_path: Path
+) -> None:
+    convert(tmp_path, published, *HEADS, *options)
+    assert Retriever.from_pretrained(tmp_path / "out", "cpu").config.pooling == pooling
+
+
+def test_what_the_checkpoint_does_not_bring_is_refused_in_one_sentence(
+    published: dict[str, Tensor], tmp_path: Path
+) -> None:
+    convert(tmp_path, published, *HEADS)
+    retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
+    with pytest.raises(InputError, match="without its vision encoder"):
+        retriever.embed_images([Image.new("RGB", (9, 9))])
+    with pytest.raises(InputError, match="without its tokenizer"):
+        retriever.embed_texts(["red"])
+
+
+def test_a_folder_that_exists_is_left_alone(published: dict[str, Tensor], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        convert(tmp_path, published, *HEADS)
+
+
+def test_a_preset_of_other_sizes_is_refused(published: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has hidden_size 48, but the preset tiny says 32"):
+        convert(tmp_path, published, "--preset", "tiny")
+
+
+def test_a_converted_model_saved_again_is_the_same(published: dict[str, Tensor], tmp_path: Path) -> None:
+    convert(tmp_path, published, *HEADS)
+    retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
+    retriever.save(tmp_path / "again")
+    again = Retriever.from_pretrained(tmp_path / "again", "cpu")
+    assert isinstance(again.config.preset, Preset)
+    tokens = torch.randn(2, 5, 40)
+    torch.testing.assert_close(again.embed_image_tokens(tokens), retriever.embed_image_tokens(tokens))
+
+
+def lavis_vision(model: Blip2VisionModel) -> dict[str, Tensor]:
+    """The names that LAVIS gives an EVA ViT's tensors, written out from its own module tree."""
+    state = {name: value.detach() for name, value in model.named_parameters()}
+    renamed = {
+        "visual_encoder.cls_token": state["embeddings.class_embedding"],
+        "visual_encoder.pos_embed": state["embeddings.position_embedding"],
+        "visual_encoder.patch_embed.proj.weight": state["embeddings.patch_embedding.weight"],
+        "visual_encoder.patch_embed.proj.bias": state["embeddings.patch_embedding.bias"],
+        "ln_vision.weight": state["post_layernorm.weight"],
+        "ln_vision.bias": state["post_layernorm.bias"],
+    }
+    for index in range(model.config.num_hidden_layers):
+        theirs, ours = f"encoder.layers.{index}.", f"visual_encoder.blocks.{index}."
+        query, _, value = state[f"{theirs}self_attn.qkv.bias"].chunk(3)
+        renamed[f"{ours}attn.q_bias"], renamed[f"{ours}attn.v_bias"] = query, value
+        renamed[f"{ours}attn.qkv.weight"] = state[f"{theirs}self_attn.qkv.weight"]
+        for kind in ("weight", "bias"):
+            renamed[f"{ours}attn.proj.{kind}"] = state[f"{theirs}self_attn.projection.{kind}"]
+            for number in "12":
+                renamed[f"{ours}norm{number}.{kind}"] = state[f"{theirs}layer_norm{number}.{kind}"]
+                renamed[f"{ours}mlp.fc{number}.{kind}"] = state[f"{theirs}mlp.fc{number}.{kind}"]
+    return renamed
+
+
+def random_vision() -> Blip2VisionModel:
+    torch.manual_seed(2)
+    config = Blip2VisionConfig(
+        hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, image_size=28, patch_size=14
+    )
+    model = Blip2VisionModel(config).eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            value.normal_(std=0.3)
+            if name.endswith("qkv.bias"):
+                value[40:80] = 0  # EVA's keys have no bias
+    return model
+
+
+@torch.no_grad()
+def test_the_vision_encoder_comes_along(published: dict[str, Tensor], tmp_path: Path) -> None:
+    model = random_vision()
+    convert(tmp_path, {**published, **lavis_vision(model)}, *HEADS, "--vision-heads", "4")
+    retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
+    pixels = torch.randn(3, 3, 28, 28)
+    tokens = retriever.vision(pixels)
+    assert (retriever.vision.tokens, retriever.vision.width) == (5, 40)
+    assert retriever.vision.preprocessing.size == 28
+    normed = retriever.module.get_submodule("core.query_encoder.image_norm")(tokens)
+    torch.testing.assert_close(normed, model(pixels).last_hidden_state, rtol=0, atol=1e-4)
+    assert retriever.embed_images([Image.new("RGB", (30, 20))]).shape == (1, 8, 16)
+    assert len(read_tensors(tmp_path / "out" / "vision", [""])) == len(list(model.parameters())) - 2
+
+
+def test_a_vision_encoder_that_lacks_a_block_is_refused_before_it_is_used(
+    published: dict[str, Tensor], tmp_path: Path
+) -> None:
+    content = {**published, **lavis_vision(random_vision())}
+    del content["visual_encoder.blocks.1.mlp.fc2.bias"]
+    with pytest.raises(InputError, match=r"lacks visual_encoder\.blocks\.1\.mlp\.fc2\.bias"):
+        convert(tmp_path, content, *HEADS, "--vision-heads", "4")
