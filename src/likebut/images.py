@@ -5,7 +5,8 @@ Everything that opens an image goes through :func:`decode`, so that limits and r
 
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -59,12 +60,29 @@ def decode(
         raise ImageError("The file is empty.", "Replace it.")
     if len(content) > max_bytes:
         raise ImageError(f"The file has {len(content)} bytes, more than {max_bytes}.", "Make it smaller.")
+    with _opened(content, max_pixels) as image:
+        return _to_upright_rgb(image, max_pixels, least_side)
+
+
+def picture_size(content: bytes) -> tuple[int, int]:
+    """Return width and height of an image from its header alone; its pixels may still turn out to be damaged.
+
+    Raises:
+        ImageError: It is no image.
+    """
+    with _opened(content, MAX_PIXELS) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Yield an image whose pixels are not decoded yet; whatever goes wrong with it becomes an ImageError."""
     with warnings.catch_warnings():
-        # Pillow warns of bombs at its own threshold; ours is checked below, before any pixel is decoded.
+        # Pillow warns of bombs at its own threshold; ours is checked before any pixel is decoded.
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                return _to_upright_rgb(image, max_pixels, least_side)
+                yield image
         except UnidentifiedImageError:
             raise ImageError("The file is not an image that can be read.", "Replace it.") from None
         except Image.DecompressionBombError:

@@ -14,6 +14,7 @@ from likebut.cli.models import models_app
 from likebut.cli.pairs import pairs
 from likebut.cli.recipes import recipes_app
 from likebut.cli.score import score
+from likebut.cli.serve import serve
 from likebut.cli.submit import submit_app
 from likebut.cli.synthesize import synthesize
 from likebut.cli.train import train_app
@@ -32,6 +33,7 @@ app.command()(evaluate)
 app.command()(score)
 app.command()(pairs)
 app.command()(synthesize)
+app.command()(serve)
 app.add_typer(submit_app)
 app.add_typer(data_app)
 app.add_typer(models_app)

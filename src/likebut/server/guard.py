@@ -1,0 +1,147 @@
+"""What every request must satisfy before its body is read: host, origin, token, and room."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from likebut.server.addresses import as_address, is_loopback
+from likebut.server.errors import RequestError
+from likebut.server.metrics import Metrics
+from likebut.server.receiving import LimitedBody, too_large
+from likebut.server.settings import ServerSettings
+
+SESSION_COOKIE = "likebut_session"
+# The page itself holds nothing secret, and it is what asks for the token.
+_WITHOUT_TOKEN = ("/", "/healthz", "/readyz", "/v1/session")
+_ALWAYS_ADMITTED = ("/healthz", "/readyz", "/metrics")
+
+
+class Guard:
+    """Turns away what may not enter, and limits what may.
+
+    Args:
+        app: What is guarded.
+        settings: Of the server.
+        metrics: Told of requests in flight.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(Request(scope))
+        if refusal is not None:
+            await refusal.response()(scope, receive, send)
+            return
+        limited = LimitedBody(receive, self._settings.upload_bytes, self._settings.seconds)
+        if scope["path"] in _ALWAYS_ADMITTED:
+            await self._app(scope, limited, send)
+            return
+        self._in_flight += 1
+        self._metrics.in_flight.set(self._in_flight)
+        try:
+            await self._app(scope, limited, send)
+        finally:
+            self._in_flight -= 1
+            self._metrics.in_flight.set(self._in_flight)
+
+    def _refusal(self, request: Request) -> RequestError | None:
+        settings = self._settings
+        if not is_known_host(request.headers.get("host", ""), settings):
+            return RequestError(
+                421,
+                "wrong_host",
+                "The request names a host that this server does not answer for.",
+                "Use the address that the server printed, or start it with --allow-host NAME.",
+            )
+        if crosses_sites(request):
+            return RequestError(
+                403, "cross_site", "The request comes from another site's page.", "Use this server's own page."
+            )
+        if not self._may_enter(request):
+            return RequestError(
+                401,
+                "unauthorised",
+                "The request has no valid token.",
+                'Send "Authorization: Bearer TOKEN" with the token that the server was started with.',
+                {"WWW-Authenticate": "Bearer"},
+            )
+        if declared_length(request.headers) > settings.upload_bytes:
+            return too_large(settings.upload_bytes)
+        if self._in_flight >= settings.in_flight and request.url.path not in _ALWAYS_ADMITTED:
+            return RequestError(
+                429,
+                "too_many_requests",
+                f"{self._in_flight} requests are being answered already.",
+                "Wait as long as Retry-After says and send it again.",
+                {"Retry-After": "1"},
+            )
+        return None
+
+    def _may_enter(self, request: Request) -> bool:
+        token = self._settings.token
+        path = request.url.path
+        if token is None or path in _WITHOUT_TOKEN or path.startswith("/page/"):
+            return True
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and same_text(given.strip(), token.get_secret_value()):
+            return True
+        return same_text(request.cookies.get(SESSION_COOKIE, ""), session_value(token.get_secret_value()))
+
+
+def is_known_host(header: str, settings: ServerSettings) -> bool:
+    """Return whether a Host header names this server.
+
+    A page of another site can make its own name resolve to this machine (DNS rebinding); the browser then lets it
+    read the answers, but still sends that name.
+    """
+    try:
+        name = urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return False
+    if name in settings.allowed_hosts or is_loopback(name):
+        return True
+    # An address cannot be rebound; only names can.
+    return not is_loopback(settings.host) and as_address(name) is not None
+
+
+def crosses_sites(request: Request) -> bool:
+    """Return whether a browser says that another site's page made this request; following a link is no such case."""
+    origin = request.headers.get("origin")
+    if origin is not None:
+        return _host_of(origin) != request.headers.get("host", "").lower()
+    is_link = request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+    return request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_link
+
+
+def _host_of(origin: str) -> str | None:
+    # The origin "null" has no host.
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def declared_length(headers: Mapping[str, str]) -> int:
+    """Return the Content-Length; 0 if there is none that is a number."""
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0
+
+
+def session_value(token: str) -> str:
+    """Return what the session cookie holds: proof of the token, from which the token cannot be had."""
+    return hmac.new(token.encode(), b"likebut session", hashlib.sha256).hexdigest()
+
+
+def same_text(given: str, expected: str) -> bool:
+    """Compare in a time that does not tell how much was right."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

@@ -1,0 +1,203 @@
+"""``/v1/images``: listing, looking at, adding and deleting."""
+
+import io
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from likebut.errors import ImageError
+from likebut.gallery.pictures import content_id
+from likebut.gallery.store import StoredImage
+from likebut.images import decode, read_content
+from likebut.server.answers import AddedAnswer, ImageAnswer, ImagesAnswer
+from likebut.server.bodies import Form, media_type, parse_object, read_form, unsupported
+from likebut.server.described import errors
+from likebut.server.errors import RequestError
+from likebut.server.searches import ID_PATTERN, check_pictures
+from likebut.server.service import Service
+from likebut.server.settings import MAX_JSON_BYTES
+
+ImageId = Annotated[str, Path(pattern=ID_PATTERN, description="SHA-256 of the image's content.")]
+_FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+_JPEG: dict[str, Any] = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+_LONGEST_SIDE = 1600
+_MOST_OFFSET = 10_000_000
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "title": "AddForm",
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["image"],
+                    "properties": {
+                        "image": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "minItems": 1,
+                            "maxItems": 16,
+                        },
+                        "metadata": {"type": "object", "description": "Fields of each of them."},
+                    },
+                },
+                "encoding": {"metadata": {"contentType": "application/json"}},
+            }
+        },
+    }
+}
+
+
+def image_router(service: Service) -> APIRouter:
+    """Return the routes that read images."""
+    router = APIRouter(prefix="/v1/images", tags=["images"])
+    gallery, reading = service.gallery, service.reading
+
+    @router.get("", operation_id="list_images", summary="List images", responses=errors(422, 429, 503))
+    async def list_images(
+        limit: Annotated[int, Query(ge=1, le=500)] = 60,
+        offset: Annotated[int, Query(ge=0, le=_MOST_OFFSET)] = 0,
+        filter: Annotated[
+            str,
+            Query(
+                max_length=MAX_JSON_BYTES,
+                description="Conditions on metadata, as JSON.",
+                examples=['{"width": {">": 800}}'],
+            ),
+        ] = "",
+    ) -> ImagesAnswer:
+        filters = parse_object(filter, '"filter"') if filter.strip() else {}
+
+        def read() -> ImagesAnswer:
+            total = gallery.count(filters)
+            images = gallery.images(limit, offset, filters)
+            return ImagesAnswer(
+                images=[ImageAnswer.of(image) for image in images], total=total, more=offset + len(images) < total
+            )
+
+        return await reading.run(read)
+
+    @router.get("/{image_id}", operation_id="get_image", summary="Describe an image", responses=errors(404, 422, 429))
+    async def get_image(image_id: ImageId) -> ImageAnswer:
+        return ImageAnswer.of(await reading.run(lambda: gallery.image(image_id)))
+
+    @router.get(
+        "/{image_id}/thumbnail",
+        operation_id="get_thumbnail",
+        summary="An image in small",
+        response_class=Response,
+        responses=errors(404, 422, 429) | {200: _JPEG},
+    )
+    async def get_thumbnail(image_id: ImageId) -> Response:
+        return _jpeg(await reading.run(lambda: gallery.thumbnail(image_id)))
+
+    @router.get(
+        "/{image_id}/picture",
+        operation_id="get_picture",
+        summary=f"An image with at most {_LONGEST_SIDE} pixels a side",
+        description="From its file if that is unchanged, else from its thumbnail. Without the file's own metadata.",
+        response_class=Response,
+        responses=errors(404, 422, 429) | {200: _JPEG},
+    )
+    async def get_picture(image_id: ImageId) -> Response:
+        return _jpeg(await reading.run(lambda: _picture(service, gallery.image(image_id))))
+
+    return router
+
+
+def change_router(service: Service) -> APIRouter:
+    """Return the routes that add and delete images."""
+    router = APIRouter(prefix="/v1/images", tags=["images"])
+
+    @router.post(
+        "",
+        operation_id="add_images",
+        summary="Add images",
+        description="All of them, or none if one cannot be used. What was answered with 201 outlives any crash.",
+        status_code=201,
+        responses=errors(400, 408, 413, 415, 422, 429, 503),
+        openapi_extra=_FORM,
+    )
+    async def add_images(request: Request) -> AddedAnswer:
+        uploads = service.uploads
+        if uploads is None or service.settings.read_only:
+            raise _read_only("add pictures")
+        if media_type(request) != "multipart/form-data":
+            raise unsupported(request, ("multipart/form-data",))
+        contents, metadata = _pictures(await read_form(request))
+        check_pictures(contents, service.settings.pixels)
+        images, added = await service.writing.run(lambda: uploads.add(contents, metadata))
+        service.fields.forget()
+        return AddedAnswer(images=[ImageAnswer.of(image) for image in images], added=added)
+
+    @router.delete(
+        "/{image_id}",
+        operation_id="delete_image",
+        summary="Take an image out of the gallery",
+        description="Its file stays, unless it was added through this server.",
+        status_code=204,
+        responses=errors(404, 422, 429, 503),
+    )
+    async def delete_image(image_id: ImageId) -> None:
+        if service.settings.read_only:
+            raise _read_only("delete pictures")
+        await service.writing.run(lambda: _delete(service, image_id))
+        service.fields.forget()
+
+    return router
+
+
+def _pictures(form: Form) -> tuple[list[bytes], dict[str, Any]]:
+    """Return the pictures and the metadata in a form."""
+    unknown = sorted((form.fields.keys() - {"metadata"}) | (form.files.keys() - {"image"}))
+    if unknown:
+        raise RequestError(
+            422,
+            "invalid_request",
+            f'The form has the unknown field "{unknown[0][:80]}".',
+            'Send pictures as "image" and, if you like, one "metadata".',
+        )
+    contents = form.files.get("image", [])
+    given = form.fields.get("metadata", [])
+    if not contents or len(given) > 1:
+        raise RequestError(
+            422,
+            "invalid_request",
+            f"The form has {len(contents)} pictures and {len(given)} metadata.",
+            'Send at least one file as "image", and at most one "metadata".',
+        )
+    return contents, parse_object(given[0], '"metadata"') if given and given[0].strip() else {}
+
+
+def _read_only(what: str) -> RequestError:
+    return RequestError(403, "read_only", f"This server does not let clients {what}.", "Use `likebut index` instead.")
+
+
+def _delete(service: Service, image_id: str) -> None:
+    gallery = service.gallery
+    gallery.image(image_id)  # says that there is none
+    if service.uploads is not None:
+        service.uploads.remove(image_id)
+    else:
+        gallery.delete(image_id)
+
+
+def _jpeg(content: bytes) -> Response:
+    return Response(content, media_type="image/jpeg", headers=_FOR_EVER)
+
+
+def _picture(service: Service, image: StoredImage) -> bytes:
+    """Return an image as JPEG for a screen; the file's own bytes could hold a place, or what a browser trips over."""
+    try:
+        content = read_content(FilePath(image.path))
+        if content_id(content) != image.id:
+            return service.gallery.thumbnail(image.id)
+        picture = decode(content, least_side=_LONGEST_SIDE)
+    except ImageError:
+        return service.gallery.thumbnail(image.id)
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()

@@ -1,0 +1,79 @@
+"""Running the application: only where it is safe to, and stopping without cutting anybody off."""
+
+import errno
+import math
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from likebut.errors import InputError
+from likebut.server.addresses import as_address, is_loopback
+from likebut.server.app import app_of
+from likebut.server.service import Service
+from likebut.server.settings import ServerSettings
+
+_BACKLOG = 128
+
+
+def bind(settings: ServerSettings) -> socket.socket:
+    """Return a socket bound to the settings' address.
+
+    Raises:
+        InputError: The address is open to others and there is no token, or it cannot be bound to.
+    """
+    host, port = settings.host, settings.port
+    if not is_loopback(host) and settings.token is None:
+        raise InputError(
+            f"Other machines can reach {host}, and there is no token: anybody could see and delete your pictures.",
+            "Set LIKEBUT_TOKEN or give --token-file, or leave out --host to serve this machine alone.",
+        )
+    # "localhost" may stand for an IPv6 address elsewhere than in the program that calls us.
+    address = "127.0.0.1" if host == "localhost" else host
+    parsed = as_address(address)
+    listening = socket.socket(socket.AF_INET6 if parsed is not None and parsed.version == 6 else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((address, port))
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"Port {port} of {host} is in use.", "Give another with --port; 0 takes any.") from None
+        raise InputError(f"{host}:{port} cannot be bound to ({error.strerror}).", "Change --host or --port.") from None
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the address of the page as a browser on this machine takes it."""
+    host, port = listening.getsockname()[:2]
+    address = as_address(host)
+    if address is not None and address.is_unspecified:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def run(service: Service, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until the process is asked to stop, then finish the requests in flight.
+
+    Args:
+        service: What is served.
+        listening: From :func:`bind`.
+        started: Called when requests are about to be answered.
+    """
+    config = uvicorn.Config(
+        app_of(service),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=math.ceil(service.settings.seconds),
+    )
+    service.warm_up()
+    # Connections wait in the socket's queue from here on, so the address may be told already.
+    listening.listen(_BACKLOG)
+    started()
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass  # uvicorn has shut down cleanly, and then raises this for its caller

@@ -1,0 +1,60 @@
+"""What the routes share: the gallery behind a batched retriever, threads, figures and settings."""
+
+from PIL import Image
+
+from likebut.gallery.gallery import Gallery
+from likebut.gallery.requests import SearchRequest, SearchResult
+from likebut.server.embedder import BatchedEmbedder
+from likebut.server.field_summaries import FieldSummaries
+from likebut.server.metrics import Metrics
+from likebut.server.settings import ServerSettings
+from likebut.server.uploads import Uploads
+from likebut.server.work import WorkPool
+
+# Enough that a full batch can gather behind the one that the model is busy with.
+_READERS = 40
+_WRITERS = 8
+
+
+class Service:
+    """One gallery, being served.
+
+    Args:
+        gallery: What is served; its retriever is used by one thread from now on.
+        settings: Of the server.
+    """
+
+    def __init__(self, gallery: Gallery, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.embedder = BatchedEmbedder(gallery.retriever, self.metrics)
+        self.gallery = Gallery(gallery.store, self.embedder, gallery.name)
+        self.fields = FieldSummaries(self.gallery)
+        self.uploads = None if settings.uploads is None else Uploads(self.gallery, settings.uploads, settings.pixels)
+        self.reading = WorkPool(
+            _READERS, settings.seconds, "Ask for fewer hits, or try again when there is less to do."
+        )
+        self.writing = WorkPool(
+            _WRITERS, settings.seconds, "Send the same again: what was added meanwhile is not added twice."
+        )
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Answer a search, and take note of its times."""
+        result = self.gallery.find(request)
+        self.metrics.observe_search(result.timings)
+        return result
+
+    def warm_up(self) -> None:
+        """Do once what is slow the first time, so that no client has to wait for it."""
+        grey = Image.new("RGB", (256, 256), (128, 128, 128))
+        self.gallery.find(SearchRequest(images=(grey,), text="warm", k=1))
+        self.fields.all()
+
+    def close(self) -> None:
+        """Finish what has begun."""
+        self.reading.close()
+        self.writing.close()
+        if self.uploads is not None:
+            self.uploads.close()
+        self.embedder.close()
+        self.gallery.close()

@@ -1,0 +1,81 @@
+"""What there is, and how it fares: ``/v1/galleries``, ``/healthz``, ``/readyz``, ``/metrics``."""
+
+from pathlib import PurePath
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from likebut.gallery.fields import BUILT_IN_FIELDS
+from likebut.server.answers import FieldAnswer, GalleriesAnswer, GalleryAnswer, LimitsAnswer, StatusAnswer
+from likebut.server.described import errors
+from likebut.server.errors import RequestError
+from likebut.server.service import Service
+from likebut.server.settings import MAX_HITS, MAX_OFFSET, MAX_REFERENCES, MAX_TEXT
+
+
+def status_router(service: Service) -> APIRouter:
+    """Return the routes that tell of the server and its gallery."""
+    router = APIRouter(tags=["status"])
+    gallery, reading = service.gallery, service.reading
+
+    @router.get(
+        "/v1/galleries",
+        operation_id="list_galleries",
+        summary="What is served: size, model, fields with their values, limits",
+        responses=errors(429, 503),
+    )
+    async def list_galleries() -> GalleriesAnswer:
+        return GalleriesAnswer(galleries=[await reading.run(lambda: describe(service))])
+
+    @router.get("/healthz", operation_id="get_health", summary="Whether the server runs")
+    async def get_health() -> StatusAnswer:
+        return StatusAnswer()
+
+    @router.get(
+        "/readyz",
+        operation_id="get_readiness",
+        summary="Whether the gallery can be read and the model answers",
+        responses=errors(503),
+    )
+    async def get_readiness() -> StatusAnswer:
+        await reading.run(lambda: len(gallery))
+        if not service.embedder.is_alive:
+            raise RequestError(503, "not_ready", "The model does not answer.", "Start the server anew.")
+        return StatusAnswer()
+
+    @router.get(
+        "/metrics",
+        operation_id="get_metrics",
+        summary="Figures for Prometheus",
+        response_class=Response,
+        responses=errors() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def get_metrics() -> Response:
+        service.metrics.images.set(await reading.run(lambda: len(gallery)))
+        return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+def describe(service: Service) -> GalleryAnswer:
+    """Return what is told of the gallery."""
+    settings, gallery = service.settings, service.gallery
+    built_in = {field.name for field in BUILT_IN_FIELDS}
+    health = gallery.health()
+    return GalleryAnswer(
+        name=PurePath(gallery.name).name or gallery.name,
+        images=health.images,
+        model=gallery.store.identity.model,
+        search=health.search,
+        fields=[FieldAnswer.of(each, each.field.name in built_in) for each in service.fields.all()],
+        can_add=service.uploads is not None and not settings.read_only,
+        can_delete=not settings.read_only,
+        limits=LimitsAnswer(
+            upload_bytes=settings.upload_bytes,
+            pixels=settings.pixels,
+            references=MAX_REFERENCES,
+            text=MAX_TEXT,
+            k=MAX_HITS,
+            offset=MAX_OFFSET,
+        ),
+    )
