@@ -86,12 +86,25 @@ def test_folded_network_is_the_published_one() -> None:
     network.load_state_dict(state)
     pixels = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))[..., :64]
     expected = plain_forward(checkpoint, pixels)  # (2, 1280, 2, 2)
-    found = network(pixels)
-    assert found.shape == (2, 4, 1280)
     assert 0 < (expected > 0).float().mean() < 1
+    torch.testing.assert_close(network.head_map(pixels), expected, atol=2e-3, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_tokens_are_the_stages_maps_side_by_side() -> None:
+    network = EfficientNetLite2().eval()
+    network.load_state_dict({n: v for n, v in fold_batch_norm(published_checkpoint()).items() if "classifier" not in n})
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    tokens = network(pixels)
+    assert tokens.shape == (2, 4, 48 + 88 + 120 + 208 + 352)
+    features = torch.nn.functional.relu6(network.stem(pixels))
+    stride_8 = network.blocks[:7](features)  # the first three stages: (2, 48, 8, 8)
+    last = network.blocks(features)  # (2, 352, 2, 2)
     # Row by row from the top left.
     for token, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
-        torch.testing.assert_close(found[:, token], expected[:, :, row, column], atol=2e-3, rtol=1e-3)
+        square = stride_8[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        torch.testing.assert_close(tokens[:, token, :48], square.mean(dim=(2, 3)))
+        torch.testing.assert_close(tokens[:, token, -352:], last[:, :, row, column])
 
 
 def test_an_odd_pixel_of_padding_goes_to_the_right_and_the_bottom() -> None:

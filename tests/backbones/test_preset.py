@@ -23,7 +23,7 @@ def changed(tmp_path: Path, change: dict[str, Any], name: str = "tiny") -> Path:
 
 def test_small_is_what_the_design_says() -> None:
     preset = load_preset("small")
-    assert (preset.vision.tokens, preset.vision.width, preset.vision.image_size) == (49, 1280, 224)
+    assert (preset.vision.tokens, preset.vision.width, preset.vision.image_size) == (49, 816, 224)
     config = preset.query_encoder.config()
     assert (config.layers, config.hidden_size, config.heads, config.query_tokens) == (6, 384, 12, 8)
     assert preset.embedding_size == 256

@@ -65,7 +65,7 @@ def load_vision(preset: Preset, dtype: torch.dtype | None = None) -> VisionEncod
 def new_vision_network(vision: VisionPart) -> nn.Module:
     """Return the vision encoder's network with random weights, drawn from torch's global generator."""
     match vision.kind:
-        case "efficientnet-lite2":
+        case "efficientnet-lite2-stages":
             return EfficientNetLite2()
         case "patches":
             return PatchNetwork(vision.width, patch=vision.image_size // round(vision.tokens**0.5))
