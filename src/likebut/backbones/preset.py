@@ -70,9 +70,9 @@ class VisionPart(_Settings):
     """The frozen vision encoder.
 
     Attributes:
-        kind: "efficientnet-lite2-stages" comes from a wheel; "blip2" is the one in a BLIP-2 or InstructBLIP model; "auto" is
-            any model that transformers' ``AutoModel`` gives tokens of; "patches" is random; "none" stands for an
-            encoder that is elsewhere: image tokens are given, images refused.
+        kind: "efficientnet-lite2-stages" comes from a wheel; "blip2" is the one in a BLIP-2 or InstructBLIP model;
+            "auto" is any model that transformers' ``AutoModel`` gives tokens of; "patches" is random; "none" stands
+            for an encoder that is elsewhere: image tokens are given, images refused.
         precision: What it computes in.
         tokens: T; 0 where it is not known, which only "none" allows.
     """
