@@ -9,11 +9,14 @@ from rich.console import Console
 
 from likebut.cli.data import data_app
 from likebut.cli.demo import demo
+from likebut.cli.doctor import doctor
 from likebut.cli.evaluate import evaluate
+from likebut.cli.index import index
 from likebut.cli.models import models_app
 from likebut.cli.pairs import pairs
 from likebut.cli.recipes import recipes_app
 from likebut.cli.score import score
+from likebut.cli.search import search
 from likebut.cli.serve import serve
 from likebut.cli.submit import submit_app
 from likebut.cli.synthesize import synthesize
@@ -29,6 +32,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(demo)
+app.command()(index)
+app.command()(search)
+app.command()(doctor)
 app.command()(evaluate)
 app.command()(score)
 app.command()(pairs)

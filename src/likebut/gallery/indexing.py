@@ -58,6 +58,7 @@ class Indexer:
         self._counts: Counter[str] = Counter()
         self._untouched: set[str] = set()
         self._set_aside: list[SetAside] = []
+        self._untold = 0
 
     def run(self, paths: Sequence[Path]) -> AddReport:
         """Add files, and return what became of them.
@@ -72,10 +73,12 @@ class Indexer:
         for path in files:
             if path not in reading:
                 self._note_unchanged(self._known[str(path)])
+        self._advance(len(files) - len(unread), now=True)
         for read in read_ahead(unread, self._present.__contains__):
             self._take(read, rows)
         self._embed(rows)
         self._commit()
+        self._advance(0, now=True)
         self._update_metadata(files, rows)
         ids = [entry.image_id for path in files if (entry := self._known.get(str(path))) and entry.image_id]
         return AddReport(**self._counts, ids=tuple(ids), set_aside=tuple(self._set_aside))
@@ -109,7 +112,6 @@ class Indexer:
         else:
             self._counts["unchanged"] += 1
             self._untouched.add(entry.image_id)
-        self._advance()
 
     def _take(self, read: ReadFile, rows: Mapping[str, Mapping[str, Value]]) -> None:
         before = self._known.get(read.path)
@@ -212,9 +214,12 @@ class Indexer:
             self._counts["updated"] += len(changed)
             self._counts["unchanged"] -= sum(image.id in self._untouched for image in changed)
 
-    def _advance(self, steps: int = 1) -> None:
-        if self._meter is not None:
-            self._meter.advance(steps)
+    def _advance(self, steps: int = 1, now: bool = False) -> None:
+        """Tell the meter, not of every file but of as many as a batch holds."""
+        self._untold += steps
+        if self._meter is not None and (self._untold >= _BATCH or (now and self._untold)):
+            self._meter.advance(self._untold)
+            self._untold = 0
 
 
 def _holders(entries: Iterable[FileEntry]) -> dict[str, set[str]]:

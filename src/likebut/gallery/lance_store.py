@@ -234,20 +234,22 @@ class LanceStore:
     def effort(self) -> SearchEffort:
         """Return the effort that searches take."""
         if self._effort is None:
-            kept = self._setting("effort")
+            kept = self.setting("effort")
             self._effort = SearchEffort(**kept) if kept else SearchEffort.usual(self._identity.tokens)
         return self._effort
 
     def keep_effort(self, effort: SearchEffort) -> None:
         """Make ``effort`` what searches take from now on, in this process and in those that open the gallery later."""
-        self._keep_setting("effort", asdict(effort))
+        self.keep_setting("effort", asdict(effort))
         self._effort = effort
 
-    def _setting(self, key: str) -> Any:
+    def setting(self, key: str) -> Any:
+        """Return a JSON value that was kept under ``key``; None if there is none."""
         found = self._settings.search().where(col("key") == key).select(["value"]).to_arrow()["value"].to_pylist()
         return json.loads(found[0]) if found else None
 
-    def _keep_setting(self, key: str, value: Any) -> None:
+    def keep_setting(self, key: str, value: Any) -> None:
+        """Keep a JSON value under ``key``."""
         with self._exclusively():
             row = pa.table({"key": [key], "value": [json.dumps(value)]}, schema=SETTINGS_SCHEMA)
             self._settings.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(row)
@@ -276,9 +278,9 @@ class LanceStore:
             for table in (self._images, self._files, self._settings):
                 tidy(table)
         # Training takes minutes on a large gallery; it conflicts with no writer, so none has to wait.
-        trained = train_if_due(self._images, self._identity.tokens, self._setting("trained_with") or 0)
+        trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
         if trained:
-            self._keep_setting("trained_with", trained)
+            self.keep_setting("trained_with", trained)
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""
@@ -292,6 +294,25 @@ class LanceStore:
             disk_bytes=None if self._folder is None else _bytes_below(self._folder),
             set_aside=set_aside,
         )
+
+
+def remove_gallery(location: str | Path) -> None:
+    """Remove a gallery; where there is none, nothing happens. Pictures are not touched.
+
+    Raises:
+        InputError: The tables there are not a gallery's.
+    """
+    if not is_uri(location) and not Path(location).is_dir():
+        return
+    database = lancedb.connect(str(location))
+    try:
+        images = database.open_table("images")
+    except ValueError:
+        return
+    if IDENTITY not in (images.schema.metadata or {}):
+        raise InputError(f"{location} is a Lance database, but not a gallery.", "Give another path.")
+    for name in ("files", "settings", "images"):
+        database.drop_table(name, ignore_missing=True)
 
 
 def _image_columns(fields: dict[str, tuple[Field, str]]) -> list[str]:

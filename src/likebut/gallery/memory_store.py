@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class MemoryStore:
         self._files: dict[str, FileEntry] = {}
         self._fields: dict[str, Field] = {}
         self._effort = SearchEffort.usual(identity.tokens)
+        self._settings: dict[str, Any] = {}
         self._lock = threading.RLock()
 
     @property
@@ -124,6 +126,14 @@ class MemoryStore:
     def keep_effort(self, effort: SearchEffort) -> None:
         """Remember ``effort``."""
         self._effort = effort
+
+    def setting(self, key: str) -> Any:
+        """Return a value that was kept under ``key``; None if there is none."""
+        return self._settings.get(key)
+
+    def keep_setting(self, key: str, value: Any) -> None:
+        """Keep a value under ``key``."""
+        self._settings[key] = value
 
     def put_files(self, entries: Sequence[FileEntry]) -> None:
         """Remember files, replacing what was known of the same paths."""

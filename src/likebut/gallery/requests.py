@@ -149,6 +149,11 @@ class AddReport:
     ids: tuple[str, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
 
+    @property
+    def changed(self) -> bool:
+        """Whether the gallery is another than before."""
+        return any((self.added, self.updated, self.moved, self.copies, self.removed))
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object, without the ids."""
         counts = {name: getattr(self, name) for name in ("added", "updated", "unchanged", "moved", "copies", "removed")}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -195,6 +195,12 @@ class GalleryStore(Protocol):
 
     def keep_effort(self, effort: SearchEffort) -> None:
         """Make ``effort`` what searches take from now on."""
+
+    def setting(self, key: str) -> Any:
+        """Return a JSON value that was kept under ``key``; None if there is none."""
+
+    def keep_setting(self, key: str, value: Any) -> None:
+        """Keep a JSON value under ``key``."""
 
     def put_files(self, entries: Sequence[FileEntry]) -> None:
         """Remember files, replacing what was known of the same paths."""

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class Trial:
     recall: float
     median_ms: float
     p95_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as a JSON object; an exact search has no effort."""
+        effort = asdict(self.effort) if self.effort is not None else None
+        return {"effort": effort, "recall@10": self.recall, "median_ms": self.median_ms, "p95_ms": self.p95_ms}
 
 
 def sample_queries(store: GalleryStore, count: int, rng: np.random.Generator) -> list[Vector]:

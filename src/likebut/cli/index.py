@@ -1,0 +1,136 @@
+"""``likebut index``: a folder's pictures into a gallery, and a gallery kept in step and tuned."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from likebut.cli.gallery_access import DEFAULT_GALLERY, GalleryPath, open_gallery
+from likebut.cli.set_aside import set_aside_lines
+from likebut.errors import InputError
+
+if TYPE_CHECKING:
+    from likebut.gallery.gallery import Gallery
+    from likebut.gallery.requests import AddReport
+    from likebut.gallery.store import GalleryStore
+    from likebut.gallery.tuning import Trial
+
+_QUERIES = 100
+
+
+def index(
+    folder: Annotated[Path | None, typer.Argument(help="A folder of pictures, with folders in it or not.")] = None,
+    gallery: GalleryPath = DEFAULT_GALLERY,
+    model: Annotated[
+        str | None, typer.Option(help='A trained retriever; else the gallery\'s own, or "small" for a new gallery.')
+    ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="A CSV or JSONL file with one line a picture; else metadata.csv or the like.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, taking up what comes and goes.")] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Measure recall and latency of the index, and keep the best setting.")
+    ] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Remove the gallery first and encode all anew.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a report.")] = False,
+) -> None:
+    """Make a gallery hold what a folder holds: new pictures are encoded, those that are gone are removed.
+
+    A second call does only what is new; after a kill, the same call goes on where it stopped.
+    """
+    if folder is None:
+        if not tune or watch or rebuild:
+            raise InputError("No folder was named.", "Write `likebut index FOLDER`, or `likebut index --tune`.")
+        _tune_only(gallery, as_json)
+        return
+    if rebuild:
+        _remove(folder, gallery)
+    with open_gallery(gallery, model, device, create=True) as opened:
+        report = opened.synchronise(folder, metadata, progress=True)
+        opened.optimise()
+        _print_report(report, opened, as_json)
+        if tune:
+            _print_trials(_tune(opened.store), as_json)
+        if watch:
+            _watch(opened, folder, metadata, as_json)
+
+
+def _remove(folder: Path, gallery: str) -> None:
+    from likebut.gallery.lance_store import remove_gallery
+    from likebut.images import list_images
+
+    list_images(folder)  # a mistyped folder must not cost the gallery
+    remove_gallery(gallery)
+
+
+def _watch(gallery: "Gallery", folder: Path, metadata: Path | None, as_json: bool) -> None:
+    from likebut.gallery.watch import watch
+
+    print(f"Watching {folder}. Stop with Ctrl-C.", file=sys.stderr, flush=True)
+    for outcome in watch(gallery, folder, metadata):
+        if isinstance(outcome, InputError):
+            print(f"likebut: {outcome.problem} {outcome.remedy}", file=sys.stderr, flush=True)
+        else:
+            _print_report(outcome, gallery, as_json)
+
+
+def _print_report(report: "AddReport", gallery: "Gallery", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**report.to_json(), "images": len(gallery)}, ensure_ascii=False), flush=True)
+        return
+    counts = {
+        "added": report.added,
+        "updated": report.updated,
+        "moved": report.moved,
+        "copies of others": report.copies,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+    }
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
+    print(f"{gallery.name}: {len(gallery)} images ({said}).")
+    for line in set_aside_lines(report.set_aside, "the output of --json"):
+        print(line)
+    sys.stdout.flush()
+
+
+def _tune_only(location: str, as_json: bool) -> None:
+    from likebut.gallery.lance_store import LanceStore
+
+    _print_trials(_tune(LanceStore(location)), as_json)
+
+
+def _tune(store: "GalleryStore") -> "list[Trial]":
+    import numpy as np
+
+    from likebut.gallery.tuning import choose, sample_queries, tune
+
+    queries = sample_queries(store, _QUERIES, np.random.default_rng(0))
+    if not queries:
+        raise InputError("The gallery is empty.", "Index a folder first.")
+    trials = tune(store, queries)
+    chosen = choose(trials)
+    if chosen.effort is not None:
+        store.keep_effort(chosen.effort)
+    return trials
+
+
+def _print_trials(trials: "list[Trial]", as_json: bool) -> None:
+    from likebut.gallery.tuning import choose
+
+    chosen = choose(trials)
+    if as_json:
+        print(json.dumps([{**trial.to_json(), "chosen": trial == chosen} for trial in trials]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("search", "recall@10", "median ms", "p95 ms", "")
+    for trial in trials:
+        effort = trial.effort
+        name = "exact" if effort is None else f"{effort.probes} probes, {effort.candidates} candidates"
+        mark = "chosen" if trial == chosen else ""
+        table.add_row(name, f"{trial.recall:.3f}", f"{trial.median_ms:.1f}", f"{trial.p95_ms:.1f}", mark)
+    Console().print(table)
