@@ -128,7 +128,7 @@ class Indexer:
         else:
             self._present.add(read.image_id)
             self._pending.append((read, read.picture))
-            self._counts["added" if before_id is None else "updated"] += 1
+            self._counts["added" if before_id in (None, read.image_id) else "updated"] += 1
         if len(self._pending) >= _BATCH:
             self._embed(rows)
         due = time.monotonic() - self._committed_at > _COMMIT_SECONDS
