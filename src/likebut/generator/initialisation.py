@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from likebut.backbones.language import LanguageModel
-from likebut.backbones.query_encoder import QueryEncoder
+from likebut.backbones.query_encoder import QueryEncoder, QueryEncoderLayer
 from likebut.generator.model import MTST
+
+_RIDGE = 0.01
 
 
 def start_from_retriever(model: MTST, query_encoder: QueryEncoder) -> None:
@@ -28,20 +30,34 @@ def start_projection_from_shared_words(model: MTST, words: dict[str, int]) -> in
         return len(pairs)
     own, other = (torch.tensor(ids) for ids in zip(*pairs, strict=True))
     with torch.no_grad():
-        source = _normalised(model.query_encoder, own)
+        source = _as_outputs(model.query_encoder, own)
         embedding = model.language.model.get_input_embeddings().weight
         goal = embedding[other.to(embedding.device)].double().cpu()
-        with_bias = torch.cat([source, torch.ones(len(source), 1, dtype=source.dtype)], dim=1)
-        solution = torch.linalg.lstsq(with_bias, goal).solution
-        model.projection.weight.copy_(solution[:-1].T)
-        model.projection.bias.copy_(solution[-1])
+        source_mean, goal_mean = source.mean(dim=0), goal.mean(dim=0)
+        weight = _ridge(source - source_mean, goal - goal_mean)
+        model.projection.weight.copy_(weight.T)
+        model.projection.bias.copy_(goal_mean - source_mean @ weight)
     return len(pairs)
 
 
-def _normalised(query_encoder: QueryEncoder, ids: Tensor) -> Tensor:
-    # The query encoder's outputs have passed a layer norm; so must the words that stand in for them.
+def _ridge(source: Tensor, goal: Tensor) -> Tensor:
+    """Return the (H, D) map of least squares from ``source`` (words, H) to ``goal`` (words, D).
+
+    What has passed a layer norm lies in a plane: without the penalty the direction that leaves the plane, in which
+    there is nothing but rounding error, would get weights of a thousand.
+    """
+    gram = source.T @ source
+    penalty = _RIDGE * gram.diagonal().mean()
+    return torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=gram.dtype), source.T @ goal)
+
+
+def _as_outputs(query_encoder: QueryEncoder, ids: Tensor) -> Tensor:
+    """Return words (n, H) as they would look at the end of the query encoder: having passed its last norm."""
     words = query_encoder.embeddings.word.weight[ids.to(query_encoder.embeddings.word.weight.device)]
-    return torch.nn.functional.layer_norm(words, words.shape[-1:]).double().cpu()
+    last = query_encoder.layers[-1]
+    assert isinstance(last, QueryEncoderLayer)
+    normalised: Tensor = last.query_norm(words)
+    return normalised.double().cpu()
 
 
 def _shared_words(language: LanguageModel, words: dict[str, int]) -> list[tuple[int, int]]:
