@@ -47,7 +47,8 @@ def _panel(
         reference=images[query.reference].path,
         modification=query.modification,
         hits=[Hit(images[name].path, score, name in query.targets) for name, score in zip(names, scores, strict=True)],
-        first_right=places[0] if places else len(ranking) + 1,
+        first_right=places[0] if places else None,
+        depth=len(ranking),
     )
 
 

@@ -43,6 +43,8 @@ def measure_truthfulness(
         precision=100 * sighted.precision,
         recall=100 * sighted.recall,
         f1=100 * sighted.f1,
+        blind_precision=100 * blind.precision,
+        blind_recall=100 * blind.recall,
         blind_f1=100 * blind.f1,
         pairs=len(chosen),
     )

@@ -14,8 +14,10 @@ class RowResult:
         explanation: One sentence of what it is.
         metrics: For each seed, metric name → percent.
         intervals: For each seed, metric name → 95 % bootstrap interval over queries, in percent.
-        curves: The metrics logs (``metrics.jsonl``) of its trainings, by stage: "pretraining", "fine-tuning".
+        curves: The metrics logs (``metrics.jsonl``) of its trainings, one seed's, by stage; the trainings of all rows
+            that have a stage of the same name share a chart: "pretraining", "fine-tuning".
         seconds: How long its own trainings and measurements took, all seeds together.
+        is_paper: Whether it is the paper's method, which the summary then speaks of even if it does not win.
     """
 
     name: str
@@ -24,6 +26,7 @@ class RowResult:
     intervals: list[Mapping[str, tuple[float, float]]]
     curves: Mapping[str, Path]
     seconds: float
+    is_paper: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,15 @@ class Panel:
         reference: The reference image's file.
         modification: The modification text.
         hits: The top results, best first.
-        first_right: The rank of the first right image, from 1.
+        first_right: The rank of the first right image, from 1; None if it lies below ``depth``.
+        depth: How many of the best results were looked through.
     """
 
     reference: Path
     modification: str
     hits: list[Hit]
-    first_right: int
+    first_right: int | None
+    depth: int = 50
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,35 @@ class WrittenText:
 
 @dataclass(frozen=True)
 class GroundingResult:
-    """How far written texts are true, in percent, micro-averaged over attribute changes of held-out pairs."""
+    """How far written texts are true, in percent, micro-averaged over attribute changes of held-out pairs.
+
+    The blind figures are of the same generator, shown other images than those it is asked about.
+    """
 
     precision: float
     recall: float
     f1: float
+    blind_precision: float
+    blind_recall: float
     blind_f1: float
     pairs: int
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """What became of the texts that were written for mined pairs.
+
+    Attributes:
+        pairs: Pairs written about.
+        triplets: Training triplets that came of it, those of reverse texts included.
+        reasons: How many pairs were kept ("kept"), and how many dropped for each reason.
+        reverse_reasons: Likewise the reverse texts of the pairs that were kept; empty in a run of one direction.
+    """
+
+    pairs: int
+    triplets: int
+    reasons: Mapping[str, int]
+    reverse_reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,10 +129,11 @@ class DemoContents:
         panel_rule: How the panels were chosen.
         written: Samples of written texts.
         grounding: How far they are true, or None if it was not measured.
-        synthesis: Counts of kept and filtered texts by reason.
+        synthesis: What became of the written texts.
         seconds: How long each stage took.
         peak_memory_mib: Highest resident memory of the whole run.
-        next_step: What to try next.
+        next_step: What to try next; commands between backticks.
+        notes: What a reader of the figures must know, a sentence each.
     """
 
     title: str
@@ -118,7 +146,7 @@ class DemoContents:
     panel_rule: str
     written: list[WrittenText]
     grounding: GroundingResult | None
-    synthesis: Mapping[str, int]
+    synthesis: SynthesisResult
     seconds: Mapping[str, float]
     peak_memory_mib: float
     next_step: str

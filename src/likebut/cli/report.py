@@ -1,0 +1,28 @@
+"""``likebut report``: pages drawn from what earlier runs measured, without measuring anything again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+report_app = typer.Typer(
+    name="report", help="Draw a report again from what was measured.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+
+@report_app.callback()
+def report() -> None:
+    """Draw a report again from what was measured."""
+
+
+@report_app.command("demo")
+def demo(
+    folder: Annotated[Path, typer.Argument(help="The demo's folder, with its demo.json.")],
+) -> None:
+    """Draw FOLDER/report.html from FOLDER/demo.json."""
+    from likebut.reports.contents_json import read_contents
+    from likebut.reports.demo_page import write_demo_page
+
+    path = folder / "report.html"
+    write_demo_page(read_contents(folder / "demo.json"), path)
+    print(f"Wrote {path}.")

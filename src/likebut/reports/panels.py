@@ -1,0 +1,112 @@
+"""Retrieval panels: a query beside what was found, in words and as one picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+
+from likebut.errors import InputError
+from likebut.files import atomic_path
+from likebut.reports.contents import Hit, Panel, WrittenText
+from likebut.reports.pictures import thumbnail
+from likebut.reports.wording import plural
+
+_PAPER, _INK, _FAINT, _LINE, _GOOD = "#ffffff", "#1f2328", "#59636e", "#d0d7de", "#12714d"
+_SIDE, _GAP, _EDGE, _CAPTION, _TEXT_WIDTH, _BORDER = 160, 14, 24, 24, 250, 4
+_MOST_LINES = 5
+
+
+def verdict(panel: Panel) -> str:
+    """Return one sentence on where the first right image came out."""
+    if panel.first_right is None:
+        return f"No right image is among the first {panel.depth} results."
+    if panel.first_right == 1:
+        return "The first result is right."
+    beyond = "" if panel.first_right <= len(panel.hits) else ", below those shown"
+    return f"The first right image has rank {panel.first_right}{beyond}."
+
+
+def truth_of(sample: WrittenText) -> str:
+    """Return what a written text names: "1 of 2 true changes, 1 false"."""
+    wrong = sample.claimed - sample.right
+    false = f"{wrong} false" if wrong else "nothing false"
+    return f"{sample.right} of {plural(len(sample.changes), 'true change')}, {false}"
+
+
+def write_panel_image(panels: Sequence[Panel], path: Path) -> None:
+    """Draw panels below one another into a PNG file, atomically.
+
+    Raises:
+        InputError: There are no panels, or a picture cannot be read.
+    """
+    if not panels:
+        raise InputError("There are no panels to draw.", "Give at least one.")
+    hits = max(len(panel.hits) for panel in panels)
+    width = 2 * _EDGE + _SIDE + _GAP + _TEXT_WIDTH + hits * (_SIDE + _GAP)
+    height = 2 * _EDGE + len(panels) * (_SIDE + _CAPTION) + (len(panels) - 1) * _GAP
+    strip = Image.new("RGB", (width, height), _PAPER)
+    for number, panel in enumerate(panels):
+        _draw_panel(strip, panel, top=_EDGE + number * (_SIDE + _CAPTION + _GAP))
+    with atomic_path(path) as temporary:
+        strip.save(temporary, "PNG", optimize=True)
+
+
+def _draw_panel(strip: Image.Image, panel: Panel, top: int) -> None:
+    draw = ImageDraw.Draw(strip)
+    _paste(strip, panel.reference, _EDGE, top)
+    _draw_caption(draw, "reference", _EDGE, top, _FAINT)
+    _draw_text(draw, panel.modification, _EDGE + _SIDE + _GAP, top)
+    for place, hit in enumerate(panel.hits):
+        left = _EDGE + _SIDE + _GAP + _TEXT_WIDTH + place * (_SIDE + _GAP)
+        _draw_hit(strip, hit, place + 1, left, top)
+
+
+def _draw_text(draw: ImageDraw.ImageDraw, text: str, left: int, top: int) -> None:
+    font = _font(18)
+    lines = _wrapped(f"“{text}”", font, _TEXT_WIDTH - 40)
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 1], lines[_MOST_LINES - 1] + " …"]
+    block = "\n".join(lines)
+    middle = top + _SIDE / 2
+    draw.multiline_text((left, middle), block, fill=_INK, font=font, anchor="lm", spacing=6)
+    tip = left + _TEXT_WIDTH - _GAP
+    draw.line([(tip - 18, middle), (tip, middle)], fill=_FAINT, width=2)
+    draw.line([(tip - 6, middle - 6), (tip, middle), (tip - 6, middle + 6)], fill=_FAINT, width=2, joint="curve")
+
+
+def _draw_hit(strip: Image.Image, hit: Hit, rank: int, left: int, top: int) -> None:
+    draw = ImageDraw.Draw(strip)
+    _paste(strip, hit.path, left, top)
+    if hit.right:
+        box = [left - _BORDER, top - _BORDER, left + _SIDE + _BORDER - 1, top + _SIDE + _BORDER - 1]
+        draw.rectangle(box, outline=_GOOD, width=_BORDER)
+    label = f"{rank}  ✓ right" if hit.right else str(rank)
+    _draw_caption(draw, label, left, top, _GOOD if hit.right else _FAINT)
+
+
+def _draw_caption(draw: ImageDraw.ImageDraw, text: str, left: int, top: int, colour: str) -> None:
+    draw.text((left + _SIDE / 2, top + _SIDE + _CAPTION / 2 + 2), text, fill=colour, font=_font(14), anchor="mm")
+
+
+def _paste(strip: Image.Image, path: Path, left: int, top: int) -> None:
+    """Lay a picture into the middle of its square, a thin line around the square."""
+    picture = thumbnail(path, _SIDE)
+    ImageDraw.Draw(strip).rectangle([left - 1, top - 1, left + _SIDE, top + _SIDE], outline=_LINE)
+    strip.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # It comes with matplotlib, so that the picture is the same on every machine.
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
