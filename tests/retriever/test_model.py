@@ -61,3 +61,14 @@ def test_hard_negatives_are_embedded_like_targets(core: RetrieverCore) -> None:
     )
     assert outputs.hard_negative_embeddings is not None
     torch.testing.assert_close(outputs.hard_negative_embeddings, core.embed_targets(negatives), **CLOSE)
+
+
+@torch.no_grad()
+def test_sprcs_own_pooling_reads_cls_with_the_real_mask_in_training_too(core: RetrieverCore) -> None:
+    model, batch = PTHA(core, pooling="cls"), triplets()
+    training = model.train()(batch).query_embeddings
+    inference = model.eval()(batch).query_embeddings
+    torch.testing.assert_close(training, inference, **CLOSE)
+    tokens_of_hop_one = model.first_hop(batch.reference_tokens, batch.modification)
+    composed = core.query_encoder.compose(tokens_of_hop_one, batch.modification)
+    torch.testing.assert_close(inference, core.project_query(composed[:, QUERIES]), **CLOSE)
