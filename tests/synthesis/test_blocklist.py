@@ -19,6 +19,7 @@ def blocklist() -> Blocklist:
         ("the sign of a NAZI.", "nazi"),
         ("white  power slogan", "white  power"),
         ("no shit on it", "shit"),
+        ("two bitches", "bitches"),
     ],
 )
 def test_finds_words_in_any_case_and_number(blocklist: Blocklist, text: str, found: str) -> None:
@@ -33,6 +34,7 @@ def test_finds_words_in_any_case_and_number(blocklist: Blocklist, text: str, fou
         "a single strap on the left shoulder",
         "big black feathers and a girl on the front",
         "Scunthorpe shuttlecock",
+        "three jars of spices",
         "",
     ],
 )

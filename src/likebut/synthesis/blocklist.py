@@ -16,6 +16,7 @@ from likebut.errors import InputError
 from likebut.files import fingerprint
 
 _LANGUAGE = "english"
+_PLURAL = r"(?:s|(?<=[sxz])es|(?<=[cs]h)es)?"
 
 
 class Blocklist:
@@ -30,7 +31,7 @@ class Blocklist:
         longest_first = sorted(self.words, key=len, reverse=True)
         alternatives = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in longest_first)
         # A look-around, not \b: an entry may begin or end with a sign ("a$$").
-        self._pattern = re.compile(rf"(?<!\w)(?:{alternatives})(?:e?s)?(?!\w)") if self.words else None
+        self._pattern = re.compile(rf"(?<!\w)(?:{alternatives}){_PLURAL}(?!\w)") if self.words else None
 
     @classmethod
     def load(cls, own_words: Path | None = None) -> "Blocklist":
