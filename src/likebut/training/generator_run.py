@@ -144,9 +144,9 @@ def _prepare_language(generator: ModificationGenerator, settings: TrainingSettin
     In the precision it is computed in: else autocast would cast it every step. On the CPU with attention by plain
     matrix products: torch's fused kernel takes twice as long backwards for a few dozen positions.
     """
-    device = PartialState().device
+    device = this_process().device
     if resolve_precision(settings.precision, device) == "bf16":
-        generator.model.language.model.to(torch.bfloat16)
+        generator.model.language.to(torch.bfloat16)
     if device.type == "cpu":
         generator.model.language.model.set_attn_implementation("eager")
 
