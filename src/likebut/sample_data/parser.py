@@ -8,6 +8,7 @@ now speaks of what is wanted, of what there was ("swap the *cactus* for …"), o
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from likebut.sample_data.attributes import NONE
 from likebut.sample_data.lexicon import Lexicon, Mention, Noun, load_lexicon
@@ -40,11 +41,12 @@ _FORMER_MARK = re.compile(
     r"|where(?= [^,;.]*was\b))\b"
 )
 _UNWANTED_MARK = re.compile(
-    r"\b(?:los(?:e|es|ing)|remov(?:e|es|ed|ing)|drop|ditch|delete|erase|get rid of|take off|take away|tak(?:e|ing) out"
+    r"\b(?:los(?:e|es|ing)|remov(?:e|es|ing)|removed(?= (?:the|its|his|her|their)\b)"
+    r"|drop|ditch|delete|erase|get rid of|take off|take away|tak(?:e|ing) out"
     r"|tak(?:e|ing) (?=[^,;.]*\b(?:off|away)\b)|shav(?:e|ing)(?: off)?|without|no|no more|minus|do away with"
     r"|wip(?:e|ing) away|clear(?:ing)?|hide|lack(?:s|ing)?)\b"
 )
-_GONE_MARK = re.compile(r"\b(?:gone|disappeared|vanished|(?:is|are|been) removed)\b")
+_GONE_MARK = re.compile(r"\b(?:gone|disappeared|vanished|removed|deleted)\b")
 _BOUNDARY = re.compile(
     r"[,;.:/+!?]|\b(?:and|but|then|plus|also|with|while|besides|as well as|along with|together with|make|give|put|add"
     r"|paint|use|draw|grow|set|let|have|show|want|go for)\b"
@@ -164,10 +166,14 @@ class _Reading:
     def _noun_ahead(self, position: int, any_gap: bool = False) -> _Item | None:
         """Return the noun that the adjective stands before: "red *pot*", "red ceramic *pot*"."""
         word, end = self.items[position].word, self.items[position].end
-        for item in self.items[position + 1 :]:
+        following = self.items[position + 1 :]
+        for item, next_item in zip_longest(following, following[1:]):
             gap = self.text[end : item.start].split()
             if item.what == "connector" and item.word == "for":
                 end = item.end + len(" the")  # "red for the hair"
+                continue
+            if item.word == "," and not gap and next_item is not None and next_item.what == "adjective":
+                end = item.end  # "a round, blue pot"
                 continue
             if item.what in ("boundary", "former", "unwanted", "verb", "connector"):
                 return None
