@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from likebut.demo.settings import DemoSettings
     from likebut.reports.contents import DemoContents
+    from likebut.reports.scores import Score
 
 _Out = Annotated[Path, typer.Option(help="Where pictures, trainings and the report go; about 2 GB.")]
 _Fast = Annotated[bool, typer.Option("--fast", help="About two minutes at reduced size; the figures mean little.")]
@@ -65,13 +66,15 @@ def _print(contents: "DemoContents", page: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from likebut.reports.scores import score_of
+
     shown = ("Recall@1", "Recall@5", "Recall@10", "Recall_subset@1", "mAP@10")
     table = Table(title=f"{contents.queries} composed queries over a gallery of {contents.gallery} pictures")
     table.add_column("")
     for name in shown:
         table.add_column(name, justify="right")
     for row in contents.rows:
-        table.add_row(row.name, *(_cell([metrics[name] for metrics in row.metrics]) for name in shown))
+        table.add_row(row.name, *(_cell(score_of(row, name)) for name in shown))
     console = Console()
     console.print(table)
     if contents.grounding is not None:
@@ -83,8 +86,7 @@ def _print(contents: "DemoContents", page: Path) -> None:
     console.print(f"Next: {contents.next_step}", soft_wrap=True, markup=False)
 
 
-def _cell(values: list[float]) -> str:
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:.1f}"
-    return f"{mean:.1f} ± {max(abs(value - mean) for value in values):.1f}"
+def _cell(score: "Score | None") -> str:
+    if score is None:
+        return "–"
+    return f"{score.value:.1f}" if score.spread is None else f"{score.value:.1f} ± {score.spread:.1f}"

@@ -15,6 +15,7 @@ from likebut.cli.index import index
 from likebut.cli.models import models_app
 from likebut.cli.pairs import pairs
 from likebut.cli.recipes import recipes_app
+from likebut.cli.report import report_app
 from likebut.cli.score import score
 from likebut.cli.search import search
 from likebut.cli.serve import serve
@@ -45,6 +46,7 @@ app.add_typer(data_app)
 app.add_typer(models_app)
 app.add_typer(recipes_app)
 app.add_typer(train_app)
+app.add_typer(report_app)
 
 
 def main() -> None:

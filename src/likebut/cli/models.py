@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from likebut.cli.convert import convert
+from likebut.cli.export import export
 from likebut.cli.preset import preset as preset_file
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ models_app = typer.Typer(
     name="models", help="Show and fetch presets' parts and published weights.", no_args_is_help=True
 )
 models_app.command("convert")(convert)
+models_app.command("export")(export)
 models_app.command("preset")(preset_file)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
+from likebut.cli.grounding import grounding
+
 report_app = typer.Typer(
-    name="report", help="Draw a report again from what was measured.", no_args_is_help=True, rich_markup_mode="rich"
+    name="report", help="Reports: the demo's page, how true written texts are.", no_args_is_help=True
 )
+report_app.command("grounding")(grounding)
 
 
 @report_app.callback()
 def report() -> None:
-    """Draw a report again from what was measured."""
+    """Reports: the demo's page, how true written texts are."""
 
 
 @report_app.command("demo")

@@ -23,16 +23,17 @@ from likebut.demo.show import PANEL_RULE, draw_panels
 from likebut.demo.training import Workplace, human_recipe, measure, synthetic_recipe, train_row
 from likebut.demo.truthfulness import measure_truthfulness
 from likebut.demo.writing import get_generator, mine_pool, write_triplets
-from likebut.reports.contents import DemoContents, RowResult
+from likebut.reports.contents import DemoContents, RowResult, SynthesisResult
 from likebut.retriever.retriever import Retriever
-from likebut.sample_data.settings import SampleSettings
-from likebut.sample_data.writing import render_sample
+from likebut.sample_data.sample import SampleSettings, make_sample
 from likebut.triplets import Triplet
 
 NEXT_STEP = (
-    "likebut index YOUR-PHOTOS && likebut search --image YOUR-PHOTOS/some.jpg --text 'like this, but in red' "
+    "`likebut index YOUR-PHOTOS && likebut search --image YOUR-PHOTOS/some.jpg --text 'in red'` "
     "searches your own pictures."
 )
+# Trainings of one stage share a chart.
+LABELLED_STAGE, WRITTEN_STAGE = "training on labelled triplets", "pretraining on written triplets"
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Demo:
             panels=draw_panels(retriever, ranked, place),
             grounding=grounding,
             written=samples,
-            synthesis={"pairs": summary.pairs, "texts kept": summary.triplets, **summary.reasons},
+            synthesis=SynthesisResult(summary.pairs, summary.triplets, summary.reasons, summary.reverse_reasons),
         )
 
     def _render(self) -> Workplace:
@@ -96,7 +97,7 @@ class Demo:
             pool_families=settings.pool_families,
         )
         with self._stage("rendering sample pictures"):
-            render_sample(self._folder / "data", sizes)
+            make_sample(self._folder / "data", sizes)
         return Workplace(self._folder, DataFolder.open(self._folder / "data"), self._folder / "features")
 
     def _seeds(self, row: Row, human: list[Triplet], place: Workplace) -> Retriever:
@@ -106,7 +107,7 @@ class Demo:
             with self._stage(f"training: {row.name}", row):
                 recipe = human_recipe(row, self.settings, seed, None)
                 retriever, out = train_row(recipe, human, place, f"{row.slug}-{seed}")
-                self._record(row, retriever, place, {"training": out / "metrics.jsonl"})
+                self._record(row, retriever, place, {LABELLED_STAGE: out / "metrics.jsonl"})
             first = first or retriever
         assert first is not None
         return first
@@ -132,12 +133,12 @@ class Demo:
             with self._stage(f"training: {PRETRAINED_ONLY.name}", PRETRAINED_ONLY):
                 recipe = synthetic_recipe(PAPER, self.settings, seed)
                 pretrained, out = train_row(recipe, written, place, f"{PRETRAINED_ONLY.slug}-{seed}")
-                curves = {"pretraining": out / "metrics.jsonl"}
+                curves = {WRITTEN_STAGE: out / "metrics.jsonl"}
                 self._record(PRETRAINED_ONLY, pretrained, place, curves)
             with self._stage(f"training: {PAPER.name}", PAPER):
                 tuning = human_recipe(PAPER, self.settings, seed, out)
                 retriever, tuned = train_row(tuning, human, place, f"{PAPER.slug}-{seed}")
-                curves = {**curves, "fine-tuning": tuned / "metrics.jsonl"}
+                curves = {**curves, LABELLED_STAGE: tuned / "metrics.jsonl"}
                 ranked = self._record(PAPER, retriever, place, curves)
             first = first or (retriever, ranked)
         assert first is not None
@@ -177,6 +178,7 @@ class Demo:
                     intervals=results.intervals[row.name],
                     curves=results.curves[row.name],
                     seconds=results.seconds[row.name],
+                    is_paper=row is PAPER,
                 )
                 for row in table_rows(self.settings.all_rows)
             ],

@@ -31,21 +31,21 @@ class DemoSettings(BaseModel):
 
     preset: str = "small"
     generator: str | None = "small"
-    train_families: int = Field(200, ge=1)
-    val_families: int = Field(60, ge=0)
-    test_families: int = Field(84, ge=1)
-    pool_families: int = Field(400, ge=1)
-    pairs: int = Field(1500, ge=1)
-    human_steps: int = Field(150, ge=1)
-    synthetic_steps: int = Field(150, ge=1)
-    caption_steps: int = Field(300, ge=0)
-    pair_steps: int = Field(2000, ge=1)
-    batch_size: int = Field(64, ge=2)
-    learning_rate: float = Field(3e-4, gt=0)
-    pretrained_learning_rate: float = Field(2e-4, gt=0)
+    train_families: int = Field(default=200, ge=1)
+    val_families: int = Field(default=60, ge=0)
+    test_families: int = Field(default=84, ge=1)
+    pool_families: int = Field(default=400, ge=1)
+    pairs: int = Field(default=1500, ge=1)
+    human_steps: int = Field(default=150, ge=1)
+    synthetic_steps: int = Field(default=150, ge=1)
+    caption_steps: int = Field(default=300, ge=0)
+    pair_steps: int = Field(default=2000, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    pretrained_learning_rate: float = Field(default=2e-4, gt=0)
     decoding: str = "greedy"
     round_trip: bool = True
-    seeds: int = Field(1, ge=1)
+    seeds: int = Field(default=1, ge=1)
     all_rows: bool = False
 
 

@@ -1,18 +1,18 @@
 """What the demo's report shows of single queries and single written texts."""
 
+import itertools
 from collections.abc import Sequence
 from random import Random
 
 import torch
 
 from likebut.benchmarks.evaluation import RankedBenchmark
-from likebut.demo.training import Workplace
+from likebut.demo.training import Workplace, known_tokens
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
 from likebut.reports.contents import Hit, Panel
 from likebut.retriever.retriever import Retriever
 from likebut.retriever.scoring import similarity
-from likebut.training.data import open_features
 from likebut.triplets import Query
 
 PANELS = 8
@@ -27,7 +27,9 @@ def draw_panels(retriever: Retriever, ranked: RankedBenchmark, place: Workplace)
     """Return the panels of a retriever's rankings, by :data:`PANEL_RULE`."""
     queries = ranked.benchmark.queries
     chosen = sorted(Random(0).sample(range(len(queries)), min(PANELS, len(queries))))
-    features = open_features(retriever.vision, place.features)
+    shown = [ranked.rankings.gallery[position][:HITS] for position in chosen]
+    named = {queries[position].reference for position in chosen}.union(*shown)
+    features = known_tokens(retriever.vision, named, place)
     panels = []
     for position in chosen:
         query, ranking = queries[position], ranked.rankings.gallery[position]
@@ -60,7 +62,7 @@ def write_for_pairs(
     batch_size: int = 64,
 ) -> list[str]:
     """Return one written text for each (reference, target) of the sample data."""
-    features = open_features(generator.vision, place.features)
+    features = known_tokens(generator.vision, itertools.chain.from_iterable(pairs), place)
     texts: list[str] = []
     with torch.inference_mode():
         for start in range(0, len(pairs), batch_size):

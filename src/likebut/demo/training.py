@@ -1,6 +1,6 @@
 """Training and measuring one row of the demo's table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from likebut.demo.settings import DemoSettings
 from likebut.recipes.schema import LossSettings, ModelSettings, RetrieverRecipe
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
-from likebut.training.data import TrainingData
+from likebut.training.data import TrainingData, open_features
+from likebut.training.features import FeatureCache, VisionEncoder
 from likebut.training.retriever_run import train_retriever
 from likebut.triplets import Triplet
 
@@ -81,6 +82,13 @@ def train_row(
     out = place.folder / "trainings" / name
     run = train_retriever(recipe, TrainingData(triplets, place.data.images()), out, place.features)
     return run.retriever, out
+
+
+def known_tokens(vision: VisionEncoder, names: Iterable[str], place: Workplace) -> FeatureCache:
+    """Return the demo's cache of vision tokens, knowing those of the images called ``names``."""
+    features, images = open_features(vision, place.features), place.data.images()
+    features.add([images[name] for name in sorted(set(names))], vision)
+    return features
 
 
 def measure(retriever: Retriever, place: Workplace) -> tuple[EvaluationReport, RankedBenchmark]:

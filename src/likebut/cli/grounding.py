@@ -1,0 +1,38 @@
+"""``likebut report grounding``: how far what a generator writes is true."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def grounding(
+    data: Annotated[Path, typer.Argument(help="What `likebut data sample` made.")],
+    generator: Annotated[str, typer.Option(help="A trained generator: a name, a folder, a hub id.")] = "small",
+    split: Annotated[str, typer.Option(help="Whose pairs; the generator should not have seen them.")] = "test",
+    pairs: Annotated[int, typer.Option(min=1, help="At most this many pairs, drawn by lot.")] = 400,
+    features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare the changes that a generator's texts claim with what truly changed; blind is the same with wrong images."""
+    from likebut.data_folder import DataFolder
+    from likebut.demo.training import Workplace
+    from likebut.demo.truthfulness import measure_truthfulness
+    from likebut.generator.generator import ModificationGenerator
+    from likebut.training.data import default_feature_folder
+
+    place = Workplace(data, DataFolder.open(data), features or default_feature_folder())
+    writer = ModificationGenerator.from_pretrained(generator)
+    result, samples = measure_truthfulness(writer, place, split, pairs)
+    if as_json:
+        print(json.dumps(asdict(result)))
+        return
+    print(f"{result.pairs} pairs of the split {split}")
+    print(
+        f"  attribute changes: precision {result.precision:.1f} %, recall {result.recall:.1f} %, F1 {result.f1:.1f} %"
+    )
+    print(f"  blind (texts of other pairs): F1 {result.blind_f1:.1f} %")
+    for sample in samples:
+        print(f'  "{sample.written}"  (true: {"; ".join(sample.changes)})')
