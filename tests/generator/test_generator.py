@@ -19,7 +19,8 @@ def generator() -> ModificationGenerator:
     made = ModificationGenerator.from_preset("tiny", device="cpu")
     with torch.no_grad():
         for value in made.model.parameters():
-            value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(0)) * 0.2)
+            if value.requires_grad:
+                value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(0)) * 0.2)
     return made
 
 

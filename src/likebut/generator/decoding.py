@@ -1,5 +1,6 @@
 """How the generator's language model is made to write: greedy, beam or nucleus, short or long."""
 
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -84,7 +85,9 @@ def generate_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) ->
     """Return (B, up to max_new_tokens) token ids written after ``prefix`` (B, S, D)."""
     embed = language.model.get_input_embeddings()
     mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # Only what is written is penalised, as it should be: the prefix has no ids.
+        warnings.filterwarnings("ignore", message="Passing `repetition_penalty`")
         torch.manual_seed(decoding.seed)
         written: Tensor = language.model.generate(
             inputs_embeds=prefix.to(embed.weight.dtype),
