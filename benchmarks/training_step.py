@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,7 @@ class Stepper:
         self.model = PTHA(RetrieverCore(QueryEncoder(preset.query_encoder.config()), preset.embedding_size)).to(device)
         nn.init.normal_(self.model.core.query_encoder.query_tokens, std=0.02)
         self.task = RetrievalTask(self.model, RetrievalWeights())
-        self.stepped: nn.Module = torch.compile(self.model) if compiled else self.model
+        self.stepped: Any = torch.compile(self.model) if compiled else self.model
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=device.type == "cuda")
 
     @torch.no_grad()
