@@ -1,0 +1,145 @@
+"""The index of a Lance gallery: chosen by size, found again, kept up to date, and not believed blindly."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from store_samples import FIELDS, IDENTITY, identifier, query, sample
+
+from likebut.errors import InputError
+from likebut.gallery import lance_index
+from likebut.gallery.filters import parse_filter
+from likebut.gallery.lance_index import effort_for_filter, partitions
+from likebut.gallery.lance_store import LanceStore, remove_gallery
+from likebut.gallery.memory_store import MemoryStore
+from likebut.gallery.search import search_page
+from likebut.gallery.store import SearchEffort
+from likebut.gallery.tuning import Trial, choose, sample_queries, tune
+
+IMAGES = 1500
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> LanceStore:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lance_index, "EXACT_TOKENS", 1000)
+        store = LanceStore(tmp_path_factory.mktemp("index") / "gallery", IDENTITY)
+        store.add_fields(FIELDS)
+        store.put([sample(number, price=float(number % 100)) for number in range(IMAGES)])
+        store.optimise()
+    return store
+
+
+@pytest.fixture(scope="module")
+def oracle() -> MemoryStore:
+    store = MemoryStore(IDENTITY)
+    store.add_fields(FIELDS)
+    store.put([sample(number, price=float(number % 100)) for number in range(IMAGES)])
+    return store
+
+
+def recall(store: LanceStore, oracle: MemoryStore, filters: dict[str, object]) -> float:
+    conditions = parse_filter(filters, FIELDS)
+    shares = []
+    for seed in range(20):
+        truth = {hit.id for hit in search_page(oracle, query(seed), 10, conditions=conditions).hits}
+        found = {hit.id for hit in search_page(store, query(seed), 10, conditions=conditions).hits}
+        shares.append(len(truth & found) / len(truth))
+    return float(np.mean(shares))
+
+
+def test_small_galleries_are_searched_exactly(tmp_path: Path) -> None:
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.put([sample(number) for number in range(50)])
+    store.optimise()
+    assert store.health().search == "exact"
+
+
+def test_large_galleries_have_an_index_that_finds_what_exact_search_finds(
+    indexed: LanceStore, oracle: MemoryStore
+) -> None:
+    health = indexed.health()
+    assert (health.search, health.unindexed, health.images) == ("IvfRq", 0, IMAGES)
+    assert recall(indexed, oracle, {}) >= 0.99
+
+
+def test_filters_do_not_cost_recall(indexed: LanceStore, oracle: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance_index, "EXACT_TOKENS", 0)
+    assert recall(indexed, oracle, {"price": {"<": 20}}) >= 0.97
+
+
+def test_exact_search_passes_the_index_by(indexed: LanceStore, oracle: MemoryStore) -> None:
+    careless = SearchEffort(probes=1, refine=1, candidates=1)
+    exact = search_page(indexed, query(3), 20, exact=True, effort=careless)
+    truth = search_page(oracle, query(3), 20)
+    assert [hit.id for hit in exact.hits] == [hit.id for hit in truth.hits]
+
+
+def test_images_added_after_the_index_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance_index, "EXACT_TOKENS", 300)
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.put([sample(number) for number in range(300)])
+    store.optimise()
+    store.put([sample(5000)])
+    assert store.health().unindexed == 1
+    nearest = search_page(store, sample(5000).embeddings[0].astype(np.float32), 1).hits[0]
+    assert nearest.id == identifier(5000)
+    store.delete([identifier(5000)])
+    assert search_page(store, sample(5000).embeddings[0].astype(np.float32), 1).hits[0].id != identifier(5000)
+    store.put([sample(number) for number in range(6000, 6400)])
+    store.optimise()
+    assert store.setting("trained_with") == 700, "a gallery that has doubled is indexed anew"
+    assert store.health().unindexed == 0
+
+
+def test_number_of_partitions() -> None:
+    assert partitions(1) == 1 and partitions(10_000) == 100 and partitions(8_000_000) == 2048
+
+
+def test_effort_grows_with_what_a_filter_leaves_out() -> None:
+    effort = SearchEffort(probes=20, refine=5, candidates=50)
+    assert effort_for_filter(effort, 1_000_000, 5000, 8) == (effort, True)
+    assert effort_for_filter(effort, 1_000_000, 250_000, 8) == (SearchEffort(160, 5, 100), False)
+    assert effort_for_filter(effort, 1_000_000, 5001, 8) == (SearchEffort(400, 5, 100), False)
+
+
+def test_tuning_compares_with_exact_search(indexed: LanceStore) -> None:
+    queries = sample_queries(indexed, 8, np.random.default_rng(0))
+    assert all(np.linalg.norm(each) == pytest.approx(1, abs=1e-5) for each in queries)
+    exact, *trials = tune(indexed, queries)
+    assert exact.effort is None and exact.recall == 1
+    assert len(trials) == 12 and max(trial.recall for trial in trials) >= 0.99
+    assert min(trial.median_ms for trial in trials) > 0
+
+
+def test_the_fastest_effort_that_finds_enough_is_chosen() -> None:
+    slow, fast, blind = SearchEffort(50), SearchEffort(20), SearchEffort(5)
+    trials = [Trial(None, 1, 90, 99), Trial(slow, 1, 9, 9), Trial(fast, 0.995, 5, 9), Trial(blind, 0.9, 1, 9)]
+    assert choose(trials).effort == fast
+    assert choose([trials[0], trials[3]]).effort == blind
+    assert choose(trials[:1]).effort is None
+
+
+def test_an_empty_gallery_cannot_be_sampled(tmp_path: Path) -> None:
+    assert sample_queries(LanceStore(tmp_path / "gallery", IDENTITY), 3, np.random.default_rng(0)) == []
+
+
+def test_removing_a_gallery(tmp_path: Path) -> None:
+    remove_gallery(tmp_path / "none")
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.put([sample(1)])
+    remove_gallery(tmp_path / "gallery")
+    assert LanceStore(tmp_path / "gallery", IDENTITY).count() == 0
+    import lancedb
+
+    lancedb.connect(tmp_path / "other").create_table("images", [{"a": 1}])
+    for use in (remove_gallery, LanceStore):
+        with pytest.raises(InputError, match="not a gallery"):
+            use(tmp_path / "other")
+
+
+def test_a_gallery_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("likebut.gallery.identity.FORMAT", 2)
+    other = type(IDENTITY)(**{**IDENTITY.to_json(), "format": 1})
+    with pytest.raises(InputError, match="format 1, but this likebut reads format 2"):
+        LanceStore(tmp_path / "gallery", other)

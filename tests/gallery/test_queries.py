@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from fake_retriever import FakeRetriever, text_direction
+from PIL import Image
+
+from likebut.errors import InputError
+from likebut.gallery.queries import NEGATIVE_STRENGTH, Reference, Shares, embed_query
+
+
+@pytest.mark.parametrize(
+    ("has_images", "has_text", "weight", "expected"),
+    [
+        (False, True, 0.9, Shares(text=1)),
+        (True, False, 0.1, Shares(image=1)),
+        (True, True, 0.0, Shares(text=1)),
+        (True, True, 0.25, Shares(text=0.5, composed=0.5)),
+        (True, True, 0.5, Shares(composed=1)),
+        (True, True, 0.75, Shares(composed=0.5, image=0.5)),
+        (True, True, 1.0, Shares(image=1)),
+    ],
+)
+def test_shares(has_images: bool, has_text: bool, weight: float, expected: Shares) -> None:
+    assert Shares.of(has_images, has_text, weight) == expected
+
+
+def test_negative_text_is_subtracted() -> None:
+    query = embed_query(FakeRetriever(), [], "red", "blue", Shares(text=1))
+    expected = text_direction("red") - NEGATIVE_STRENGTH * text_direction("blue")
+    np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_only_what_the_shares_need_is_encoded() -> None:
+    class Blind(FakeRetriever):
+        def embed_images(self, images: object) -> np.ndarray:
+            raise AssertionError("no image has to be embedded")
+
+    stored = np.stack([text_direction("red"), text_direction("blue")]).astype(np.float16)
+    query = embed_query(Blind(), [Reference(embeddings=stored)], "", "", Shares(image=1))
+    expected = text_direction("red") + text_direction("blue")
+    np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-3)
+
+
+def test_references_with_and_without_stored_embeddings_weigh_the_same() -> None:
+    stored = np.stack([text_direction("blue")] * 2).astype(np.float16)
+    references = [Reference(picture=Image.new("RGB", (4, 4), (255, 0, 0))), Reference(embeddings=stored)]
+    query = embed_query(FakeRetriever(), references, "", "", Shares(image=1))
+    expected = text_direction("red") + text_direction("blue")
+    np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-3)
+
+
+def test_parts_that_cancel_out_are_refused() -> None:
+    opposite = -np.stack([text_direction("red")] * 2).astype(np.float16)
+    same = -opposite
+    with pytest.raises(InputError, match="cancel"):
+        embed_query(
+            FakeRetriever(), [Reference(embeddings=same), Reference(embeddings=opposite)], "", "", Shares(image=1)
+        )
