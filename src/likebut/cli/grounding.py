@@ -16,7 +16,7 @@ def grounding(
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare the changes that a generator's texts claim with what truly changed; blind is the same with wrong images."""
+    """Compare the changes that written texts claim with what truly changed; blind are texts of other pairs."""
     from likebut.data_folder import DataFolder
     from likebut.demo.training import Workplace
     from likebut.demo.truthfulness import measure_truthfulness

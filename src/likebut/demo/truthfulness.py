@@ -11,7 +11,6 @@ from likebut.reports.contents import GroundingResult, WrittenText
 from likebut.sample_data.attributes import changes_between
 from likebut.sample_data.grounding import measure_grounding
 from likebut.sample_data.parser import claimed_changes
-from likebut.sample_data.reading import read_attributes
 
 PAIRS = 400
 SAMPLES = 12
@@ -35,7 +34,7 @@ def measure_truthfulness(
     different = sorted({(triplet.reference, triplet.target) for triplet in triplets})
     chosen = Random(0).sample(different, min(pairs, len(different)))
     texts = write_for_pairs(generator, chosen, place, _DECODING)
-    seen = read_attributes(place.data.path)
+    seen = place.data.attributes()
     shuffled = Random(1).sample(texts, len(texts))
     sighted = measure_grounding((seen[r], seen[t], text) for (r, t), text in zip(chosen, texts, strict=True))
     blind = measure_grounding((seen[r], seen[t], text) for (r, t), text in zip(chosen, shuffled, strict=True))
