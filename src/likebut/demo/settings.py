@@ -32,12 +32,12 @@ class DemoSettings(BaseModel):
     preset: str = "small"
     generator: str | None = "small"
     train_families: int = Field(default=200, ge=1)
-    val_families: int = Field(default=60, ge=0)
+    val_families: int = Field(default=12, ge=0)
     test_families: int = Field(default=84, ge=1)
-    pool_families: int = Field(default=400, ge=1)
-    pairs: int = Field(default=1500, ge=1)
-    human_steps: int = Field(default=150, ge=1)
-    synthetic_steps: int = Field(default=150, ge=1)
+    pool_families: int = Field(default=300, ge=1)
+    pairs: int = Field(default=1200, ge=1)
+    human_steps: int = Field(default=140, ge=1)
+    synthetic_steps: int = Field(default=160, ge=1)
     caption_steps: int = Field(default=300, ge=0)
     pair_steps: int = Field(default=2000, ge=1)
     batch_size: int = Field(default=64, ge=2)

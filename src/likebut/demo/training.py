@@ -12,7 +12,7 @@ from likebut.benchmarks.report import EvaluationReport
 from likebut.data_folder import DataFolder
 from likebut.demo.rows import Row
 from likebut.demo.settings import DemoSettings
-from likebut.recipes.schema import LossSettings, ModelSettings, RetrieverRecipe
+from likebut.recipes.schema import DataSettings, LossSettings, ModelSettings, RetrieverRecipe
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
 from likebut.training.data import TrainingData, open_features
@@ -55,6 +55,7 @@ def human_recipe(row: Row, settings: DemoSettings, seed: int, initial_weights: P
         seed=seed,
         initial_weights=None if initial_weights is None else str(initial_weights),
         model=ModelSettings(kind=row.kind),
+        data=DataSettings(both_directions=True),
         training=_training(settings.human_steps, rate, settings),
     )
 
