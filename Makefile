@@ -20,7 +20,7 @@ lint: $(READY)
 	$(BIN)/mypy --strict src
 
 docs: $(READY)
-	$(BIN)/python docs/build.py
+	$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
