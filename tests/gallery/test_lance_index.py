@@ -104,7 +104,7 @@ def test_effort_grows_with_what_a_filter_leaves_out() -> None:
 
 
 def test_tuning_compares_with_exact_search(indexed: LanceStore) -> None:
-    queries = sample_queries(indexed, 8, np.random.default_rng(0))
+    queries = sample_queries(indexed, 3, np.random.default_rng(0))
     assert all(np.linalg.norm(each) == pytest.approx(1, abs=1e-5) for each in queries)
     exact, *trials = tune(indexed, queries)
     assert exact.effort is None and exact.recall == 1

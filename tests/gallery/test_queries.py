@@ -52,6 +52,5 @@ def test_parts_that_cancel_out_are_refused() -> None:
     opposite = -np.stack([text_direction("red")] * 2).astype(np.float16)
     same = -opposite
     with pytest.raises(InputError, match="cancel"):
-        embed_query(
-            FakeRetriever(), [Reference(embeddings=same), Reference(embeddings=opposite)], "", "", Shares(image=1)
-        )
+        references = [Reference(embeddings=same), Reference(embeddings=opposite)]
+        embed_query(FakeRetriever(), references, "", "", Shares(image=1))

@@ -2,6 +2,7 @@ import queue
 import threading
 from pathlib import Path
 
+import pytest
 from fake_retriever import FakeRetriever
 from pictures_on_disk import coloured, write_pictures
 
@@ -11,7 +12,9 @@ from likebut.gallery.requests import AddReport
 from likebut.gallery.watch import watch
 
 
-def test_files_that_come_and_go(tmp_path: Path) -> None:
+def test_files_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("likebut.gallery.watch._SETTLE_MS", 50)
+    monkeypatch.setattr("likebut.gallery.watch._POLL_MS", 100)
     folder = tmp_path / "photos"
     write_pictures(folder, range(3))
     # Inside the folder, as when one indexes the folder one stands in: its own files must not set it off.
