@@ -101,8 +101,8 @@ class EfficientNetLite2(nn.Module):
         A token is what stages 3 to 7 say of its square of 32 × 32 pixels, finer maps averaged over it.
         """
         maps = self._stage_maps(pixels)
-        side = maps[-1].shape[-2:]
-        read = [functional.adaptive_avg_pool2d(maps[stage], side) for stage in _STAGES_READ]
+        rows, columns = maps[-1].shape[-2:]
+        read = [functional.adaptive_avg_pool2d(maps[stage], (rows, columns)) for stage in _STAGES_READ]
         return torch.cat(read, dim=1).flatten(2).transpose(1, 2)
 
     def head_map(self, pixels: Tensor) -> Tensor:

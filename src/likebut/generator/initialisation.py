@@ -48,7 +48,8 @@ def _ridge(source: Tensor, goal: Tensor) -> Tensor:
     """
     gram = source.T @ source
     penalty = _RIDGE * gram.diagonal().mean()
-    return torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=gram.dtype), source.T @ goal)
+    weight: Tensor = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=gram.dtype), source.T @ goal)
+    return weight
 
 
 def _as_outputs(query_encoder: QueryEncoder, ids: Tensor) -> Tensor:
