@@ -205,6 +205,17 @@ def test_the_vision_encoder_comes_along(published: dict[str, Tensor], tmp_path: 
     assert len(read_tensors(tmp_path / "out" / "vision", [""])) == len(list(model.parameters())) - 2
 
 
+def test_a_converted_model_is_exported_with_its_vision_encoder(published: dict[str, Tensor], tmp_path: Path) -> None:
+    convert(tmp_path, {**published, **lavis_vision(random_vision())}, *HEADS, "--vision-heads", "4")
+    picture = [Image.new("RGB", (30, 20), "red")]
+    expected = Retriever.from_pretrained(tmp_path / "out", "cpu").embed_images(picture)
+    arguments = ["models", "export", str(tmp_path / "out"), "retriever", str(tmp_path / "small")]
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    exported = Retriever.from_pretrained(tmp_path / "small", "cpu").embed_images(picture)
+    torch.testing.assert_close(torch.from_numpy(exported), torch.from_numpy(expected), rtol=0, atol=1e-2)
+
+
 def test_a_vision_encoder_that_lacks_a_block_is_refused_before_it_is_used(
     published: dict[str, Tensor], tmp_path: Path
 ) -> None:

@@ -59,15 +59,21 @@ def save_model_folder(folder: Path, config: Mapping[str, Any], state: Mapping[st
     write_json(folder / CONFIG_NAME, {**config, "weights_sha256": sha256_of(folder / WEIGHTS_NAME)})
 
 
-def read_model_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_model_folder(folder: Path, job: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the configuration and the weights in a model folder.
 
+    Args:
+        folder: Where they are.
+        job: What the model must have been trained for: "retriever" or "generator"; either if None.
+
     Raises:
-        InputError: The folder is no model folder, or its weights are damaged.
+        InputError: The folder is no model folder or of another job, or its weights are damaged.
     """
     config = read_json(folder / CONFIG_NAME)
     if not isinstance(config, dict):
         raise InputError(f"{folder / CONFIG_NAME} is not an object.", "Give a folder that likebut saved.")
+    if job is not None and config.get("job", job) != job:
+        raise InputError(f"{folder} holds a {config['job']}, not a {job}.", f"Give a {job}'s folder.")
     try:
         return config, load_file(folder / WEIGHTS_NAME)
     except (SafetensorError, OSError) as error:
@@ -92,6 +98,15 @@ def require_same_parts(preset: Preset, saved: str | Preset | Mapping[str, Any], 
             f"The initial weights in {folder} are of the preset {other.name}, not {preset.name}.",
             "Give weights of the same preset.",
         )
+
+
+def parts_beside(config: Mapping[str, Any]) -> list[str]:
+    """Return the frozen parts that a model folder brings along, as a converted one may: names of its sub-folders."""
+    preset = config.get("preset")
+    if not isinstance(preset, Mapping):
+        return []
+    places = [source.hub for source in load_preset(preset).hub_sources.values()]
+    return [place.removeprefix("./") for place in places if place.startswith("./")]
 
 
 def find_model_folder(name: str | Path, job: str) -> Path:
@@ -130,13 +145,13 @@ def published_weights() -> dict[str, Path]:
 
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(repository, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME, "README.md"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise MissingWeightsError(
-            f"{repository} could not be fetched from the Hugging Face hub ({reason}).",
-            "Check the id and the network, or give a local folder.",
+            f"There is no folder {repository}, and it could not be fetched from the Hugging Face hub ({reason}).",
+            "Check the path, or the id and the network.",
         ) from None

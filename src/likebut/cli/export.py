@@ -1,5 +1,6 @@
 """``likebut models export``: a trained model made small enough to hand on."""
 
+import shutil
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,17 +26,20 @@ def export(
     """Write a model folder with what was trained, in half precision."""
     import torch
 
-    from likebut.backbones.model_folder import find_model_folder, read_model_folder, save_model_folder
+    from likebut.backbones.model_folder import find_model_folder, parts_beside, read_model_folder, save_model_folder
     from likebut.files import atomic_path
 
     if job not in ("retriever", "generator"):
         raise InputError(f'There is no job "{job}".', "Give retriever or generator.")
     if out.exists():
         raise InputError(f"{out} exists already.", "Give the name of a folder that is still to be made.")
-    config, state = read_model_folder(find_model_folder(model, job))
+    source = find_model_folder(model, job)
+    config, state = read_model_folder(source, job)
     config.pop("weights_sha256", None)
     dtype = torch.float16 if precision is ExportPrecision.FP16 else torch.float32
     with atomic_path(out) as folder:
+        for part in parts_beside(config):
+            shutil.copytree(source / part, folder / part)
         save_model_folder(folder, config, {name: value.to(dtype) for name, value in state.items()})
-    size = sum(file.stat().st_size for file in out.iterdir())
+    size = sum(file.stat().st_size for file in out.rglob("*"))
     print(f"Wrote {out} ({size / 1e6:.1f} MB).")
