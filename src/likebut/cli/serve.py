@@ -10,13 +10,17 @@ from rich.console import Console
 from likebut.errors import InputError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from likebut.server.settings import ServerSettings
 
 TOKEN_VARIABLE = "LIKEBUT_TOKEN"
 
 
 def serve(
-    gallery: Annotated[str, typer.Argument(help="What `likebut index` made: a folder, or an object-store URI.")],
+    gallery: Annotated[
+        str, typer.Argument(metavar="GALLERY", help="What `likebut index` made: a folder, or an object-store URI.")
+    ],
     model: Annotated[str, typer.Option(help="The retriever that the gallery was made with.")] = "small",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8333,
     host: Annotated[str, typer.Option(help="Address to bind to. Others than loopback need a token.")] = "127.0.0.1",
@@ -80,12 +84,14 @@ def _serve(gallery: str, model: str, device: str | None, settings: "ServerSettin
     run(service, listening, started)
 
 
-def read_token(file: Path | None) -> str | None:
+def read_token(file: Path | None) -> "SecretStr | None":
     """Return the token in ``file``, else in the environment; None if there is none.
 
     Raises:
         InputError: The file cannot be read, or the token is too short to be safe.
     """
+    from pydantic import SecretStr
+
     from likebut.server.settings import LEAST_TOKEN_LENGTH
 
     where = str(file) if file is not None else TOKEN_VARIABLE
@@ -101,7 +107,7 @@ def read_token(file: Path | None) -> str | None:
             f"The token in {where} has {len(token)} characters, or some that no header can hold.",
             f"Use at least {LEAST_TOKEN_LENGTH} letters and digits: `openssl rand -hex 16`.",
         )
-    return token
+    return SecretStr(token)
 
 
 def default_uploads(gallery: str) -> Path | None:

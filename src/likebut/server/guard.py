@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from likebut.server.settings import ServerSettings
 SESSION_COOKIE = "likebut_session"
 # The page itself holds nothing secret, and it is what asks for the token.
 _WITHOUT_TOKEN = ("/", "/healthz", "/readyz", "/v1/session")
+_HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(:\d{1,5})?")
 _ALWAYS_ADMITTED = ("/healthz", "/readyz", "/metrics")
 
 
@@ -104,10 +106,10 @@ def is_known_host(header: str, settings: ServerSettings) -> bool:
     A page of another site can make its own name resolve to this machine (DNS rebinding); the browser then lets it
     read the answers, but still sends that name.
     """
-    try:
-        name = urlsplit(f"//{header}").hostname or ""
-    except ValueError:
+    match = _HOST.fullmatch(header.lower())
+    if match is None:
         return False
+    name = match["name"] or match["address"]
     if name in settings.allowed_hosts or is_loopback(name):
         return True
     # An address cannot be rebound; only names can.

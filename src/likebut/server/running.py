@@ -14,6 +14,7 @@ from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 
 _BACKLOG = 128
+_MOST_HEADER_BYTES = 32 * 1024
 
 
 def bind(settings: ServerSettings) -> socket.socket:
@@ -52,6 +53,21 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def server_config(service: Service) -> uvicorn.Config:
+    """Return how uvicorn is run."""
+    return uvicorn.Config(
+        app_of(service),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        http="h11",
+        ws="none",
+        backlog=_BACKLOG,
+        h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+        timeout_graceful_shutdown=math.ceil(service.settings.seconds),
+    )
+
+
 def run(service: Service, listening: socket.socket, started: Callable[[], None]) -> None:
     """Serve until the process is asked to stop, then finish the requests in flight.
 
@@ -60,20 +76,11 @@ def run(service: Service, listening: socket.socket, started: Callable[[], None])
         listening: From :func:`bind`.
         started: Called when requests are about to be answered.
     """
-    config = uvicorn.Config(
-        app_of(service),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=math.ceil(service.settings.seconds),
-    )
     service.warm_up()
     # Connections wait in the socket's queue from here on, so the address may be told already.
     listening.listen(_BACKLOG)
     started()
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(server_config(service)).run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # uvicorn has shut down cleanly, and then raises this for its caller

@@ -1,0 +1,125 @@
+/** The pictures, in rows that show each of them whole; arrow keys move among them. */
+
+import { thumbnailUrl } from "./api.js";
+import { baseName, button, byId, element, icon } from "./dom.js";
+
+const grid = () => byId("grid");
+
+/**
+ * Wire the keys up.
+ * @param {object} actions pick(item), open(item)
+ */
+export function setUpGrid(actions) {
+  grid().addEventListener("keydown", (event) => {
+    const tile = event.target.closest(".tile");
+    if (!tile || event.altKey || event.ctrlKey || event.metaKey) return;
+    const target = neighbour(tile, event.key);
+    if (target) {
+      event.preventDefault();
+      focusTile(target);
+    } else if (event.key === "i") {
+      event.preventDefault();
+      tile.querySelector(".expand").click();
+    }
+  });
+  grid().addEventListener("focusin", (event) => {
+    const tile = event.target.closest(".tile");
+    if (tile) makeReachable(tile);
+  });
+  grid().addEventListener("dragstart", (event) => {
+    const tile = event.target.closest(".tile");
+    if (tile) event.dataTransfer.setData("application/x-likebut-id", tile.dataset.id);
+  });
+  grid().actions = actions;
+}
+
+/** Show items, after those that are there if `further`. */
+export function showItems(items, further) {
+  const tiles = items.map(tileOf);
+  if (further) grid().append(...tiles);
+  else grid().replaceChildren(...tiles);
+  if (!grid().querySelector('.pick[tabindex="0"]') && grid().firstElementChild) {
+    makeReachable(grid().firstElementChild);
+  }
+}
+
+/** Put the keyboard on a tile, given by its item's id, or else on the first. */
+export function focusItem(id) {
+  const tile = [...grid().children].find((each) => each.dataset.id === id) ?? grid().firstElementChild;
+  if (tile) focusTile(tile);
+}
+
+function tileOf(item) {
+  const name = baseName(item.path);
+  const { width, height } = item.metadata;
+  const picture = element("img", {
+    src: thumbnailUrl(item.id),
+    alt: "",
+    loading: "lazy",
+    decoding: "async",
+    width,
+    height,
+    onerror: () => tile.classList.add("gone"),
+  });
+  const pick = button(picture, () => grid().actions.pick(item), {
+    class: "pick",
+    tabIndex: -1,
+    "aria-label": `More like this, but…: ${name}`,
+  });
+  pick.append(element("span", { class: "caption", "aria-hidden": "true" }, "More like this, but…"));
+  const expand = button(icon("expand"), () => grid().actions.open(item), {
+    class: "expand",
+    tabIndex: -1,
+    "aria-label": `Details of ${name}`,
+    title: "Details",
+  });
+  const tile = element("li", { class: "tile", dataset: { id: item.id } }, pick, expand);
+  // Very wide and very tall pictures would make rows of their own.
+  tile.style.setProperty("--ratio", String(Math.min(Math.max(width / height || 1, 0.5), 2.4)));
+  return tile;
+}
+
+function makeReachable(tile) {
+  for (const reachable of grid().querySelectorAll('[tabindex="0"]')) reachable.tabIndex = -1;
+  for (const part of tile.querySelectorAll("button")) part.tabIndex = 0;
+}
+
+function focusTile(tile) {
+  makeReachable(tile);
+  tile.querySelector(".pick").focus();
+  tile.scrollIntoView({ block: "nearest" });
+}
+
+function neighbour(tile, key) {
+  switch (key) {
+    case "ArrowRight":
+      return tile.nextElementSibling;
+    case "ArrowLeft":
+      return tile.previousElementSibling;
+    case "Home":
+      return grid().firstElementChild;
+    case "End":
+      return grid().lastElementChild;
+    case "ArrowDown":
+      return inRow(tile, "nextElementSibling", 1);
+    case "ArrowUp":
+      return inRow(tile, "previousElementSibling", -1);
+    default:
+      return null;
+  }
+}
+
+/** Return the tile of the next row, up or down, that is nearest to this one from left to right. */
+function inRow(tile, step, direction) {
+  const middle = tile.offsetLeft + tile.offsetWidth / 2;
+  const distance = (each) => Math.abs(each.offsetLeft + each.offsetWidth / 2 - middle);
+  let row = null;
+  let best = null;
+  for (let each = tile[step]; each; each = each[step]) {
+    if (direction * (each.offsetTop - tile.offsetTop) <= 0) continue;
+    row ??= each.offsetTop;
+    if (each.offsetTop !== row) break;
+    if (!best || distance(each) < distance(best)) best = each;
+  }
+  return best;
+}

@@ -1,0 +1,300 @@
+/** The page: holds the trail and the gallery, and connects the parts. */
+
+import { deleteImage, describeGallery } from "./api.js";
+import { setUpForm, showForm } from "./ask.js";
+import { openDetail, setUpDetail } from "./detail.js";
+import { askForToken, showHelp, showLink, showUnshareable } from "./dialogs.js";
+import { announce, byId, counted } from "./dom.js";
+import { setUpDropping } from "./dropping.js";
+import { chooseFiles, keepInGallery } from "./files.js";
+import { showChips, showFilters, withField } from "./filters.js";
+import { focusItem, setUpGrid } from "./grid.js";
+import { showNote } from "./notes.js";
+import { Results } from "./results.js";
+import { showEmptyGallery, showError, showLostUploads, showNothingFound } from "./states.js";
+import { showTrail } from "./trail.js";
+import * as turns from "./turns.js";
+import { fileOf, isAtHand, keepUpload } from "./uploads.js";
+
+let gallery = null;
+let trail = turns.emptyTrail();
+const results = new Results(fail);
+const current = () => turns.currentTurn(trail);
+
+/** Take another trail as the current one, in a new entry of the browser's history or in place of the present one. */
+function go(changed, { replace = false, fromPanel = false } = {}) {
+  trail = changed;
+  const address = location.pathname + turns.encode(trail);
+  if (replace) history.replaceState(trail, "", address);
+  else history.pushState(trail, "", address);
+  if (!replace) scrollTo({ top: 0 });
+  return refresh(fromPanel);
+}
+
+/** Show the current turn. */
+async function refresh(fromPanel = false) {
+  const turn = current();
+  showForm(trail, actions);
+  showTrail(trail, (at) => go(turns.returned(trail, at)));
+  showChips(turn.filter, (name) => setFilter(withField(current().filter, name, null)));
+  // A panel that is being typed into keeps its focus.
+  if (!fromPanel) buildPanel();
+  const filters = Object.keys(turn.filter).length;
+  byId("filters-open").textContent = filters ? `Filters (${filters})` : "Filters";
+  byId("share").hidden = !turns.isSearch(turn) && !filters;
+  showNote(turn, gallery, addToGallery);
+  const lost = turn.images.filter((image) => !isAtHand(image));
+  if (lost.length) {
+    results.clear();
+    summarise("");
+    showLostUploads(lost.map((image) => image.name), () => chooseFiles(false, ([file]) => replaceLost(file)));
+    return;
+  }
+  const page = await results.show(turn);
+  if (page) shown(turn, page);
+}
+
+/** Say what is shown, or why nothing is. */
+function shown(turn, page) {
+  nameKnownUploads(turn, page.references ?? []);
+  const milliseconds = page.timings ? ` · ${Math.max(1, Math.round(page.milliseconds))} ms` : "";
+  if (page.items.length) {
+    summarise(titleOf(turn, page), milliseconds);
+    return;
+  }
+  summarise("");
+  const filtered = Object.keys(turn.filter).length > 0;
+  if (gallery.images === 0) showEmptyGallery(gallery, () => chooseFiles(true, addPictures));
+  else {
+    const ways = filtered ? [{ label: "Clear the filters", act: () => setFilter({}) }] : [];
+    showNothingFound(filtered, [...ways, { label: "Start over", act: startOver }]);
+  }
+}
+
+function titleOf(turn, page) {
+  if (!turns.isSearch(turn)) {
+    const some = Object.keys(turn.filter).length ? " match the filters" : "";
+    return `${counted(page.total, "picture")}${some}`;
+  }
+  const text = turn.text.trim();
+  const without = turn.negative.trim() ? `, without ${turn.negative.trim()}` : "";
+  if (!turn.images.length) return `“${text}”${without}`;
+  const like = turn.images.length > 1 ? "Like these" : "Like this";
+  return text ? `${like}, but ${text}${without}` : `${like}${without}`;
+}
+
+function summarise(title, detail = "") {
+  byId("summary").textContent = title;
+  byId("timing").textContent = detail;
+  document.title = title && turns.isSearch(current()) ? `${title} – likebut` : "likebut";
+}
+
+/** An upload that turns out to be in the gallery is named by its id from then on, so that links can carry it. */
+function nameKnownUploads(turn, references) {
+  const uploads = turn.images.filter((image) => !image.id);
+  const ids = new Map(uploads.map((image, n) => [image.upload, references[n]]).filter(([, each]) => each?.in_gallery));
+  if (ids.size === 0) return;
+  renameUploads(new Map([...ids].map(([upload, each]) => [upload, each.id])));
+}
+
+function renameUploads(ids) {
+  trail = turns.withIds(trail, ids);
+  history.replaceState(trail, "", location.pathname + turns.encode(trail));
+  results.keep(current(), results.latest);
+  showForm(trail, actions);
+  showTrail(trail, (at) => go(turns.returned(trail, at)));
+  showNote(current(), gallery, addToGallery);
+}
+
+/** Say what went wrong and what can be done. */
+async function fail(error, further) {
+  if (error.status === 401) {
+    await askForToken();
+    return start();
+  }
+  if (!further) {
+    results.clear();
+    summarise("");
+  }
+  const again = { label: "Try again", act: () => (gallery ? (further ? results.show(current(), true) : refresh()) : start()) };
+  const clear = { label: "Clear the filters", act: () => setFilter({}) };
+  const another = { label: "Choose another picture", act: () => chooseFiles(false, ([file]) => begin(file)) };
+  const over = { label: "Start over", act: startOver };
+  const filtered = Object.keys(current().filter).length > 0;
+  const isMine = error.status === 0 || error.status >= 500 || error.status === 429;
+  const ways = isMine ? [again] : [error.code === "bad_image" || error.status === 413 ? another : null, filtered ? clear : null, over];
+  showError(error, ways.filter(Boolean));
+  announce(`${error.message} ${error.remedy}`);
+}
+
+function startOver() {
+  go(turns.emptyTrail());
+}
+
+function setFilter(filter, fromPanel = false) {
+  go(turns.edited(trail, { filter }), { replace: true, fromPanel });
+}
+
+function asImage(source) {
+  return source instanceof File ? keepUpload(source) : source;
+}
+
+function begin(source) {
+  go(turns.begun(asImage(source)));
+  focusWords();
+}
+
+function addReference(source) {
+  const image = asImage(source);
+  const images = current().images.filter((each) => !each.id || each.id !== image.id);
+  go(turns.edited(trail, { images: [...images, image].slice(-gallery.limits.references) }));
+  focusWords();
+}
+
+function refine(item) {
+  go(turns.refined(trail, { id: item.id }));
+  focusWords();
+}
+
+function replaceLost(file) {
+  const image = keepUpload(file);
+  const images = current().images.map((each) => (isAtHand(each) ? each : image));
+  go(turns.edited(trail, { images }), { replace: true });
+}
+
+/** Put the keyboard into the words; not on a touch screen, where a keyboard would cover the pictures. */
+function focusWords() {
+  if (matchMedia("(hover: hover)").matches) byId("text").focus();
+}
+
+/** Add the current turn's uploads to the gallery. */
+async function addToGallery() {
+  const uploads = turns.uploadsOf(trail).filter(isAtHand);
+  const images = await keepInGallery(uploads.map(fileOf), fail);
+  if (!images) return false;
+  galleryChanged();
+  renameUploads(new Map(uploads.map((each, number) => [each.upload, images[number].id])));
+  return true;
+}
+
+/** Add files to the gallery, and look at it. */
+async function addPictures(files) {
+  if (await keepInGallery(files, fail)) {
+    await galleryChanged();
+    refresh();
+  }
+}
+
+async function removeFromGallery(item) {
+  try {
+    await deleteImage(item.id);
+    announce("Deleted.");
+    await galleryChanged();
+    refresh();
+  } catch (error) {
+    fail(error, true);
+  }
+}
+
+async function galleryChanged() {
+  results.forget();
+  gallery = await describeGallery();
+}
+
+async function share() {
+  const uploads = turns.uploadsOf(trail);
+  if (!uploads.length) {
+    showLink(location.href);
+    return;
+  }
+  showUnshareable(uploads.map((image) => image.name), gallery.can_add && uploads.some(isAtHand), async () => {
+    if (await addToGallery()) showLink(location.href);
+  });
+}
+
+function buildPanel() {
+  showFilters(gallery, current().filter, {
+    set: (name, wanted) => setFilter(withField(current().filter, name, wanted), true),
+    clear: () => setFilter({}),
+    close: () => openPanel(false),
+  });
+}
+
+function openPanel(open) {
+  byId("filters").hidden = !open;
+  byId("filters-open").setAttribute("aria-expanded", String(open));
+  document.body.classList.toggle("filtering", open);
+  const target = open ? byId("filters").querySelector("button, input") : byId("filters-open");
+  target.focus();
+}
+
+const actions = {
+  ask: (changes) => go(turns.edited(trail, changes)),
+  weigh: (weight) => go(turns.edited(trail, { weight }), { replace: true }),
+  remove: (position) => go(turns.edited(trail, { images: current().images.filter((_, n) => n !== position) })),
+  chooseFile: () => chooseFiles(false, ([file]) => begin(file)),
+  chooseFurtherFile: () => chooseFiles(false, ([file]) => addReference(file)),
+};
+
+function setUp() {
+  setUpForm(actions);
+  setUpGrid({ pick: refine, open: (item) => openDetail(item, gallery) });
+  setUpDetail({
+    refine,
+    addReference: (item) => addReference({ id: item.id }),
+    filterBy: (name, wanted) => setFilter(withField(current().filter, name, wanted)),
+    remove: removeFromGallery,
+    items: () => results.items,
+    closed: focusItem,
+  });
+  setUpDropping({
+    begin,
+    add: addReference,
+    keep: (source) => (source instanceof File ? addPictures([source]) : null),
+    hasImages: () => current().images.length > 0,
+    canAdd: () => gallery.can_add,
+    refuse: (message) => fail({ status: 422, code: "bad_image", message, remedy: "Give a JPEG, PNG or WebP file." }, true),
+  });
+  byId("share").addEventListener("click", share);
+  byId("help-open").addEventListener("click", showHelp);
+  byId("filters-open").addEventListener("click", () => openPanel(byId("filters").hidden));
+  byId("home").addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    startOver();
+  });
+  addEventListener("popstate", (event) => {
+    trail = event.state ?? turns.decode(location.search);
+    refresh();
+  });
+  addEventListener("keydown", onKey);
+}
+
+function onKey(event) {
+  if (event.target.matches("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) {
+    if (event.key === "Escape") event.target.blur?.();
+    return;
+  }
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "/") {
+    event.preventDefault();
+    byId("text").focus();
+    byId("text").select();
+  } else if (event.key === "?") showHelp();
+  else if (event.key === "Escape" && !byId("filters").hidden) openPanel(false);
+}
+
+async function start() {
+  try {
+    gallery = await describeGallery();
+  } catch (error) {
+    fail(error, false);
+    return;
+  }
+  trail = history.state ?? turns.decode(location.search);
+  history.replaceState(trail, "", location.pathname + turns.encode(trail));
+  refresh();
+}
+
+setUp();
+start();

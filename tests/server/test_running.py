@@ -1,0 +1,128 @@
+"""Binding, stopping and being killed."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from fake_retriever import FakeRetriever
+from pydantic import SecretStr
+from server_samples import multipart, noise
+
+from likebut.errors import InputError
+from likebut.gallery.gallery import Gallery
+from likebut.server.running import bind, url_of
+from likebut.server.settings import ServerSettings
+
+TOKEN = SecretStr("correct-horse-battery")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "pictures.example", ""])
+def test_open_addresses_need_a_token(host: str) -> None:
+    with pytest.raises(InputError, match="there is no token"):
+        bind(ServerSettings(host=host, port=0))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.7"])
+def test_loopback_needs_none(host: str) -> None:
+    with bind(ServerSettings(host=host, port=0)) as listening:
+        assert url_of(listening).startswith("http://127.0.0.")
+
+
+def test_an_open_address_with_a_token() -> None:
+    with bind(ServerSettings(host="0.0.0.0", port=0, token=TOKEN)) as listening:
+        assert url_of(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"Port {port} of 127.0.0.1 is in use"):
+            bind(ServerSettings(port=port))
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(InputError, match="cannot be bound to"):
+        bind(ServerSettings(host="192.0.2.1", port=0, token=TOKEN))
+
+
+@contextmanager
+def process(folder: Path, seconds: float = 0.0) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    script = Path(__file__).with_name("serve_fake.py")
+    command = [sys.executable, str(script), str(folder / "gallery"), str(folder / "uploads"), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server, server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+def post(url: str, body: bytes, content_type: str) -> bytes:
+    request = urllib.request.Request(url, body, {"Content-Type": content_type})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return bytes(answer.read())
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_stopped_finishes_what_it_began(tmp_path: Path, stop: signal.Signals) -> None:
+    answers: list[bytes] = []
+    with process(tmp_path, seconds=0.7) as (server, url):
+        asking = threading.Thread(
+            target=lambda: answers.append(post(f"{url}v1/search", b'{"text": "red"}', "application/json"))
+        )
+        asking.start()
+        time.sleep(0.3)
+        server.send_signal(stop)
+        asking.join(20)
+        code = server.wait(20)
+        rest = server.stdout.read() if server.stdout is not None else ""
+    assert json.loads(answers[0])["hits"] == []
+    if stop is signal.SIGINT:
+        assert code == 0 and rest == "closed\n"
+    else:
+        assert code in (0, -signal.SIGTERM)
+
+
+def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    lock = threading.Lock()
+
+    def add(url: str, start: int) -> None:
+        for number in range(start, start + 1000):
+            form, content_type = multipart(("image", "a.png", noise(number)))
+            try:
+                answer = json.loads(post(f"{url}v1/images", form, content_type))
+            except (URLError, OSError):
+                return
+            with lock:
+                acknowledged.append(answer["images"][0]["id"])
+
+    for round_number in range(2):
+        with process(tmp_path) as (server, url):
+            clients = [
+                threading.Thread(target=add, args=(url, 100_000 * round_number + 10_000 * client))
+                for client in range(3)
+            ]
+            for client in clients:
+                client.start()
+            before = len(acknowledged)
+            while len(acknowledged) < before + 8:
+                time.sleep(0.005)
+            server.kill()
+            for client in clients:
+                client.join(20)
+    gallery = Gallery.open(tmp_path / "gallery", FakeRetriever(), create=False)
+    kept = gallery.store.get(acknowledged)
+    assert set(kept) == set(acknowledged) and len(acknowledged) >= 16
+    assert all(Path(image.path).is_file() for image in kept.values())
+    assert all(gallery.thumbnail(image_id) for image_id in acknowledged)
