@@ -59,7 +59,14 @@ def sizes() -> dict[str, Any]:
 
 
 def write_language_model(folder: Path, weights: dict[str, Tensor], said: dict[str, Any]) -> None:
-    shared = ("vocab_size", "max_position_embeddings", "hidden_size", "intermediate_size", "num_hidden_layers")
+    shared = (
+        "vocab_size",
+        "max_position_embeddings",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "hidden_act",
+    )
     heads = ("num_attention_heads", "num_key_value_heads", "rms_norm_eps", "tie_word_embeddings", "attention_bias")
     config = LlamaConfig(
         **{name: said[name] for name in shared + heads},
@@ -69,7 +76,10 @@ def write_language_model(folder: Path, weights: dict[str, Tensor], said: dict[st
         pad_token_id=said["pad_token_id"],
     )
     model = LlamaForCausalLM(config)
-    model.load_state_dict({n.removeprefix("llm_model."): v for n, v in weights.items() if n.startswith("llm_model.")})
+    own = {n.removeprefix("llm_model."): v for n, v in weights.items() if n.startswith("llm_model.")}
+    outcome = model.load_state_dict(own, strict=False)
+    assert not outcome.unexpected_keys
+    assert set(outcome.missing_keys) <= ({"lm_head.weight"} if said["tie_word_embeddings"] else set())
     model.save_pretrained(folder)
     Tokenizer(models.WordLevel({"<s>": 0, "</s>": 1, "a": 2}, "a")).save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>", "bos_token": "<s>"}))

@@ -21,8 +21,8 @@ from likebut.errors import InputError
 VISION_FOLDER = "vision"
 _CONVERTED = "converted-vision"
 _BERT_VOCABULARIES = (30522, 30523)  # without and with the [DEC] that LAVIS adds
-# Not in the weights, so a preset may say otherwise than the checkpoint.
-_FREE = ("dropout", "heads", "layer_norm_eps", "image_norm_eps")
+# Not in the weights, so a preset may say otherwise than the checkpoint; which layers cross-attend is in the names.
+_FREE = ("dropout", "heads", "layer_norm_eps", "image_norm_eps", "cross_attention_every")
 
 
 def expected_sizes(checkpoint: Checkpoint, preset: Preset | None, job: Job, heads: int | None) -> QueryEncoderConfig:

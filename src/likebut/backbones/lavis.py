@@ -117,7 +117,7 @@ def query_encoder_sizes(checkpoint: Checkpoint, heads: int | None = None) -> Que
         image_width=_shape(checkpoint, "ln_vision.weight")[0],
         vocabulary_size=_shape(checkpoint, _WORDS)[0],
         max_positions=_shape(checkpoint, _POSITIONS)[0],
-        cross_attention_every=attending[1] if len(attending) > 1 else max(len(layers), 1),
+        cross_attention_every=attending[1] if len(attending) > 1 else len(layers),
         layer_norm_eps=said.get("layer_norm_eps", 1e-12),
     )
 
@@ -141,9 +141,10 @@ def take_apart(
     Raises:
         InputError: A key is unknown or missing, or has another shape than ``sizes`` says; the message names it.
     """
+    expected = {prefix + name: shape for name, shape in _expected_shapes(sizes).items()}
     state, vision, left_out, unknown = {}, {}, [], []
     for key, value in checkpoint.tensors.items():
-        if (name := query_encoder_name(key)) is not None:
+        if (name := query_encoder_name(key)) is not None and prefix + name in expected:
             state[prefix + name] = _without_batch_axis(value) if name == "query_tokens" else value
         elif key in heads:
             state[heads[key]] = _without_batch_axis(value) if key == "prompt_tokens" else value
@@ -153,7 +154,6 @@ def take_apart(
             vision[key] = value
         else:
             unknown.append(key)
-    expected = {prefix + name: shape for name, shape in _expected_shapes(sizes).items()}
     missing = [name for name in (*expected, *heads.values()) if name not in state]
     _check_names(checkpoint, unknown, missing, lambda name: _published_name(name, prefix, heads))
     for name, shape in expected.items():
