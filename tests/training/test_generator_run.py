@@ -38,6 +38,7 @@ def train_in_child(folder: Path, out: Path) -> None:
     run(folder, out, "training.steps=30", "training.checkpoint_every=3")
 
 
+@pytest.mark.slow
 def test_killed_it_ends_with_the_same_weights(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     train_in_child(folder, tmp_path / "undisturbed")

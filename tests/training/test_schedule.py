@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from training_toys import settings
 
+from likebut.recipes.loading import load_recipe, recipe_files
 from likebut.training.schedule import make_optimizer, make_schedule
 
 
@@ -71,3 +72,20 @@ def test_momentum_moves_only_where_asked() -> None:
         optimizer = make_optimizer(Model(), chosen)
         make_schedule(optimizer, chosen, 100)
         assert optimizer.param_groups[0]["betas"] == ((0.95, 0.98) if cycles else (0.9, 0.98))
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_files() if name.startswith(("cirr", "circo", "fashioniq"))])
+def test_the_paper_s_schedules_end_at_their_last_step(name: str) -> None:
+    # The published code plans for 80 epochs whatever is trained, so that its rate never comes down.
+    training = load_recipe(name).training
+    optimizer = make_optimizer(Model(), training)
+    total = training.total_steps(steps_per_epoch=7)
+    assert total == 7 * (training.epochs or 0) > 0
+    schedule = make_schedule(optimizer, training, total)
+    found = [optimizer.param_groups[0]["lr"]]
+    for _ in range(total - 1):
+        optimizer.step()
+        schedule.step()
+        found.append(optimizer.param_groups[0]["lr"])
+    assert max(found) == pytest.approx(training.learning_rate)
+    assert found.index(max(found)) < 0.05 * total and found[-1] < 1e-4 * training.learning_rate

@@ -169,9 +169,7 @@ def run_in_child(work: Callable[..., None], arguments: Sequence[Any], kill_after
     """
     # The fork server imports what is slow once, so that a child begins in milliseconds.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["likebut.training.generator_run", "torch.utils.tensorboard", "transformers.models.llama.modeling_llama"]
-    )
+    context.set_forkserver_preload(["likebut.training.generator_run", "torch.utils.tensorboard"])
     begun = context.Event()
     child = context.Process(target=_announce_and_run, args=(begun, work, arguments))
     child.start()
