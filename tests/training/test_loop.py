@@ -139,12 +139,20 @@ def test_another_seed_or_other_data_is_refused(tmp_path: Path) -> None:
         train(ToyTask(), ToyBatches(), settings(steps=2), tmp_path, seed=2, identity={"data": "b"})
 
 
+class InterruptingBatches(ToyBatches):
+    """Press Ctrl-C while a batch is made: the loop is then in the midst of its steps."""
+
+    def batch(self, step: int) -> Any:
+        if step == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().batch(step)
+
+
 def test_ctrl_c_writes_a_checkpoint_and_the_same_call_goes_on(tmp_path: Path) -> None:
     undisturbed = train_toy(tmp_path / "undisturbed", checkpoint_every=1000)
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        train_toy(tmp_path / "stopped", seconds=0.02, checkpoint_every=1000)
+        train(ToyTask(), InterruptingBatches(), settings(checkpoint_every=1000), tmp_path / "stopped", seed=3)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     [left] = checkpoints(tmp_path / "stopped" / "checkpoints")
     assert 0 < json.loads((left / "state.json").read_text())["step"] < 40
