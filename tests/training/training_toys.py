@@ -173,8 +173,8 @@ def run_in_child(work: Callable[..., None], arguments: Sequence[Any], kill_after
     begun = context.Event()
     child = context.Process(target=_announce_and_run, args=(begun, work, arguments))
     child.start()
-    assert begun.wait(60)
-    child.join(kill_after or 120)
+    assert begun.wait(200)
+    child.join(kill_after or 200)
     if child.exitcode is None:
         child.kill()
         child.join()
