@@ -48,7 +48,7 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, capsys: pytest.Captur
     torch.save({"model": TENSORS, "trainer": Dangerous()}, tmp_path / "c.pth")
     with pytest.raises(InputError, match="more than tensors"):
         read_checkpoint(tmp_path / "c.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Dangerous()))
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Dangerous(), protocol=2))
     with pytest.raises(InputError):
         read_checkpoint(tmp_path / "plain.pth")
     assert "must not run" not in capsys.readouterr().out

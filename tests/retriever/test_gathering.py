@@ -60,7 +60,7 @@ def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
     workers = [
         subprocess.Popen([sys.executable, "-c", WORKER, str(rank), str(tmp_path)], env=environment) for rank in (0, 1)
     ]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert [worker.wait(timeout=200) for worker in workers] == [0, 0]
     result = torch.load(tmp_path / "result.pt", weights_only=True)
     loss = whole_batch(data, query, target)
     loss.backward()
