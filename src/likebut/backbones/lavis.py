@@ -76,19 +76,6 @@ def query_encoder_name(key: str) -> str | None:
     return f"layers.{found[1]}.{_LAYER_PARTS[found[2]]}.{found[3]}"
 
 
-def query_encoder_state(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the query encoder's part of a LAVIS checkpoint under the names used here.
-
-    LAVIS gives query and prompt tokens a leading axis of 1, which goes.
-    """
-    state = {}
-    for key, value in checkpoint.items():
-        name = query_encoder_name(key)
-        if name is not None:
-            state[name] = _without_batch_axis(value) if name == "query_tokens" else value
-    return state
-
-
 def query_encoder_sizes(checkpoint: Checkpoint, heads: int | None = None) -> QueryEncoderConfig:
     """Return the query encoder's sizes, read off the shapes.
 
