@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from likebut.cli.gallery_access import DEFAULT_GALLERY, open_gallery
 from likebut.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,9 +20,14 @@ TOKEN_VARIABLE = "LIKEBUT_TOKEN"
 
 def serve(
     gallery: Annotated[
-        str, typer.Argument(metavar="GALLERY", help="What `likebut index` made: a folder, or an object-store URI.")
-    ],
-    model: Annotated[str, typer.Option(help="The retriever that the gallery was made with.")] = "small",
+        str,
+        typer.Argument(
+            metavar="GALLERY",
+            envvar="LIKEBUT_GALLERY",
+            help="What `likebut index` made: a folder, or an object-store URI.",
+        ),
+    ] = DEFAULT_GALLERY,
+    model: Annotated[str | None, typer.Option(help="The retriever, if it is no longer where it was.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8333,
     host: Annotated[str, typer.Option(help="Address to bind to. Others than loopback need a token.")] = "127.0.0.1",
     token_file: Annotated[
@@ -59,17 +65,15 @@ def serve(
     _serve(gallery, model, device, settings, open_page)
 
 
-def _serve(gallery: str, model: str, device: str | None, settings: "ServerSettings", open_page: bool) -> None:
+def _serve(gallery: str, model: str | None, device: str | None, settings: "ServerSettings", open_page: bool) -> None:
     # Before the model is loaded, because a wrong address is told at once then.
     from likebut.server.running import bind, run, url_of
 
     listening = bind(settings)
-    from likebut.gallery.gallery import Gallery
-    from likebut.retriever.retriever import Retriever
     from likebut.server.service import Service
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    opened = Gallery.open(gallery, Retriever.from_pretrained(model, device), create=False)
+    opened = open_gallery(gallery, model, device)
     service = Service(opened, settings)
     address = url_of(listening)
 

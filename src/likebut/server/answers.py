@@ -144,6 +144,7 @@ class GalleryAnswer(BaseModel):
     """A gallery that is served."""
 
     name: str
+    location: str = Field(description="Where it is, as it was named to the server.")
     images: int
     model: str
     search: str = Field(description='"exact", or the kind of the index.')

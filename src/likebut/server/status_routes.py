@@ -64,6 +64,7 @@ def describe(service: Service) -> GalleryAnswer:
     health = gallery.health()
     return GalleryAnswer(
         name=PurePath(gallery.name).name or gallery.name,
+        location=gallery.name,
         images=health.images,
         model=gallery.store.identity.model,
         search=health.search,

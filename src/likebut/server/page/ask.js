@@ -10,13 +10,20 @@ const WEIGHT_PAUSE = 250;
 
 /**
  * Wire the form up.
- * @param {object} actions ask(changes), weigh(weight), remove(position), chooseFile()
+ * @param {object} actions hasImages(), ask(changes), weigh(weight)
  */
 export function setUpForm(actions) {
+  const [text, negative] = [byId("text"), byId("negative")];
   byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
-    actions.ask({ text: byId("text").value, negative: byId("negative").value });
+    if (!actions.hasImages() && !text.value.trim() && negative.value.trim()) {
+      text.setCustomValidity("Say what to look for as well: “without” alone finds nothing.");
+      text.reportValidity();
+      return;
+    }
+    actions.ask({ text: text.value, negative: negative.value });
   });
+  text.addEventListener("input", () => text.setCustomValidity(""));
   let timer = 0;
   byId("weight").addEventListener("input", () => {
     describeWeight();
@@ -30,7 +37,11 @@ export function setUpForm(actions) {
   });
 }
 
-/** Show the current turn in the form. */
+/**
+ * Show the current turn in the form.
+ * @param {object} trail
+ * @param {object} actions remove(position), chooseFile(), chooseFurtherFile()
+ */
 export function showForm(trail, actions) {
   const turn = currentTurn(trail);
   const hasImages = turn.images.length > 0;
@@ -40,9 +51,7 @@ export function showForm(trail, actions) {
   byId("negative").value = turn.negative;
   byId("text-label").textContent = hasImages ? "but" : "Describe a picture";
   byId("text-label").className = hasImages ? "" : "unseen";
-  byId("text").placeholder = hasImages
-    ? "in red, with longer sleeves…"
-    : "Describe a picture, or start from one";
+  byId("text").placeholder = hasImages ? "in red, with longer sleeves…" : "Describe a picture";
   byId("balance").hidden = !(hasImages && turn.text.trim());
   byId("weight").value = String(turn.weight);
   describeWeight();
@@ -77,7 +86,9 @@ function reference(image, position, actions) {
 /** Return the picture of an image in small. */
 export function preview(image) {
   if (!isAtHand(image)) return icon("lost");
-  return element("img", { src: image.id ? thumbnailUrl(image.id) : uploadUrl(image), alt: image.name ?? "Reference" });
+  const src = image.id ? thumbnailUrl(image.id) : uploadUrl(image);
+  const shown = element("img", { src, alt: image.name ?? "Reference", onerror: () => shown.replaceWith(icon("lost")) });
+  return shown;
 }
 
 function emptyPlace(actions) {
@@ -85,7 +96,8 @@ function emptyPlace(actions) {
     "span",
     {},
     element("strong", {}, "Start from a picture"),
-    element("span", { class: "ways" }, "drop it here, paste it, or choose a file"),
+    element("span", { class: "ways with-mouse" }, "drop it here, paste it, or choose a file"),
+    element("span", { class: "ways with-finger" }, "choose or take a photo"),
   );
   return button(icon("picture"), actions.chooseFile, { class: "place" }).appendChild(text).parentElement;
 }

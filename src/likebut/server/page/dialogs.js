@@ -6,7 +6,7 @@ import { button, byId, element } from "./dom.js";
 const dialog = () => byId("message");
 
 function open(title, ...content) {
-  dialog().replaceChildren(element("h2", { id: "message-title" }, title), ...content);
+  dialog().replaceChildren(element("h2", { id: "message-title" }, title), ...content.filter(Boolean));
   if (!dialog().open) dialog().showModal();
 }
 

@@ -38,6 +38,7 @@ export function showFilters(gallery, filter, actions) {
       own.length ? null : element("p", { class: "hint" }, "These pictures have no metadata of their own. likebut index takes it from a CSV or JSONL file beside them."),
       element("details", { open: fileOpen }, element("summary", {}, "File"), ...ofFile.map(part)),
     ),
+    element("div", { class: "panel-foot" }, button("Show the pictures", actions.close, { class: "primary" })),
   );
 }
 
@@ -50,9 +51,9 @@ export function withField(filter, name, wanted) {
 /** Show the conditions of a filter as buttons that take them away. */
 export function showChips(filter, onRemove) {
   const chips = Object.entries(filter).map(([name, wanted]) =>
-    button(element("span", {}, `${labelOf(name)} ${phrase(wanted)}`), () => onRemove(name), {
+    button(element("span", {}, `${labelOf(name)}: ${phrase(wanted)}`), () => onRemove(name), {
       class: "chip",
-      "aria-label": `Remove the filter ${labelOf(name)} ${phrase(wanted)}`,
+      "aria-label": `Remove the filter ${labelOf(name)}: ${phrase(wanted)}`,
     }),
   );
   for (const chip of chips) chip.append(icon("close"));

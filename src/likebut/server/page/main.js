@@ -4,7 +4,7 @@ import { deleteImage, describeGallery } from "./api.js";
 import { setUpForm, showForm } from "./ask.js";
 import { openDetail, setUpDetail } from "./detail.js";
 import { askForToken, showHelp, showLink, showUnshareable } from "./dialogs.js";
-import { announce, byId, counted } from "./dom.js";
+import { announce, byId } from "./dom.js";
 import { setUpDropping } from "./dropping.js";
 import { chooseFiles, keepInGallery } from "./files.js";
 import { showChips, showFilters, withField } from "./filters.js";
@@ -12,6 +12,7 @@ import { focusItem, setUpGrid } from "./grid.js";
 import { showNote } from "./notes.js";
 import { Results } from "./results.js";
 import { showEmptyGallery, showError, showLostUploads, showNothingFound } from "./states.js";
+import { titleOf } from "./titles.js";
 import { showTrail } from "./trail.js";
 import * as turns from "./turns.js";
 import { fileOf, isAtHand, keepUpload } from "./uploads.js";
@@ -57,9 +58,9 @@ async function refresh(fromPanel = false) {
 /** Say what is shown, or why nothing is. */
 function shown(turn, page) {
   nameKnownUploads(turn, page.references ?? []);
-  const milliseconds = page.timings ? ` · ${Math.max(1, Math.round(page.milliseconds))} ms` : "";
   if (page.items.length) {
-    summarise(titleOf(turn, page), milliseconds);
+    const hint = matchMedia("(hover: hover)").matches ? "Click one to start from it." : "Tap one to start from it.";
+    summarise(titleOf(turn, page.total), page.timings ? `${Math.max(1, Math.round(page.milliseconds))} ms` : hint);
     return;
   }
   summarise("");
@@ -69,18 +70,6 @@ function shown(turn, page) {
     const ways = filtered ? [{ label: "Clear the filters", act: () => setFilter({}) }] : [];
     showNothingFound(filtered, [...ways, { label: "Start over", act: startOver }]);
   }
-}
-
-function titleOf(turn, page) {
-  if (!turns.isSearch(turn)) {
-    const some = Object.keys(turn.filter).length ? " match the filters" : "";
-    return `${counted(page.total, "picture")}${some}`;
-  }
-  const text = turn.text.trim();
-  const without = turn.negative.trim() ? `, without ${turn.negative.trim()}` : "";
-  if (!turn.images.length) return `“${text}”${without}`;
-  const like = turn.images.length > 1 ? "Like these" : "Like this";
-  return text ? `${like}, but ${text}${without}` : `${like}${without}`;
 }
 
 function summarise(title, detail = "") {
@@ -115,6 +104,7 @@ async function fail(error, further) {
   if (!further) {
     results.clear();
     summarise("");
+    byId("note").hidden = true;
   }
   const again = { label: "Try again", act: () => (gallery ? (further ? results.show(current(), true) : refresh()) : start()) };
   const clear = { label: "Clear the filters", act: () => setFilter({}) };
@@ -229,6 +219,7 @@ function openPanel(open) {
 }
 
 const actions = {
+  hasImages: () => current().images.length > 0,
   ask: (changes) => go(turns.edited(trail, changes)),
   weigh: (weight) => go(turns.edited(trail, { weight }), { replace: true }),
   remove: (position) => go(turns.edited(trail, { images: current().images.filter((_, n) => n !== position) })),
@@ -251,7 +242,7 @@ function setUp() {
     begin,
     add: addReference,
     keep: (source) => (source instanceof File ? addPictures([source]) : null),
-    hasImages: () => current().images.length > 0,
+    hasImages: actions.hasImages,
     canAdd: () => gallery.can_add,
     refuse: (message) => fail({ status: 422, code: "bad_image", message, remedy: "Give a JPEG, PNG or WebP file." }, true),
   });
@@ -268,6 +259,8 @@ function setUp() {
     refresh();
   });
   addEventListener("keydown", onKey);
+  // The filters begin where the form ends, and the form grows with what it has to say.
+  new ResizeObserver(() => document.body.style.setProperty("--top", `${byId("top").offsetHeight}px`)).observe(byId("top"));
 }
 
 function onKey(event) {

@@ -14,7 +14,7 @@ export function showError(error, ways) {
 
 /** Show that the gallery holds no picture yet. */
 export function showEmptyGallery(gallery, chooseFiles) {
-  const command = `likebut index FOLDER --gallery ${gallery.name}`;
+  const command = `likebut index FOLDER --gallery ${gallery.location}`;
   const lines = [element("p", {}, "Index a folder of pictures, then reload this page:"), element("pre", {}, command)];
   if (gallery.can_add) lines.push(element("p", {}, "Or add a few from here: drop them on the page, or choose them."));
   show("empty", "picture", "This gallery is empty", lines, gallery.can_add ? [{ label: "Add pictures", act: chooseFiles }] : []);

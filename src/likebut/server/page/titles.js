@@ -1,0 +1,17 @@
+/** What a turn is called, above its pictures. */
+
+import { counted } from "./dom.js";
+import { isSearch } from "./turns.js";
+
+/** Return the title of a turn's pictures; the gallery's own is their number. */
+export function titleOf(turn, total) {
+  if (!isSearch(turn)) {
+    const some = Object.keys(turn.filter).length ? ` ${total === 1 ? "matches" : "match"} the filters` : "";
+    return `${counted(total, "picture")}${some}`;
+  }
+  const text = turn.text.trim();
+  const without = turn.negative.trim() ? `, without ${turn.negative.trim()}` : "";
+  if (!turn.images.length) return `“${text}”${without}`;
+  const like = turn.images.length > 1 ? "Like these" : "Like this";
+  return text ? `${like}, but ${text}${without}` : `${like}${without}`;
+}
