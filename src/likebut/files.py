@@ -46,6 +46,45 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def require_place(path: Path) -> None:
+    """Check that a file or a folder can be made at ``path``: to be asked before the work whose result it will hold.
+
+    Raises:
+        InputError: Something that is no folder is in the way, or the folder may not be written to.
+    """
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"{path} cannot be made: {above} is a file, not a folder.", "Give another path.")
+    if not os.access(path if path.is_dir() else above, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be made: {above} may not be written to.", "Give another path.")
+
+
+def require_output_folder(path: Path, what: str) -> None:
+    """Check that a folder can be made, or written to, at ``path``.
+
+    Args:
+        path: Where.
+        what: What it is for, for the message: "the shards".
+
+    Raises:
+        InputError: It is a file, or cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file, not a folder.", f"Give a folder for {what}.")
+    require_place(path)
+
+
+def require_output_file(path: Path) -> None:
+    """Check that a file can be written at ``path``.
+
+    Raises:
+        InputError: It is a folder, or cannot be made.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a file.", "Give a file's name.")
+    require_place(path)
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what a killed process left under temporary names in ``folder``. Only its single writer may call this."""
     for leftover in folder.glob(".*.tmp"):
@@ -90,6 +129,8 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not a text file.", "Give a JSON file in UTF-8.") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}.", "Mend that line.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}).", "Make it simpler.") from None
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -116,6 +157,8 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{path} line {number} is not valid JSON: {error.msg}.", "Mend that line.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} line {number} cannot be read as JSON ({error}).", "Make it simpler.") from None
     if not isinstance(value, dict):
         raise InputError(
             f"{path} line {number} holds a {type(value).__name__}, not an object.", "Write one {…} a line."

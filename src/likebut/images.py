@@ -5,7 +5,7 @@ Everything that opens an image goes through :func:`decode`, so that limits and r
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +36,10 @@ class SetAside:
 
     name: str
     reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return it as commands print it under --json."""
+        return {"image": self.name, "reason": self.reason}
 
 
 def decode(
@@ -200,16 +204,3 @@ def list_images(folder: Path) -> list[ImageRef]:
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def decodable(images: Iterable[ImageRef]) -> tuple[list[ImageRef], list[SetAside]]:
-    """Split ``images`` into those that decode and those that do not, with the reason."""
-    usable: list[ImageRef] = []
-    set_aside: list[SetAside] = []
-    for image in images:
-        try:
-            decode(image.path, least_side=32)
-            usable.append(image)
-        except ImageError as error:
-            set_aside.append(SetAside(image.name, error.problem))
-    return usable, set_aside

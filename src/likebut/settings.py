@@ -29,7 +29,9 @@ def parse_settings(model: type[Settings], values: Mapping[str, Any], where: str)
 
 
 def _explained(model: type[BaseModel], error: ValidationError, where: str) -> InputError:
-    first = error.errors()[0]
+    # A misspelt key is often a missing one as well, and says more.
+    found = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    first = found[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = sorted(known_keys(model))

@@ -112,5 +112,7 @@ def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch: pytest.Mon
         raise OSError("no route to host.\nmore")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(MissingWeightsError, match=r"some/model could not be fetched .* \(no route to host\)"):
+    with pytest.raises(
+        MissingWeightsError, match=r"There is no folder some/model, and it could not be fetched .* \(no route to host\)"
+    ):
         find_model_folder("some/model", "retriever")

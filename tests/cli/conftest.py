@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
 
-# Helpers beside the tests, and the official layouts in small; importlib mode puts neither on the path.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "benchmarks")]
+# Helpers beside the tests, the official layouts in small, and children to kill; importlib mode puts none on the path.
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / folder) for folder in ("cli", "benchmarks", "training")]

@@ -76,3 +76,28 @@ def test_pretrain_fine_tune_evaluate(command: Command, tmp_path: Path, benchmark
     figures = json.loads(measured.out)
     recalls = [value for name, value in figures.items() if name.startswith("Recall") and "interval" not in name]
     assert sum(recalls) / len(recalls) == pytest.approx(json.loads(tuned.out)["best_value"])
+
+
+def test_loss_weights_are_those_of_the_command_line(command: Command, tmp_path: Path) -> None:
+    root = write_fashioniq(tmp_path / "fashioniq")
+    _, reverse = write_runs(tmp_path, load_fashioniq_triplets(root)[0])
+    common = ("train", "retriever", "--data", root, *SMALL, "--recipe", "fashioniq-paper", "--reverse-texts", reverse)
+    common = (*common, "--set", "training.log_every=1", "--set", "training.evaluate_every=null")
+    common = (*common, "--set", "training.best_metric=null", "--set", "training.precision=fp32")
+
+    def first_losses(alpha: str, text: str) -> dict[str, float]:
+        out = tmp_path / f"{alpha}-{text}"
+        weights = ("--set", f"loss.alpha={alpha}", "--set", f"loss.lambda_text={text}")
+        trained = command(*common, *weights, "--out", out)
+        assert trained.code == 0, trained.err
+        row: dict[str, float] = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
+        return row
+
+    # Before the first step nothing differs but the weights.
+    ones, others = first_losses("1", "1"), first_losses("2.5", "0.25")
+    assert others["query_loss"] == pytest.approx(ones["query_loss"])
+    assert others["prototype_loss"] == pytest.approx(2.5 * ones["prototype_loss"])
+    assert others["text_loss"] == pytest.approx(0.25 * ones["text_loss"])
+    summed = sum(others[name] for name in ("query_loss", "prototype_loss", "text_loss"))
+    assert others["loss"] == pytest.approx(summed)
+    assert ones["prototype_loss"] > 0 and ones["text_loss"] > 0

@@ -56,7 +56,7 @@ class EvaluationReport:
                 part: {"queries": self.queries[part], "gallery": self.gallery[part]} for part in self.queries
             }
         about["notes"] = list(self.notes)
-        about["set_aside"] = [{"image": image.name, "reason": image.reason} for image in self.set_aside]
+        about["set_aside"] = [image.to_json() for image in self.set_aside]
         return figures | about
 
 

@@ -1,7 +1,8 @@
 """Files for the test servers of CIRR and CIRCO, checked against the servers' stated limits before they are written."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from likebut.benchmarks.evaluation import RankedBenchmark
 from likebut.benchmarks.rankings import (
     GALLERY_LENGTH,
     SUBSET_LENGTH,
+    Lists,
     circo_lists,
     cirr_lists,
     ranking_content,
@@ -18,6 +20,7 @@ from likebut.benchmarks.rankings import (
 )
 from likebut.errors import InputError
 from likebut.files import write_text
+from likebut.triplets import Query
 
 MAX_BYTES = 5_000_000
 """Of each of CIRR's files, by its server's page; CIRCO's server states no limit, and its files stay far below."""
@@ -25,6 +28,9 @@ MAX_BYTES = 5_000_000
 
 def build_submission(ranked: RankedBenchmark) -> dict[str, str]:
     """Return the files to upload, by file name.
+
+    A server takes no shorter rankings than it says, so images that could not be ranked come last, in the benchmark's
+    order; a query whose reference image could not be used has nothing else.
 
     Args:
         ranked: A split of CIRR or CIRCO, ranked.
@@ -34,17 +40,28 @@ def build_submission(ranked: RankedBenchmark) -> dict[str, str]:
     """
     benchmark = ranked.benchmark
     stem = f"{benchmark.name}_{benchmark.split}"
-    gallery = ranking_content([benchmark], [ranked.rankings.gallery])
+    lists = _filled(benchmark, ranked.rankings.gallery, lambda _: benchmark.gallery, GALLERY_LENGTH)
+    gallery = ranking_content([benchmark], [lists])
     contents = {f"{stem}.json": gallery}
     if benchmark.name == "cirr":
+        subsets = _filled(benchmark, ranked.rankings.subset, lambda query: query.subset, SUBSET_LENGTH)
         contents = {
             f"{stem}_recall.json": gallery,
-            f"{stem}_recall_subset.json": subset_ranking_content(benchmark, ranked.rankings.subset),
+            f"{stem}_recall_subset.json": subset_ranking_content(benchmark, subsets),
         }
     files = {name: json.dumps(content) for name, content in contents.items()}
     for name, content in contents.items():
         check_submission(benchmark, content, name, len(files[name].encode()))
     return files
+
+
+def _filled(benchmark: Benchmark, lists: Lists, candidates_of: Callable[[Query], Sequence[str]], length: int) -> Lists:
+    filled = []
+    for query, names in zip(benchmark.queries, lists, strict=True):
+        left_out = {*names, *query.excluded}
+        rest = (name for name in candidates_of(query) if name not in left_out)
+        filled.append([*names, *islice(rest, max(0, length - len(names)))])
+    return filled
 
 
 def check_submission(benchmark: Benchmark, content: Mapping[str, Any], where: str, size: int) -> None:

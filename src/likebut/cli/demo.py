@@ -17,7 +17,7 @@ _Full = Annotated[bool, typer.Option("--full", help="One hop and SPRC too, and t
 _Train = Annotated[
     bool, typer.Option("--train-generator", help="Train the generator too, instead of taking the published one.")
 ]
-_Preset = Annotated[str, typer.Option(help="small; or tiny, which needs no download and learns little.")]
+_Preset = Annotated[str, typer.Option(help="small; or tiny, which needs no download and learns nothing.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")]
 
 
@@ -34,9 +34,11 @@ def demo(
     Stopped, it goes on from there when the same command runs again.
     """
     from likebut.demo.run import Demo
+    from likebut.files import require_output_folder
     from likebut.reports.contents_json import write_contents
     from likebut.reports.demo_page import write_demo_page
 
+    require_output_folder(out, "the demo")
     contents = Demo(out, _settings(fast, full, train_generator, preset), _say).run()
     write_contents(contents, out / "demo.json")
     write_demo_page(contents, out / "report.html")

@@ -47,7 +47,10 @@ def evaluate(
         return
     from likebut.cli.ranking import ModelOptions, evaluate_with_model
     from likebut.cli.report_table import print_report
+    from likebut.files import require_output_file
 
+    if rankings is not None:
+        require_output_file(rankings)
     options = ModelOptions(model, query_mode, device, batch_size, cache, features, allow_missing)
     report, ranked = evaluate_with_model(benchmarks, options)
     if rankings is not None:

@@ -23,7 +23,9 @@ def grounding(
     from likebut.generator.generator import ModificationGenerator
     from likebut.training.data import default_feature_folder
 
-    place = Workplace(data, DataFolder.open(data), features or default_feature_folder())
+    folder = DataFolder.open(data)
+    folder.queries(split)  # refuses a split that has none, before the generator is loaded
+    place = Workplace(data, folder, features or default_feature_folder())
     writer = ModificationGenerator.from_pretrained(generator)
     result, samples = measure_truthfulness(writer, place, split, pairs)
     if as_json:

@@ -46,8 +46,12 @@ def index(
             raise InputError("No folder was named.", "Write `likebut index FOLDER`, or `likebut index --tune`.")
         _tune_only(gallery, as_json)
         return
+    from likebut.gallery.lance_tables import remove_gallery
+    from likebut.images import list_images
+
+    list_images(folder)  # a mistyped folder must make no gallery, and cost none
     if rebuild:
-        _remove(folder, gallery)
+        remove_gallery(gallery)
     with open_gallery(gallery, model, device, create=True) as opened:
         report = opened.synchronise(folder, metadata, progress=True)
         opened.optimise()
@@ -56,14 +60,6 @@ def index(
             _print_trials(_tune(opened.store), as_json)
         if watch:
             _watch(opened, folder, metadata, as_json)
-
-
-def _remove(folder: Path, gallery: str) -> None:
-    from likebut.gallery.lance_store import remove_gallery
-    from likebut.images import list_images
-
-    list_images(folder)  # a mistyped folder must not cost the gallery
-    remove_gallery(gallery)
 
 
 def _watch(gallery: "Gallery", folder: Path, metadata: Path | None, as_json: bool) -> None:

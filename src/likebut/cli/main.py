@@ -66,6 +66,11 @@ def main() -> None:
         # The reader of a pipe (`likebut … | head`) left; what follows has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        errors.print(f"likebut: {error.filename} cannot be used: {error.strerror.lower()}. Check the path.")
+        sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

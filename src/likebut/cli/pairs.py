@@ -28,6 +28,7 @@ def pairs(
     confusable: Annotated[
         str | None, typer.Option(help="A trained retriever: pair images that it may confuse instead.")
     ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -46,7 +47,7 @@ def pairs(
         "seed": seed,
     }
     settings = parse_settings(PairSettings, given, "The command line")
-    mined = _mine(source_images(folder, split, benchmark), settings, preset, confusable, features)
+    mined = _mine(source_images(folder, split, benchmark), settings, preset, confusable, device, features)
     description = {"folder": str(folder), "benchmark": benchmark, "split": split, **mined.description()}
     write_pairs(out, mined.pairs, description)
     if as_json:
@@ -56,17 +57,25 @@ def pairs(
 
 
 def _mine(
-    images: "list[ImageRef]", settings: "PairSettings", preset: str, confusable: str | None, features: Path | None
+    images: "list[ImageRef]",
+    settings: "PairSettings",
+    preset: str,
+    confusable: str | None,
+    device: str | None,
+    features: Path | None,
 ) -> "MinedPairs":
+    from likebut.backbones.device import choose_device
     from likebut.backbones.loading import load_vision
     from likebut.backbones.preset import load_preset
     from likebut.retriever.retriever import Retriever
     from likebut.synthesis.mining import mine_images
 
     if confusable is not None:
-        retriever = Retriever.from_pretrained(confusable)
+        retriever = Retriever.from_pretrained(confusable, device)
         return mine_images(images, retriever.vision, settings, retriever, features)
-    return mine_images(images, load_vision(load_preset(preset)), settings, feature_folder=features)
+    chosen = load_preset(preset)
+    place = choose_device(chosen, device)
+    return mine_images(images, load_vision(chosen).to(place), settings, feature_folder=features)
 
 
 def _print(mined: "MinedPairs", out: Path) -> None:

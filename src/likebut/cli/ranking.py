@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from likebut.benchmarks.adapter import RetrieverAdapter
+from likebut.backbones.device import require_device
+from likebut.benchmarks.adapter import QUERY_MODES, RetrieverAdapter
 from likebut.benchmarks.benchmark import Benchmark
 from likebut.benchmarks.evaluation import RankedBenchmark, evaluate, rank
+from likebut.benchmarks.layout import require_choice
 from likebut.benchmarks.loading import require_galleries
 from likebut.benchmarks.preparation import cached_tokens, needed_images, require_images, uncached_tokens
 from likebut.benchmarks.report import EvaluationReport
-from likebut.errors import InputError
 from likebut.images import SetAside
 from likebut.retriever.retriever import Retriever
 
@@ -69,8 +68,8 @@ def evaluate_with_model(
     )
 
 
-def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> RankedBenchmark:
-    """Return a model's rankings of a benchmark, whose labels may be hidden.
+def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> tuple[RankedBenchmark, list[SetAside]]:
+    """Return a model's rankings of a benchmark, whose labels may be hidden, and the images that cannot be used.
 
     Raises:
         InputError: Images are missing, or the model cannot be loaded; before any long work.
@@ -78,16 +77,15 @@ def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> RankedBenchm
     prepared = _prepare([benchmark], options)
     adapter = prepared.adapter
     unusable = [image.name for image in prepared.set_aside]
-    return rank(benchmark, adapter.embed_gallery, adapter.embed_queries, unusable, options.batch_size, prepared.device)
-
-
-def _require_device(device: str | None) -> None:
-    if device not in (None, "cpu") and not (device == "cuda" and torch.cuda.is_available()):
-        raise InputError(f'There is no device "{device}" on this machine.', "Use cpu, or leave out --device.")
+    ranked = rank(
+        benchmark, adapter.embed_gallery, adapter.embed_queries, unusable, options.batch_size, prepared.device
+    )
+    return ranked, prepared.set_aside
 
 
 def _prepare(benchmarks: Sequence[Benchmark], options: ModelOptions) -> _Prepared:
-    _require_device(options.device)
+    require_device(options.device)
+    require_choice(options.query_mode, QUERY_MODES, "query mode")
     require_galleries(benchmarks)
     missing = require_images(benchmarks, options.allow_missing)
     retriever = Retriever.from_pretrained(options.model, options.device)

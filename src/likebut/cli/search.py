@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likebut.cli.gallery_access import DEFAULT_GALLERY, GalleryPath, open_gallery
+from likebut.files import require_output_file
 
 if TYPE_CHECKING:
     from likebut.gallery.gallery import Gallery
@@ -50,6 +51,8 @@ def search(
         offset=offset,
         filters=parse_expressions(filters or ()),
     )
+    if sheet is not None:
+        require_output_file(sheet)
     with open_gallery(gallery, model, device) as opened:
         result = opened.find(request)
         if as_json:

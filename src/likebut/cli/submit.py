@@ -1,5 +1,6 @@
 """``likebut submit``: the files for a benchmark's test server."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images or queries embedded 
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")]
 Cache = Annotated[bool, typer.Option(help="Keep vision tokens on disk for the next time.")]
 Features = Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @submit_app.command("cirr")
@@ -34,13 +36,14 @@ def cirr(
     device: Device = None,
     cache: Cache = True,
     features: Features = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write CIRR's two files: the first 50 of the gallery, and the first 3 of each query's subset."""
     from likebut.benchmarks.loading import load_benchmark
     from likebut.cli.ranking import ModelOptions
 
     options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
-    _submit(load_benchmark("cirr", root, split), options, out)
+    _submit(load_benchmark("cirr", root, split), options, out, as_json)
 
 
 @submit_app.command("circo")
@@ -54,13 +57,14 @@ def circo(
     device: Device = None,
     cache: Cache = True,
     features: Features = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write CIRCO's file: the first 50 of the gallery for each query."""
     from likebut.benchmarks.loading import load_benchmark
     from likebut.cli.ranking import ModelOptions
 
     options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
-    _submit(load_benchmark("circo", root, split, protocol), options, out)
+    _submit(load_benchmark("circo", root, split, protocol), options, out, as_json)
 
 
 @submit_app.command("check")
@@ -69,6 +73,7 @@ def check(
     root: Root,
     predictions: Annotated[list[Path], typer.Option(help="A file to upload; give the option twice for CIRR's two.")],
     split: Annotated[str | None, typer.Option(help="test1 for CIRR, test for CIRCO.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check files that you have against the server's limits, without a model."""
     from likebut.benchmarks.layout import require_choice
@@ -80,13 +85,32 @@ def check(
     [loaded] = load_benchmark(benchmark, root, split or default[benchmark])
     for path in predictions:
         check_file(loaded, path)
+    if as_json:
+        print(json.dumps([{"file": str(path), "queries": len(loaded.queries)} for path in predictions]))
+        return
+    for path in predictions:
         print(f"{path} is in order: {len(loaded.queries)} queries of {loaded.title}.")
 
 
-def _submit(benchmarks: "list[Benchmark]", options: "ModelOptions", out: Path) -> None:
+def _submit(benchmarks: "list[Benchmark]", options: "ModelOptions", out: Path, as_json: bool) -> None:
     from likebut.benchmarks.submission import write_submission
     from likebut.cli.ranking import rank_with_model
+    from likebut.cli.set_aside import set_aside_lines
+    from likebut.files import require_output_folder
 
+    require_output_folder(out, "the files")
     [benchmark] = benchmarks
-    for path in write_submission(rank_with_model(benchmark, options), out):
+    ranked, set_aside = rank_with_model(benchmark, options)
+    files = write_submission(ranked, out)
+    unusable = {image.name for image in set_aside}
+    unasked = sum(query.reference in unusable for query in benchmark.queries)
+    if as_json:
+        images = [image.to_json() for image in set_aside]
+        print(json.dumps({"files": list(map(str, files)), "unasked": unasked, "set_aside": images}, ensure_ascii=False))
+        return
+    for path in files:
         print(f"Wrote {path}.")
+    for line in set_aside_lines(set_aside, "the output of --json"):
+        print(line)
+    if unasked:
+        print(f"{unasked} queries refer to one of them: their rankings are the gallery's order.")

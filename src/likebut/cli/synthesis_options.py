@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from likebut.backbones.device import require_device
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
 from likebut.retriever.retriever import Retriever
@@ -75,5 +74,5 @@ class SynthesisOptions:
         return parse_settings(WritingSettings, settings, _HERE)
 
     def _precision(self) -> str:
-        device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = require_device(self.device)
         return resolve_precision("auto", device) if self.precision == "auto" else self.precision

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likebut.errors import InputError
+from likebut.files import require_output_folder
 
 if TYPE_CHECKING:
     from likebut.cli.synthesis_options import SynthesisOptions
@@ -72,8 +73,7 @@ def synthesize(
     """Write forward and reverse modification texts for mined pairs, filtered, in shards; stopped, it goes on."""
     if (pairs is None) == (reverse_for is None):
         raise InputError("Say what to write about: one of --pairs and --reverse-for.", "Mine pairs: `likebut pairs`.")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder.", "Give a folder for the shards.")
+    require_output_folder(out, "the shards")
     from likebut.cli.synthesis_options import SynthesisOptions
 
     options = SynthesisOptions(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likebut.errors import InputError
+from likebut.files import require_output_folder
 
 if TYPE_CHECKING:
     from likebut.images import SetAside
@@ -51,7 +52,7 @@ def retriever(
     chosen = load_recipe(recipe, overrides or ())
     if not isinstance(chosen, RetrieverRecipe):
         raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train generator`.")
-    _require_folder(out)
+    require_output_folder(out, "the training")
     found = _with_options(chosen.data, data, synthetic, reverse_texts)
     chosen = chosen.model_copy(update={"data": found} | ({"initial_weights": init} if init else {}))
     from likebut.cli.training_data import gather
@@ -87,7 +88,7 @@ def generator(
     chosen = load_recipe(recipe, [*(overrides or ()), *given])
     if not isinstance(chosen, GeneratorRecipe):
         raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train retriever`.")
-    _require_folder(out)
+    require_output_folder(out, "the training")
     chosen = chosen.model_copy(update={"data": _with_options(chosen.data, data, None, None)})
     from likebut.cli.training_data import gather
     from likebut.training.generator_run import train_generator
@@ -105,18 +106,13 @@ def _with_options(
     return settings.model_copy(update={key: value for key, value in given.items() if value})
 
 
-def _require_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder.", "Give a folder for the training.")
-
-
 def _print(folder: Path, result: "TrainingResult", triplets: int, set_aside: "list[SetAside]", as_json: bool) -> None:
     from likebut.cli.set_aside import set_aside_lines
 
     if as_json:
         about = {"model": str(folder), "steps": result.steps, "triplets": triplets}
         best = {} if result.best_step is None else {"best_step": result.best_step, "best_value": result.best_value}
-        images = [{"image": image.name, "reason": image.reason} for image in set_aside]
+        images = [image.to_json() for image in set_aside]
         print(json.dumps(about | best | {"set_aside": images}, ensure_ascii=False))
         return
     print(f"{folder}: {result.steps} steps on {triplets} triplets")

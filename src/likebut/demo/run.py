@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import likebut
+from likebut.backbones.model_folder import find_model_folder
 from likebut.benchmarks.evaluation import RankedBenchmark
 from likebut.data_folder import DataFolder
 from likebut.demo.rows import OTHER_METHODS, PAPER, PRETRAINED_ONLY, PTHA_ALONE, SIMPLE_ROWS, Row, table_rows
@@ -66,11 +67,13 @@ class Demo:
         """Do everything; returns what the report shows.
 
         Raises:
-            MissingWeightsError: The preset's parts are not on this machine.
+            MissingWeightsError: The preset's parts or the generator's weights are not on this machine.
             ResumeError: The folder holds a demo with other settings.
         """
         # Before any long work: a missing part should be said at once.
         Retriever.from_preset(self.settings.preset)
+        if self.settings.generator is not None:
+            find_model_folder(self.settings.generator, "generator")
         place = self._render()
         human = place.data.triplets("train")
         alone = self._seeds(PTHA_ALONE, human, place)

@@ -71,10 +71,24 @@ def fast() -> DemoSettings:
 
 
 def tiny() -> DemoSettings:
-    """Return the fast demo on random parts that need no download: it shows that everything runs, and learns little.
+    """Return a demo on random parts that need no download: it shows in seconds that everything runs.
 
     A random language model writes noise; drawn by lot and not sent on a round trip, it is at least varied noise.
     """
-    return fast().model_copy(
-        update={"preset": "tiny", "generator": None, "decoding": "nucleus", "round_trip": False, "learning_rate": 1e-3}
+    return DemoSettings(
+        preset="tiny",
+        generator=None,
+        train_families=6,
+        val_families=1,
+        test_families=4,
+        pool_families=5,
+        pairs=24,
+        human_steps=6,
+        synthetic_steps=6,
+        caption_steps=2,
+        pair_steps=4,
+        batch_size=8,
+        learning_rate=1e-3,
+        decoding="nucleus",
+        round_trip=False,
     )

@@ -33,8 +33,17 @@ def load_references(
             continue
         content = source if isinstance(source, bytes) else read_content(source)
         ids.add(content_id(content))
-        references.append(Reference(decode(content, least_side=LEAST_SIDE) if needs_picture else None))
+        references.append(Reference(_decoded(source, content) if needs_picture else None))
     return references + _from_gallery(store, image_ids, shares), ids
+
+
+def _decoded(source: Path | bytes, content: bytes) -> Image.Image:
+    try:
+        return decode(content, least_side=LEAST_SIDE)
+    except ImageError as error:
+        if isinstance(source, bytes):
+            raise
+        raise ImageError(f"The reference image {source} cannot be used: {error.problem}", error.remedy) from None
 
 
 def _from_gallery(store: GalleryStore, image_ids: Sequence[str], shares: Shares) -> list[Reference]:

@@ -20,7 +20,6 @@ from likebut.backbones.model_folder import (
 )
 from likebut.backbones.preset import Preset, load_preset, with_folders_beside
 from likebut.backbones.vision import VisionEncoder
-from likebut.errors import InputError
 from likebut.generator.decoding import Decoding, write_texts
 from likebut.generator.language_loss import log_probabilities, with_end_token
 from likebut.generator.model import CAPTION_INSTRUCTION, INSTRUCTION, MTST
@@ -79,9 +78,7 @@ class ModificationGenerator:
             InputError: The folder holds something else.
         """
         folder = find_model_folder(name, "generator")
-        raw, state = read_model_folder(folder)
-        if raw.get("job") != "generator":
-            raise InputError(f"{folder} holds a {raw.get('job')}, not a generator.", "Give a generator's folder.")
+        raw, state = read_model_folder(folder, "generator")
         config = parse_settings(GeneratorConfig, raw, str(folder / "config.json"))
         preset = with_folders_beside(load_preset(config.preset), folder)
         generator = cls.from_preset(preset, config, device=device)

@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from likebut.backbones.device import choose_device
+from likebut.backbones.device import choose_device, require_device
 from likebut.backbones.loading import load_tokenizer, load_vision
 from likebut.backbones.model_folder import (
     find_model_folder,
@@ -114,10 +114,8 @@ class Retriever:
         if str(name).startswith(DUAL_PREFIX):
             return cls._from_dual_encoder(str(name), device)
         folder = find_model_folder(name, "retriever")
-        raw, state = read_model_folder(folder)
+        raw, state = read_model_folder(folder, "retriever")
         config = parse_settings(RetrieverConfig, raw, str(folder / "config.json"))
-        if config.job != "retriever":
-            raise InputError(f"{folder} holds a {config.job}, not a retriever.", "Give a retriever's folder.")
         preset = with_folders_beside(load_preset(config.preset), folder)
         retriever = cls.from_preset(preset, config, device=device)
         load_trained_state(retriever.module, state, folder)
@@ -125,6 +123,7 @@ class Retriever:
 
     @classmethod
     def _from_dual_encoder(cls, name: str, device: torch.device | str | None) -> "Retriever":
+        device = require_device(device)
         model, vision, tokenizer = read_dual_encoder(name)
         return cls(RetrieverConfig(kind="dual", preset=name), model, vision, tokenizer, device)
 

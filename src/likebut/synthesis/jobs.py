@@ -14,9 +14,9 @@ from likebut.synthesis.filters import Filters, FilterSettings
 from likebut.synthesis.image_vectors import frozen_vectors
 from likebut.synthesis.pairs import MinedPair, with_neighbours
 from likebut.synthesis.reverse import read_reverse_texts, reverse_pairs, with_reverse_texts
-from likebut.synthesis.run import Summary, synthesize
+from likebut.synthesis.run import Summary, refuse_other_settings, synthesize
 from likebut.synthesis.shards import PAIRS_JOB, REVERSE_JOB
-from likebut.synthesis.tools import PreparedTools, prepare_tools
+from likebut.synthesis.tools import PreparedTools, prepare_tools, tools_identity
 from likebut.synthesis.write import WritingSettings
 from likebut.triplets import ImageRef, Triplet, write_triplets
 
@@ -60,7 +60,9 @@ def write_about_pairs(folder: Path, pairs: Sequence[MinedPair], images: Mapping[
         ResumeError: A run with other settings was begun in ``folder``.
     """
     # Neighbours serve the round trip alone: without a retriever their tokens need not be computed.
-    prepared = _prepare(_needed(pairs, images, with_around=job.retriever is not None), job)
+    needed = _needed(pairs, images, with_around=job.retriever is not None)
+    _refuse_other_settings(folder, job, PAIRS_JOB)
+    prepared = _prepare(needed, job)
     usable = _surrounded(_usable(pairs, prepared), prepared, job)
     return _run(folder, usable, prepared, job, PAIRS_JOB)
 
@@ -91,9 +93,11 @@ def write_reverse_texts(
         raise InputError(
             f"None of the {len(triplets)} triplets lacks a reverse modification text.", "There is nothing to write."
         )
-    prepared = _prepare(_needed(pairs, images, with_around=False), job)
-    usable = _surrounded(_usable(pairs, prepared), prepared, job)
+    needed = _needed(pairs, images, with_around=False)
     one_way = replace(job, writing=job.writing.model_copy(update={"both_directions": False}))
+    _refuse_other_settings(folder, one_way, REVERSE_JOB)
+    prepared = _prepare(needed, one_way)
+    usable = _surrounded(_usable(pairs, prepared), prepared, one_way)
     summary = _run(folder, usable, prepared, one_way, REVERSE_JOB)
     filled, left_out = with_reverse_texts(triplets, read_reverse_texts(folder))
     write_triplets(folder / "triplets.jsonl", filled)
@@ -148,7 +152,28 @@ def _surrounded(pairs: list[MinedPair], prepared: PreparedTools, job: Job) -> li
     return with_neighbours(pairs, names, frozen_vectors(prepared.features, names), _NEIGHBOURHOOD)
 
 
+def _refuse_other_settings(folder: Path, job: Job, kind: str) -> None:
+    """Check all settings that are known before the images are encoded, which may take long."""
+    wanted = {**_identity(job, kind), "writing": job.writing.model_dump(), "filters": _filters(job).identity()}
+    refuse_other_settings(folder, wanted, job.refilter)
+
+
 def _run(folder: Path, pairs: Sequence[MinedPair], prepared: PreparedTools, job: Job, kind: str) -> Summary:
-    identity: dict[str, Any] = {"job": kind, **prepared.identity}
-    filters = Filters(job.filters, job.blocklist, job.generator.config.instruction)
-    return synthesize(folder, pairs, prepared.tools, job.writing, filters, identity, prepared.set_aside, job.refilter)
+    return synthesize(
+        folder,
+        pairs,
+        prepared.tools,
+        job.writing,
+        _filters(job),
+        _identity(job, kind),
+        prepared.set_aside,
+        job.refilter,
+    )
+
+
+def _identity(job: Job, kind: str) -> dict[str, Any]:
+    return {"job": kind, **tools_identity(job.generator, job.retriever)}
+
+
+def _filters(job: Job) -> Filters:
+    return Filters(job.filters, job.blocklist, job.generator.config.instruction)

@@ -43,8 +43,8 @@ class MinedPairs:
             "settings": self.settings.model_dump(),
             "vectors": self.vectors,
             "median_similarity": similarities[len(similarities) // 2] if similarities else None,
-            "repeated": [asdict(image) for image in self.repeated],
-            "set_aside": [asdict(image) for image in self.set_aside],
+            "repeated": [image.to_json() for image in self.repeated],
+            "set_aside": [image.to_json() for image in self.set_aside],
         }
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from likebut.errors import InputError
-from likebut.files import atomic_path, write_json
+from likebut.files import atomic_path, require_place, write_json
 from likebut.synthesis.pairs import MinedPair
 
 _METADATA_KEY = b"likebut"
@@ -29,10 +29,11 @@ def require_pair_file_name(path: Path) -> None:
     """Check that pairs can be written to ``path``, before the long work.
 
     Raises:
-        InputError: The name does not end in .parquet, or is that of a folder.
+        InputError: The name does not end in .parquet, is that of a folder, or lies where no file can be made.
     """
     if path.suffix != ".parquet" or path.is_dir():
         raise InputError(f"{path} cannot be a file of pairs.", "Give a file name that ends in .parquet.")
+    require_place(path)
 
 
 def write_pairs(path: Path, pairs: Sequence[MinedPair], description: Mapping[str, Any]) -> None:

@@ -59,7 +59,8 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as ``summary.json`` holds it."""
-        return {**asdict(self), "triplets": self.triplets}
+        images = [image.to_json() for image in self.set_aside]
+        return {**asdict(self), "triplets": self.triplets, "set_aside": images}
 
 
 def synthesize(
@@ -110,20 +111,35 @@ def write_draft(work: ShardWork, tools: Tools, folder: Path, advance: Callable[[
     return path
 
 
+def refuse_other_settings(folder: Path, wanted: Mapping[str, Any], refilter: bool) -> None:
+    """Check that what was begun in ``folder``, if anything was, has the settings ``wanted``.
+
+    Args:
+        folder: Where the run lives.
+        wanted: Some of a run's settings, or all.
+        refilter: Whether the filters' settings may differ.
+
+    Raises:
+        ResumeError: A setting differs; the message names each.
+    """
+    if not (folder / SETTINGS_NAME).is_file():
+        return
+    begun = read_json(folder / SETTINGS_NAME)
+    compared = {key for key in wanted if not (refilter and key == "filters")}
+    changed = differences({key: begun[key] for key in compared if key in begun}, {key: wanted[key] for key in compared})
+    if changed:
+        raise ResumeError(
+            f"The synthesis in {folder} was begun with other settings: {'; '.join(changed)}.",
+            "Give the same settings, another folder, or remove that one; "
+            "--refilter judges what is already written by other filter settings.",
+        )
+
+
 def _claim(folder: Path, writing: Mapping[str, Any], filters: Filters, refilter: bool) -> None:
-    path = folder / SETTINGS_NAME
     wanted = {**writing, "filters": filters.identity()}
-    if path.is_file():
-        found = read_json(path)
-        changed = differences({**found, "filters": wanted["filters"]} if refilter else found, wanted)
-        if changed:
-            raise ResumeError(
-                f"The synthesis in {folder} was begun with other settings: {'; '.join(changed)}.",
-                "Give the same settings, another folder, or remove that one; "
-                "--refilter judges what is already written by other filter settings.",
-            )
+    refuse_other_settings(folder, wanted, refilter)
     (folder / SUMMARY_NAME).unlink(missing_ok=True)
-    write_json(path, wanted)
+    write_json(folder / SETTINGS_NAME, wanted)
 
 
 def _pairs_fingerprint(pairs: Sequence[MinedPair], tools: Tools) -> str:

@@ -19,18 +19,28 @@ from likebut.triplets import ImageRef
 
 @dataclass(frozen=True)
 class PreparedTools:
-    """Tools with what a run records of them.
+    """Tools with what they can be used on.
 
     Attributes:
         features: The tokens that the generator reads.
-        identity: Generator, retriever and vision encoders, for the run's settings.
         set_aside: Images that cannot be used.
     """
 
     tools: Tools
     features: FeatureCache
-    identity: dict[str, Any]
     set_aside: list[SetAside]
+
+
+def tools_identity(generator: ModificationGenerator, retriever: Retriever | None) -> dict[str, Any]:
+    """Return generator, retriever and vision encoder as a run's settings name them."""
+    return {
+        "generator": {
+            **generator.config.model_dump(),
+            "vision": generator.vision.name,
+            "preprocessing": generator.vision.preprocessing.fingerprint(),
+        },
+        "retriever": asdict(retriever.identity) if retriever else None,
+    }
 
 
 def prepare_tools(
@@ -52,14 +62,6 @@ def prepare_tools(
     generator.model.language.to(torch.bfloat16 if precision == "bf16" else torch.float32)
     features = open_features(generator.vision, feature_folder)
     set_aside = features.add(images, generator.vision)
-    identity: dict[str, Any] = {
-        "generator": {
-            **generator.config.model_dump(),
-            "vision": generator.vision.name,
-            "preprocessing": generator.vision.preprocessing.fingerprint(),
-        },
-        "retriever": asdict(retriever.identity) if retriever else None,
-    }
     round_trip = None
     if retriever is not None:
         seen = open_features(retriever.vision, feature_folder)
@@ -68,4 +70,4 @@ def prepare_tools(
         else:
             seen.add(images, retriever.vision)
         round_trip = RoundTrip(retriever, seen)
-    return PreparedTools(Tools(generator, features, round_trip), features, identity, set_aside)
+    return PreparedTools(Tools(generator, features, round_trip), features, set_aside)

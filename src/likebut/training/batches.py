@@ -242,7 +242,7 @@ def _require_reverse_texts(triplets: Sequence[Triplet]) -> None:
         raise InputError(
             f"{lacking} of {len(triplets)} training triplets have no reverse modification text, "
             "which the prototype loss needs.",
-            "Write them with `likebut synthesize`, or --set loss.prototype=false.",
+            "Write them with `likebut synthesize --reverse-for`, or --set loss.alpha=0.",
         )
 
 

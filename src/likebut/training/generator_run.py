@@ -27,6 +27,7 @@ from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, tr
 from likebut.training.precision import resolve_precision
 from likebut.training.processes import this_process
 from likebut.training.tasks import GeneratorTask
+from likebut.training.token_source import TokenSource
 
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data"}
 
@@ -60,7 +61,7 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
     generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "generator")
-        saved, state = read_model_folder(folder)
+        saved, state = read_model_folder(folder, "generator")
         require_same_parts(load_preset(recipe.preset), saved.get("preset", ""), folder, "generator")
         load_trained_state(generator.model, state, folder)
         return generator
@@ -106,6 +107,8 @@ def train_generator(
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
     cache.learn_names(images)
+    # What is wrong with the data should be said before hours of encoding.
+    _batches(recipe, data.without(cache.set_aside(images)), cache)
     identity = _identity(recipe, data, cache)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
@@ -113,7 +116,7 @@ def train_generator(
     usable = data.without(set_aside)
     generator.vision.to("cpu")
     _prepare_language(generator, recipe.training)
-    batches = _batches(recipe, usable, cache)
+    batches = _batches(recipe, usable, token_source(cache, usable, recipe.data.resident))
     task = GeneratorTask(generator.model)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the generator")
     _save(generator, out, use_best=result.best_step is not None)
@@ -121,8 +124,8 @@ def train_generator(
     return GeneratorRun(generator, out / "generator", result, set_aside, len(usable.triplets))
 
 
-def _batches(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) -> Batches:
-    source, share = token_source(cache, data, recipe.data.resident), own_share()
+def _batches(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource) -> Batches:
+    share = own_share()
     pairs = PairBatches(
         data.triplets,
         source,

@@ -16,6 +16,7 @@ from likebut.training.features import FeatureCache
 from likebut.training.loop import Evaluation, TrainingResult, claim, train
 from likebut.training.processes import this_process
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
+from likebut.training.token_source import TokenSource
 
 # Where a recipe found its data does not change what is learnt from it; the data's own fingerprint says what it was.
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "data"}
@@ -55,7 +56,7 @@ def start_retriever(recipe: RetrieverRecipe) -> Retriever:
     retriever = Retriever.from_preset(recipe.preset, config, recipe.seed, this_process().device)
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "retriever")
-        saved, state = read_model_folder(folder)
+        saved, state = read_model_folder(folder, "retriever")
         require_same_parts(load_preset(recipe.preset), saved.get("preset", ""), folder, "retriever")
         load_trained_state(retriever.module, state, folder)
     return retriever
@@ -89,6 +90,8 @@ def train_retriever(
     cache = open_features(retriever.vision, feature_folder)
     images = data.needed_images(with_hard_negatives=recipe.data.hard_negatives > 0)
     cache.learn_names(images)
+    # What is wrong with the triplets should be said before hours of encoding.
+    _batches(recipe, data.without(cache.set_aside(images)), cache, retriever)
     identity = _identity(recipe, data, cache)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
@@ -98,7 +101,8 @@ def train_retriever(
     weights = RetrievalWeights(
         recipe.loss.alpha, recipe.loss.lambda_text, recipe.loss.label_smoothing, recipe.loss.mask_false_negatives
     )
-    batches = _batches(recipe, usable, cache, retriever)
+    source = token_source(cache, usable, recipe.data.resident)
+    batches = _batches(recipe, usable, source, retriever)
     task = RetrievalTask(retriever.module, weights)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
     _save(retriever, out, use_best=result.best_step is not None)
@@ -106,10 +110,10 @@ def train_retriever(
     return RetrieverRun(retriever, out / "retriever", result, set_aside, len(usable.triplets))
 
 
-def _batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, retriever: Retriever) -> TripletBatches:
+def _batches(recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, retriever: Retriever) -> TripletBatches:
     return TripletBatches(
         data.triplets,
-        token_source(cache, data, recipe.data.resident),
+        source,
         retriever.tokenizer,
         recipe.training.batch_size,
         recipe.seed,

@@ -1,0 +1,56 @@
+"""A process that runs ``likebut`` commands in children of its own, so that a test can kill them.
+
+It imports what is slow once and forks; each child then begins at once. It reads a line of JSON a command from standard
+input and answers with the child's process id, then with how the child ended.
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from likebut.cli.main import main
+
+SLOW_TO_IMPORT = (
+    "likebut.cli.synthesis_options",
+    "likebut.cli.training_evaluation",
+    "likebut.training.retriever_run",
+    "torch.utils.tensorboard",
+    "transformers.models.llama.modeling_llama",
+)
+
+
+def run_command(arguments: Sequence[str], home: str) -> int:
+    """Run the command with a home of its own, silently, and return its exit code."""
+    os.environ["LIKEBUT_HOME"] = home
+    sys.argv = ["likebut", *arguments]
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def serve() -> None:
+    """Answer until standard input ends."""
+    for name in SLOW_TO_IMPORT:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = run_command(asked["arguments"], asked["home"])
+            finally:
+                os._exit(code)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

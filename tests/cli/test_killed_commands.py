@@ -1,0 +1,95 @@
+"""`kill -9` at random moments, then the same command again: it ends with the files of an undisturbed run.
+
+`likebut models pull` has the like in ``tests/backbones/test_pull.py``, a generator's training in
+``tests/training/test_generator_run.py``, a gallery in ``tests/gallery/test_lance_processes.py``.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import killed_command
+import pytest
+from training_toys import draw_images, make_data_folder, tree_hash
+
+from likebut.generator.generator import ModificationGenerator
+from likebut.synthesis.pair_file import write_pairs
+from likebut.synthesis.pairs import MinedPair
+
+ROUNDS = 3
+
+
+class Children:
+    """Runs commands in processes that can be killed."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._asked, self._answers = process.stdin, process.stdout
+
+    def run(self, arguments: list[str], home: Path, kill_after: float | None = None) -> int:
+        """Run a command and return how it ended; with ``kill_after``, kill it that many seconds after it began."""
+        print(json.dumps({"arguments": arguments, "home": str(home)}), file=self._asked, flush=True)
+        child = int(self._answers.readline())
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.kill(child, signal.SIGKILL)
+        return int(self._answers.readline())
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[Children]:
+    command = [sys.executable, killed_command.__file__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Children(process)
+
+
+def require_same_after_kills(children: Children, tmp_path: Path, arguments: list[str], compared: str) -> None:
+    """Run ``arguments``, OUT being a folder, once undisturbed and once with kills; compare the files that match."""
+
+    def into(name: str) -> tuple[list[str], Path]:
+        return [argument.replace("OUT", str(tmp_path / name)) for argument in arguments], tmp_path / f"home-{name}"
+
+    begun = time.monotonic()
+    assert children.run(*into("undisturbed")) == 0
+    seconds = time.monotonic() - begun
+    dice, kills = random.Random(time.time_ns()), 0
+    for _ in range(ROUNDS):
+        ended = children.run(*into("killed"), kill_after=seconds * dice.uniform(0.1, 0.6))
+        assert ended in (0, -signal.SIGKILL)
+        kills += ended == -signal.SIGKILL
+    assert kills >= 1, "the work was too short to be interrupted"
+    assert children.run(*into("killed")) == 0
+    undisturbed = tree_hash(tmp_path / "undisturbed", compared)
+    assert undisturbed and tree_hash(tmp_path / "killed", compared) == undisturbed
+    # The vision tokens, where the command cached some.
+    assert tree_hash(tmp_path / "home-killed", "*.bin") == tree_hash(tmp_path / "home-undisturbed", "*.bin")
+    assert not list(tmp_path.glob("killed/**/*.tmp"))
+
+
+def test_data_sample(children: Children, tmp_path: Path) -> None:
+    families = [f"--{split}-families={count}" for split, count in (("train", 4), ("val", 1), ("test", 2), ("pool", 6))]
+    require_same_after_kills(children, tmp_path, ["data", "sample", "OUT", *families], "*")
+
+
+def test_train_retriever_and_the_feature_cache(children: Children, tmp_path: Path) -> None:
+    data = make_data_folder(tmp_path / "data", families=8)
+    length = ["--set", "training.steps=80", "--set", "training.checkpoint_every=5"]
+    command = ["train", "retriever", "--recipe", "tiny-retriever", "--data", str(data), *length, "--out", "OUT"]
+    require_same_after_kills(children, tmp_path, command, "retriever/*")
+    assert tree_hash(tmp_path / "home-killed", "*.bin")
+
+
+def test_synthesize(children: Children, tmp_path: Path) -> None:
+    names = [image.name for image in draw_images(tmp_path / "pictures", 24)]
+    pairs, generator = tmp_path / "pairs.parquet", tmp_path / "generator"
+    write_pairs(pairs, [MinedPair(*names[start : start + 2]) for start in range(23)], {})
+    ModificationGenerator.from_preset("tiny").save(generator)
+    writing = ["--generator", str(generator), "--decoding", "nucleus", "--shard-size", "2"]
+    command = ["synthesize", str(tmp_path / "pictures"), "--pairs", str(pairs), *writing, "--out", "OUT"]
+    require_same_after_kills(children, tmp_path, command, "s*.*")

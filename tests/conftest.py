@@ -1,0 +1,11 @@
+import os
+import sys
+from pathlib import Path
+
+# Before torch is imported: tests run side by side, a process a core, and small tensors gain nothing from threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test needs the network; what looks for a model on the hub finds none at once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Helpers of the folders below that tests in this one use; importlib mode puts none on the path.
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("cli", "benchmarks")]
