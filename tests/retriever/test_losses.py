@@ -123,3 +123,13 @@ def test_losses_are_computed_in_fp32() -> None:
     queries, targets = unit(4, 8, seed=0).bfloat16(), unit(4, 2, 8, seed=1).bfloat16()
     assert contrastive_loss(queries, targets, torch.tensor(0.07)).dtype == torch.float32
     assert prototype_loss(queries, queries).dtype == torch.float32
+
+
+def test_autocast_around_the_loss_does_not_round_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.nn.functional.normalize(torch.randn(4, 8, generator=generator), dim=-1)
+    targets = torch.nn.functional.normalize(torch.randn(4, 3, 8, generator=generator), dim=-1)
+    exact = contrastive_loss(queries, targets, torch.tensor(0.02))
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = contrastive_loss(queries, targets, torch.tensor(0.02))
+    assert torch.equal(exact, cast)

@@ -7,6 +7,8 @@ import typer
 
 from likebut.cli.grounding import grounding
 
+_PANELS_IN_PICTURE = 4
+
 report_app = typer.Typer(
     name="report", help="Reports: the demo's page, how true written texts are.", no_args_is_help=True
 )
@@ -21,11 +23,17 @@ def report() -> None:
 @report_app.command("demo")
 def demo(
     folder: Annotated[Path, typer.Argument(help="The demo's folder, with its demo.json.")],
+    picture: Annotated[Path | None, typer.Option(help="Also write the first panels as one PNG.")] = None,
 ) -> None:
     """Draw FOLDER/report.html from FOLDER/demo.json."""
     from likebut.reports.contents_json import read_contents
     from likebut.reports.demo_page import write_demo_page
+    from likebut.reports.panels import write_panel_image
 
+    contents = read_contents(folder / "demo.json")
     path = folder / "report.html"
-    write_demo_page(read_contents(folder / "demo.json"), path)
+    write_demo_page(contents, path)
     print(f"Wrote {path}.")
+    if picture is not None:
+        write_panel_image(contents.panels[:_PANELS_IN_PICTURE], picture)
+        print(f"Wrote {picture}.")

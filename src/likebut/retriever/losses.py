@@ -28,11 +28,13 @@ def contrastive_loss(
         false_negatives: (B, C) bool, True where a target is right for the query though it is not the query's
             own: it is left out of the query's denominator.
     """
-    scores = similarity(query_embeddings, target_embeddings) / temperature
+    # Not in the precision of an autocast around us: bf16 rounds a cosine to steps of 0.004, a tenth of a logit here.
+    with torch.autocast(query_embeddings.device.type, enabled=False):
+        scores = similarity(query_embeddings.float(), target_embeddings.float()) / temperature
     labels = torch.arange(len(query_embeddings), device=scores.device) + first_label
     if false_negatives is None:
-        return functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
-    return _masked_cross_entropy(scores.float(), labels, label_smoothing, false_negatives)
+        return functional.cross_entropy(scores, labels, label_smoothing=label_smoothing)
+    return _masked_cross_entropy(scores, labels, label_smoothing, false_negatives)
 
 
 def _masked_cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float, masked: Tensor) -> Tensor:
