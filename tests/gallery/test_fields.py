@@ -20,6 +20,7 @@ from likebut.gallery.fields import Field, FieldType, infer_fields, infer_type, j
         ([["a"], "b"], FieldType.LABELS),
         (["nan"], FieldType.TEXT),
         (["20240501"], FieldType.NUMBER),
+        (["9007199254740993"], FieldType.TEXT),
     ],
 )
 def test_narrowest_type_that_holds_every_value(values: list[object], expected: FieldType) -> None:
@@ -62,6 +63,8 @@ def test_only_new_fields_are_inferred_and_empty_values_say_nothing() -> None:
 def test_a_built_in_name_is_refused() -> None:
     with pytest.raises(InputError, match='"width"'):
         infer_fields([{"width": 3}], {})
+    with pytest.raises(InputError, match="no name"):
+        infer_fields([{"": 3}], {})
 
 
 def test_a_value_that_does_not_fit_names_file_line_and_type() -> None:

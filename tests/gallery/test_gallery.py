@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -64,11 +65,12 @@ def test_a_folder_of_strangers_files(gallery: Gallery, tmp_path: Path) -> None:
     (photos / "empty.jpg").write_bytes(b"")
     (photos / "text.png").write_text("hello")
     (photos / "bomb.png").write_bytes(png_bomb())
+    (photos / os.fsdecode(b"\xff.png")).write_bytes((photos / "palette.png").read_bytes())
     (photos / "notes.txt").write_text("not a picture, and not named like one")
     report = gallery.add(photos)
     assert (report.added, report.copies) == (5, 1)
     reasons = {Path(each.name).name: each.reason for each in report.set_aside}
-    assert set(reasons) == {"truncated.jpg", "empty.jpg", "text.png", "bomb.png"}
+    assert set(reasons) == {"truncated.jpg", "empty.jpg", "text.png", "bomb.png", "?.png"}
     assert reasons["empty.jpg"] == "The file is empty." and "pixels" in reasons["bomb.png"]
     assert len(gallery) == 5 and len(set(report.ids)) == 5 and len(report.ids) == 6
     rotated = next(image for image in gallery.images() if image.path.endswith("rotated.jpg"))

@@ -10,7 +10,8 @@ from likebut.errors import InputError
 from likebut.gallery import lance_index
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.lance_index import effort_for_filter, partitions
-from likebut.gallery.lance_store import LanceStore, remove_gallery
+from likebut.gallery.lance_store import LanceStore
+from likebut.gallery.lance_tables import remove_gallery
 from likebut.gallery.memory_store import MemoryStore
 from likebut.gallery.search import search_page
 from likebut.gallery.store import SearchEffort

@@ -69,7 +69,7 @@ def stress(folder: Path, readers: int, images: int, seconds: float) -> list[int]
     journal.touch()
     processes = [start("read", folder / "gallery", journal, seconds) for _ in range(readers)]
     writer = start("write", folder / "gallery", journal, images, seconds)
-    outputs = [process.communicate(timeout=seconds + 120) for process in (*processes, writer)]
+    outputs = [process.communicate(timeout=seconds + 200) for process in (*processes, writer)]
     errors = [error for _, error in outputs if "Traceback" in error]
     assert not errors, errors[0]
     *read, written = [output.split() for output, _ in outputs]

@@ -111,7 +111,8 @@ def _models() -> Iterator[Check]:
 
 
 def _gallery(location: str) -> Iterator[Check]:
-    from likebut.gallery.lance_store import LanceStore, is_uri
+    from likebut.gallery.lance_store import LanceStore
+    from likebut.gallery.lance_tables import is_uri
 
     if not is_uri(location) and not Path(location).is_dir():
         yield Check("gallery", "note", f"none at {location}", "Make one with `likebut index FOLDER`.")
@@ -138,7 +139,7 @@ def _gallery_files(store: "GalleryStore", location: str) -> Iterator[Check]:
         yield Check(
             "gallery files",
             "note",
-            f"{len(gone)} pictures are no longer where they were, {gone[0]} first",
+            f"pictures no longer where they were: {len(gone)}, {gone[0]} first",
             f"Run `likebut index FOLDER --gallery {location}` on the folder where they are now.",
         )
     set_aside = [entry for entry in files if entry.image_id is None]
@@ -146,6 +147,6 @@ def _gallery_files(store: "GalleryStore", location: str) -> Iterator[Check]:
         yield Check(
             "gallery set aside",
             "note",
-            f"{len(set_aside)} files could not be used, {set_aside[0].path} first: {set_aside[0].reason}",
+            f"files that could not be used: {len(set_aside)}, {set_aside[0].path} first. {set_aside[0].reason}",
             "Replace them, and index again.",
         )

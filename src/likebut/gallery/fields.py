@@ -105,8 +105,9 @@ def _number(value: Any) -> float:
         number = float(value)
     except OverflowError:
         raise ValueError(value) from None
-    if number - number != 0:
-        raise ValueError(value)  # not finite
+    # Beyond this a float drops digits: an article number, not a quantity. Infinities are beyond it too.
+    if abs(number) >= 2**53:
+        raise ValueError(value)
     return number
 
 
@@ -139,13 +140,15 @@ def infer_fields(rows: Iterable[Mapping[str, Any]], known: Mapping[str, FieldTyp
     """Return the fields of ``rows`` that ``known`` lacks, with the types that hold all their values.
 
     Raises:
-        InputError: A field has the name of a built-in one.
+        InputError: A field has no name, or that of a built-in one.
     """
     values: dict[str, list[Any]] = {}
     for row in rows:
         for name, value in row.items():
             if value is not None:
                 values.setdefault(name, []).append(value)
+    if "" in values:
+        raise InputError("A metadata field has no name.", "Give every column of the first line a name.")
     for field in BUILT_IN_FIELDS:
         if field.name in values:
             raise InputError(

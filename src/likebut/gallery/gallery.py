@@ -19,7 +19,7 @@ from likebut.gallery.indexing import Indexer, forget_files
 from likebut.gallery.inputs import metadata_for, picture_files
 from likebut.gallery.queries import Shares, embed_query
 from likebut.gallery.references import load_references, picture_of, unknown_image
-from likebut.gallery.requests import AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
+from likebut.gallery.requests import BALANCED, AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
 from likebut.gallery.search import search_page
 from likebut.gallery.store import GalleryStore, StoredImage, StoreHealth
 from likebut.images import list_images
@@ -229,8 +229,13 @@ class Gallery:
         k: int = 10,
         *,
         image_id: str | Sequence[str] | None = None,
+        negative: str = "",
+        weight: float = BALANCED,
         filters: Mapping[str, Any] | None = None,
-        **options: Any,
+        offset: int = 0,
+        keep_references: bool = False,
+        group_duplicates: bool = True,
+        exact: bool = False,
     ) -> list[Hit]:
         """Find pictures like ``image`` but as ``text`` says; either may be left out.
 
@@ -239,8 +244,13 @@ class Gallery:
             text: What should be different; alone, a description.
             k: How many hits.
             image_id: One or several reference images that are in the gallery.
+            negative: What the results should not be: "striped".
+            weight: 0 heeds the text alone, 1 the images alone; 0.5 is the composed query.
             filters: Conditions on metadata: ``{"price": {"<": 50}, "colour": ["red", "blue"]}``.
-            options: Other fields of :class:`SearchRequest`: negative, weight, offset and so on.
+            offset: How many hits to pass over.
+            keep_references: Whether a reference image may be among the hits.
+            group_duplicates: Whether pictures that look the same share one hit.
+            exact: Whether to compare with every image even where there is an index.
 
         Raises:
             InputError: There is neither image nor text, or something is wrong with what there is.
@@ -250,9 +260,14 @@ class Gallery:
             images=tuple(Path(each) if isinstance(each, str) else each for each in _listed(image)),
             image_ids=tuple(_listed(image_id)),
             text=text,
+            negative=negative,
+            weight=weight,
             k=k,
+            offset=offset,
             filters=filters or {},
-            **options,
+            keep_references=keep_references,
+            group_duplicates=group_duplicates,
+            exact=exact,
         )
         return list(self.find(request).hits)
 

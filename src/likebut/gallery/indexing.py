@@ -66,7 +66,7 @@ class Indexer:
         Raises:
             InputError: A metadata value does not fit its field; nothing was added.
         """
-        files = list(dict.fromkeys(path.absolute() for path in paths))
+        files = self._nameable(dict.fromkeys(path.absolute() for path in paths))
         rows = self._typed_metadata(files)
         unread = [path for path in files if not self._is_unchanged(path)]
         reading = set(unread)
@@ -82,6 +82,19 @@ class Indexer:
         self._update_metadata(files, rows)
         ids = [entry.image_id for path in files if (entry := self._known.get(str(path))) and entry.image_id]
         return AddReport(**self._counts, ids=tuple(ids), set_aside=tuple(self._set_aside))
+
+    def _nameable(self, paths: Iterable[Path]) -> list[Path]:
+        """Return the paths that are text; others are set aside, and not remembered either."""
+        nameable = []
+        for path in paths:
+            try:
+                str(path).encode()
+                nameable.append(path)
+            except UnicodeEncodeError:
+                shown = str(path).encode(errors="replace").decode()
+                self._set_aside.append(SetAside(shown, "The file's name is not UTF-8."))
+                self._advance()
+        return nameable
 
     def _typed_metadata(self, files: Sequence[Path]) -> dict[str, dict[str, Value]]:
         """Return each file's metadata, typed, after adding to the store the fields that it lacks."""

@@ -18,7 +18,7 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             files += [image.path for image in list_images(path)]
-        elif path.exists():
+        elif path.is_file():
             files.append(path)
         else:
             raise InputError(f"There is no file or folder {path}.", "Check the path.")

@@ -5,17 +5,14 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lancedb
 import pyarrow as pa
 from filelock import FileLock
 from lancedb.expr import Expr, col
 
-from likebut.errors import InputError
 from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
@@ -23,7 +20,6 @@ from likebut.gallery.lance_filters import to_expression
 from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, tidy, train_if_due
 from likebut.gallery.lance_rows import (
     FILES_SCHEMA,
-    IDENTITY,
     IMAGE_COLUMNS,
     SETTINGS_SCHEMA,
     columns_of,
@@ -32,10 +28,10 @@ from likebut.gallery.lance_rows import (
     fields_of,
     files_to_table,
     images_from_table,
-    images_schema,
     images_to_table,
     new_images_to_table,
 )
+from likebut.gallery.lance_tables import connect, create_tables, is_uri, open_tables, recorded_identity, require_tables
 from likebut.gallery.store import (
     Candidate,
     FileEntry,
@@ -46,11 +42,6 @@ from likebut.gallery.store import (
     TargetEmbeddings,
     Vector,
 )
-
-
-def is_uri(path: str | Path) -> bool:
-    """Return whether ``path`` names an object store (``s3://…``) and not a folder."""
-    return "://" in str(path)
 
 
 class LanceStore:
@@ -71,37 +62,16 @@ class LanceStore:
         self.location = str(location)
         self._folder = None if is_uri(location) else Path(location).absolute()
         self._writing = threading.RLock()
-        if self._folder is not None and not self._folder.is_dir():
-            if identity is None:
-                raise InputError(f"There is no gallery {location}.", "Make one with `likebut index FOLDER`.")
-            self._folder.mkdir(parents=True, exist_ok=True)
-        # An interval of zero makes every read look for a newer version first: that is what lets a deleted image
-        # vanish from the results of every process at once.
-        self._database = lancedb.connect(str(self._folder or location), read_consistency_interval=timedelta(seconds=0))
-        with self._exclusively():
-            self._images = self._open_images(identity)
-            self._files = self._open_or_create("files", FILES_SCHEMA)
-            self._settings = self._open_or_create("settings", SETTINGS_SCHEMA)
-        recorded = json.loads(self._images.schema.metadata[IDENTITY])
-        self._identity = GalleryIdentity.from_json(recorded, self.location)
+        database = connect(self._folder or self.location, create=identity is not None)
+        if self._folder is not None:
+            self._file_lock = FileLock(self._folder / ".writer.lock", thread_local=False)
+        if identity is not None and open_tables(database, self.location) is None:
+            with self._exclusively():
+                create_tables(database, identity)
+        tables = require_tables(database, self.location)
+        self._identity = recorded_identity(tables, self.location)
+        self._settings, self._files, self._images = tables
         self._effort: SearchEffort | None = None
-
-    def _open_images(self, identity: GalleryIdentity | None) -> Any:
-        try:
-            table = self._database.open_table("images")
-        except ValueError:
-            if identity is None:
-                raise InputError(
-                    f"{self.location} is not a gallery.", "Make one with `likebut index FOLDER`."
-                ) from None
-            schema = images_schema(identity.width, json.dumps(identity.to_json()))
-            return self._database.create_table("images", schema=schema)
-        if IDENTITY not in (table.schema.metadata or {}):
-            raise InputError(f"{self.location} is a Lance database, but not a gallery.", "Give another path.")
-        return table
-
-    def _open_or_create(self, name: str, schema: pa.Schema) -> Any:
-        return self._database.create_table(name, schema=schema, exist_ok=True)
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -109,7 +79,7 @@ class LanceStore:
             if self._folder is None:
                 yield
             else:
-                with FileLock(self._folder / ".writer.lock"):
+                with self._file_lock:
                     yield
 
     @property
@@ -294,25 +264,6 @@ class LanceStore:
             disk_bytes=None if self._folder is None else _bytes_below(self._folder),
             set_aside=set_aside,
         )
-
-
-def remove_gallery(location: str | Path) -> None:
-    """Remove a gallery; where there is none, nothing happens. Pictures are not touched.
-
-    Raises:
-        InputError: The tables there are not a gallery's.
-    """
-    if not is_uri(location) and not Path(location).is_dir():
-        return
-    database = lancedb.connect(str(location))
-    try:
-        images = database.open_table("images")
-    except ValueError:
-        return
-    if IDENTITY not in (images.schema.metadata or {}):
-        raise InputError(f"{location} is a Lance database, but not a gallery.", "Give another path.")
-    for name in ("files", "settings", "images"):
-        database.drop_table(name, ignore_missing=True)
 
 
 def _image_columns(fields: dict[str, tuple[Field, str]]) -> list[str]:
