@@ -1,0 +1,43 @@
+"""`likebut models export` and `likebut report grounding`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command import Command
+from safetensors.torch import load_file
+
+from likebut.generator.generator import ModificationGenerator
+from likebut.retriever.retriever import Retriever
+from likebut.sample_data.sample import SampleSettings, make_sample
+
+
+def test_export_halves_the_weights_and_keeps_what_they_do(command: Command, tmp_path: Path) -> None:
+    Retriever.from_preset("tiny").save(tmp_path / "whole")
+    done = command("models", "export", tmp_path / "whole", "retriever", tmp_path / "half")
+    assert done.code == 0, done.err
+    whole, half = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "half"))
+    assert {str(value.dtype) for value in half.values()} == {"torch.float16"}
+    assert half.keys() == whole.keys()
+    one = Retriever.from_pretrained(tmp_path / "whole").embed_texts(["in red"])
+    other = Retriever.from_pretrained(tmp_path / "half").embed_texts(["in red"])
+    assert float((one * other).sum()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_export_refuses_a_folder_that_exists(command: Command, tmp_path: Path) -> None:
+    Retriever.from_preset("tiny").save(tmp_path / "model")
+    done = command("models", "export", tmp_path / "model", "retriever", tmp_path / "model")
+    assert done.code == 2 and "exists already" in done.err
+
+
+def test_grounding_of_an_untrained_generator_is_nothing(command: Command, tmp_path: Path) -> None:
+    sizes = SampleSettings(train_families=1, val_families=0, test_families=2, pool_families=0)
+    make_sample(tmp_path / "sample", sizes)
+    ModificationGenerator.from_preset("tiny").save(tmp_path / "generator")
+    done = command(
+        "report", "grounding", tmp_path / "sample", "--generator", tmp_path / "generator", "--pairs", "4",
+        "--features", tmp_path / "features", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    assert figures["pairs"] == 4 and figures["f1"] == 0.0
