@@ -11,6 +11,7 @@ import numpy as np
 from fake_retriever import FakeRetriever
 from store_samples import identifier, query, sample
 
+from likebut.gallery import lance_index
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.lance_store import LanceStore
 from likebut.gallery.search import search_page
@@ -58,6 +59,7 @@ def read(folder: Path, journal: Path, seconds: float) -> None:
 
 def write(folder: Path, journal: Path, images: int, seconds: float) -> None:
     """Add images in small batches, delete one for every five, tidy now and then; spread over the time given."""
+    lance_index.EXACT_TOKENS = 450  # so that the index is trained, and trained anew, while others read
     store = LanceStore(folder)
     batch = 10
     pause = seconds / (images / batch)
