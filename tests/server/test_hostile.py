@@ -412,8 +412,8 @@ HALF_SENT = {
     "cut in the body": b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     b'Content-Length: 5000\r\n\r\n{"text": "re',
     "cut in the picture": b"POST /v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    b'Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 5000\r\n\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
-    + RED,
+    b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 5000\r\n\r\n"
+    b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + RED,
     "cut in a chunk": b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n400\r\n{",
 }

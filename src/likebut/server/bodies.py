@@ -13,6 +13,7 @@ from likebut.server.errors import RequestError
 from likebut.server.settings import MAX_FILES, MAX_JSON_BYTES
 
 _MOST_FIELDS = 64
+BODY = "The body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ async def read_object(request: Request) -> dict[str, Any]:
                 "Send less.",
                 {"Connection": "close"},
             )
-    return parse_object(bytes(content), "The body")
+    return parse_object(bytes(content), BODY)
 
 
 def parse_object(content: bytes | str, what: str) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def parse_object(content: bytes | str, what: str) -> dict[str, Any]:
 
     Args:
         content: JSON.
-        what: For the message: "The body".
+        what: Where it stood, for the message.
 
     Raises:
         RequestError: It is none.
@@ -77,7 +78,10 @@ def parse_object(content: bytes | str, what: str) -> dict[str, Any]:
     try:
         value = from_json(content, allow_inf_nan=False)
     except ValueError as error:
-        raise RequestError(400, "invalid_json", f"{what} is not valid JSON: {error}.", "Send a JSON object.") from None
+        status = 400 if what == BODY else 422
+        raise RequestError(
+            status, "invalid_json", f"{what} is not valid JSON: {error}.", "Send a JSON object."
+        ) from None
     if not isinstance(value, dict):
         raise RequestError(
             422, "invalid_request", f"{what} is a JSON {type(value).__name__}, not an object.", "Send {…}."

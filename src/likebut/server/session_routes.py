@@ -21,7 +21,9 @@ def session_router(settings: ServerSettings) -> APIRouter:
     """Return the routes that begin and end a session."""
     router = APIRouter(prefix="/v1/session", tags=["session"])
 
-    @router.post("", operation_id="begin_session", summary="Log a browser in", status_code=204, responses=errors(422))
+    @router.post(
+        "", operation_id="begin_session", summary="Log a browser in", status_code=204, responses=errors(400, 413, 422)
+    )
     async def begin_session(body: SessionBody, request: Request, response: Response) -> None:
         if settings.token is None:
             return
