@@ -68,10 +68,12 @@ def test_a_ranking_that_lists_the_reference_is_refused(cirr: RankedBenchmark) ->
         build_submission(RankedBenchmark(cirr.benchmark, Rankings(lists, cirr.rankings.subset), []))
 
 
-def test_a_query_that_could_not_be_asked_is_refused(cirr: RankedBenchmark) -> None:
+def test_a_query_that_could_not_be_asked_is_filled_up_in_the_gallery_s_order(cirr: RankedBenchmark) -> None:
     lists = [[], *cirr.rankings.gallery[1:]]
-    with pytest.raises(InputError, match="lists 0 images; 50 are due"):
-        build_submission(RankedBenchmark(cirr.benchmark, Rankings(lists, cirr.rankings.subset), []))
+    files = build_submission(RankedBenchmark(cirr.benchmark, Rankings(lists, cirr.rankings.subset), []))
+    query = cirr.benchmark.queries[0]
+    rest = [name for name in cirr.benchmark.gallery if name not in query.excluded]
+    assert json.loads(files["cirr_test1_recall.json"])[query.id] == rest[:50]
 
 
 def list_one_more(content: dict[str, Any], gallery: list[str]) -> None:

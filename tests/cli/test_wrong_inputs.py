@@ -282,7 +282,7 @@ WRONG: list[tuple[tuple[str, ...], str, str]] = [
     (("index", "data", "--gallery", "OUT", "--model", "retriever", "--device", NO_DEVICE), "no device", "Use cpu"),
     (("index", "data", "--gallery", "gallery", "--metadata", "absent.csv"), "absent.csv", "."),
     (("index", "data", "--gallery", "gallery", "--metadata", "metadata.csv"), "metadata.csv", 'Add "image"'),
-    (("search", "--gallery", "nowhere", "--text", "red"), "There is no gallery nowhere", "likebut index FOLDER"),
+    (("search", "--gallery", "nowhere", "--text", "red"), "There is no gallery", "likebut index FOLDER"),
     (("search", "--gallery", "empty", "--text", "red"), "empty is not a gallery", "likebut index FOLDER"),
     (("search", "--gallery", "gallery"), "neither an image nor a text", "Give an image"),
     ((*SEARCH, "-k", "0"), "k is 0", "starts at 1"),
@@ -296,7 +296,7 @@ WRONG: list[tuple[tuple[str, ...], str, str]] = [
     ((*SEARCH, "--model", "other"), "was made with", "model"),
     ((*SEARCH, "--model", "generator"), "holds a generator, not a retriever", "a retriever's folder"),
     ((*SEARCH, "--sheet", "empty"), "empty is a folder, not a file", "a file's name"),
-    (("serve", "nowhere", "--model", "retriever", "--port", "0"), "There is no gallery nowhere", "likebut index"),
+    (("serve", "nowhere", "--model", "retriever", "--port", "0"), "There is no gallery", "likebut index"),
     (
         ("serve", "gallery", "--model", "retriever", "--token-file", "token.txt"),
         "token.txt has 5 characters",

@@ -135,7 +135,7 @@ def test_figures_for_prometheus(live: LiveServer) -> None:
     assert float(figures['likebut_http_requests_total{method="GET",route="none",status="404"}']) == 1
 
 
-@pytest.mark.parametrize("path", ["/", "/page/style.css", "/page/main.js"])
+@pytest.mark.parametrize("path", ["/", "/page/base.css", "/page/main.js"])
 def test_the_page_is_served_and_kept_until_it_changes(live: LiveServer, path: str) -> None:
     first = live.request("GET", path)
     assert first.status == 200 and first.content and first.headers["content-type"].startswith("text/")

@@ -69,7 +69,7 @@ def test_mining_sets_aside_what_it_cannot_use(tmp_path: Path, images: list[Image
     assert [(image.name, image.reason) for image in found.repeated] == [("copy.png", "Its content is that of 0.png.")]
     described = found.description()
     assert (described["pairs"], described["settings"]["neighbours"]) == (len(found.pairs), 2)
-    assert described["set_aside"][0] == {"name": "empty.png", "reason": "The file is empty."}
+    assert described["set_aside"][0] == {"image": "empty.png", "reason": "The file is empty."}
     similarities = sorted(pair.similarity for pair in found.pairs)
     assert described["median_similarity"] == similarities[len(similarities) // 2]
     assert all(len(pair.reference_neighbours) == 3 for pair in found.pairs)

@@ -44,7 +44,7 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
         "reasons": {"kept": 8, "empty": 1, "blocked": 1},
         "reverse_reasons": {"kept": 7, "repeated": 1},
         "shards": 3,
-        "set_aside": [{"name": "x.png", "reason": "The file is empty."}],
+        "set_aside": [{"image": "x.png", "reason": "The file is empty."}],
         "triplets": 15,
     }
     rows = [row for number in range(3) for row in pq.read_table(tmp_path / f"shard-{number:05d}.parquet").to_pylist()]
