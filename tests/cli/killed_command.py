@@ -1,13 +1,15 @@
 """A process that runs ``likebut`` commands in children of its own, so that a test can kill them.
 
 It imports what is slow once and forks; each child then begins at once. It reads a line of JSON a command from standard
-input and answers with the child's process id, then with how the child ended.
+input and answers with how the child ended.
 """
 
 import importlib
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from likebut.cli.main import main
@@ -35,21 +37,28 @@ def run_command(arguments: Sequence[str], home: str) -> int:
     return 0
 
 
+def run_in_child(arguments: Sequence[str], home: str, kill_after: float | None) -> int:
+    """Run the command in a child and return how it ended: its exit code, or the negative number of a signal."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = run_command(arguments, home)
+        finally:
+            os._exit(code)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        # A child that has ended is still a child until it is waited for: nobody else can be hit.
+        os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def serve() -> None:
     """Answer until standard input ends."""
     for name in SLOW_TO_IMPORT:
         importlib.import_module(name)
     for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                code = run_command(asked["arguments"], asked["home"])
-            finally:
-                os._exit(code)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        print(run_in_child(**json.loads(line)), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -34,11 +33,8 @@ class Children:
 
     def run(self, arguments: list[str], home: Path, kill_after: float | None = None) -> int:
         """Run a command and return how it ended; with ``kill_after``, kill it that many seconds after it began."""
-        print(json.dumps({"arguments": arguments, "home": str(home)}), file=self._asked, flush=True)
-        child = int(self._answers.readline())
-        if kill_after is not None:
-            time.sleep(kill_after)
-            os.kill(child, signal.SIGKILL)
+        asked = {"arguments": arguments, "home": str(home), "kill_after": kill_after}
+        print(json.dumps(asked), file=self._asked, flush=True)
         return int(self._answers.readline())
 
 
