@@ -14,7 +14,7 @@ from likebut.gallery.store import Candidate
 
 # How they were chosen is in docs/gallery.md.
 MAX_SIGNATURE_DISTANCE = 8.0
-MIN_COSINE = 0.97
+MIN_COSINE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
