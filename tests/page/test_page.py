@@ -1,6 +1,7 @@
 """The page, from end to end: a person searches, refines, goes back, shares, filters and meets errors."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +18,9 @@ from likebut.gallery.fields import Field, FieldType
 from likebut.gallery.pictures import content_id
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
+
+# In a browser a starved machine is slower than any patience a quick suite has.
+pytestmark = pytest.mark.slow
 
 IDS = {name: content_id(picture(colour)) for name, colour in COLOURS.items()}
 STRANGE = picture((255, 40, 40))
@@ -66,7 +70,8 @@ def test_from_an_uploaded_picture_to_a_shared_search(visitor: Visitor, browser: 
     expect(dialog).to_contain_text("A link cannot carry your picture")
     dialog.get_by_role("button", name="Add it to the gallery and share").click()
     link = dialog.get_by_role("textbox", name="Link to this search")
-    expect(link).to_have_value(page.url)
+    expect(link).to_have_value(re.compile("then="))
+    assert link.input_value() == page.url
     added = content_id(STRANGE)
     assert query(visitor) == [
         ("image_id", added),
@@ -103,7 +108,7 @@ def test_filters_are_built_from_the_types_and_kept_in_the_address(visitor: Visit
         "kids": True,
         "colour": ["blue"],
     }
-    expect(page.locator(".chip")).to_have_count(3)
+    expect(page.locator("#chips .chip")).to_have_count(3)
     visitor.say("red")
     visitor.expect_title("“red”")
     visitor.expect_names("blue")
@@ -182,7 +187,7 @@ def test_details_and_what_can_be_done_from_there(visitor: Visitor) -> None:
     expect(page.get_by_role("dialog").locator(".scores")).to_contain_text("Rank2")
     page.keyboard.press("ArrowLeft")
     detail.get_by_role("button", name="plain").click()
-    expect(page.locator(".chip")).to_have_text("tags: plain")
+    expect(page.locator("#chips .chip")).to_have_text("tags: plain")
     assert json.loads(dict(query(visitor))["filter"]) == {"tags": ["plain"]}
 
     page.get_by_role("button", name="Details of blue.png").click(force=True)
@@ -229,8 +234,8 @@ def test_everything_by_keyboard(visitor: Visitor) -> None:
     visitor.expect_names("red", "green")
     page.keyboard.press("/")
     expect(visitor.words).to_be_focused()
-    visitor.say("yellow")
-    visitor.expect_names("yellow")
+    visitor.say("white")
+    visitor.expect_names("white")
     expect(page.locator("#announcement")).to_have_text("8 pictures")
     page.locator(".tile .pick").first.focus()
     page.keyboard.press("ArrowRight")
@@ -240,7 +245,7 @@ def test_everything_by_keyboard(visitor: Visitor) -> None:
     expect(page.locator(".tile .pick").last).to_be_focused()
     page.keyboard.press("Home")
     page.keyboard.press("i")
-    expect(page.get_by_role("dialog", name="yellow.png")).to_be_visible()
+    expect(page.get_by_role("dialog", name="white.png")).to_be_visible()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Escape")
     expect(second).to_be_focused()
@@ -275,6 +280,7 @@ def test_dropping_and_pasting_a_picture(visitor: Visitor) -> None:
     expect(page.locator("#references .reference")).to_have_count(1)
 
 
+HOSTILE_NAME = "<img src=x onerror=window.hacked=1>.png"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
 
@@ -285,7 +291,7 @@ def hostile_visitor(browser: Browser, tmp_path: Path) -> Iterator[Visitor]:
     label = Field("label", FieldType.LABELS)
     gallery.store.add_fields((note, label))
     metadata = {note.name: HOSTILE, "label": (HOSTILE, "javascript:window.hacked=1")}
-    gallery.store.put([stored(picture((250, 90, 90)), gallery.retriever, f"/pictures/{HOSTILE}.png", metadata)])
+    gallery.store.put([stored(picture((250, 90, 90)), gallery.retriever, f"/pictures/{HOSTILE_NAME}", metadata)])
     with LiveServer(Service(gallery, ServerSettings(uploads=tmp_path / "uploads"))) as server:
         context = browser.new_context()
         visiting = Visitor(context.new_page(), server)
@@ -307,10 +313,10 @@ def test_html_in_texts_and_metadata_is_shown_as_text(hostile_visitor: Visitor) -
     expect(page.locator("#filters")).to_contain_text(f"note {HOSTILE}", ignore_case=True)
     expect(page.locator("#filters .value", has_text=HOSTILE).first).to_be_visible()
     page.locator("#filters .choices label", has_text=HOSTILE).first.click()
-    expect(page.locator(".chip").first).to_contain_text(HOSTILE)
+    expect(page.locator("#chips .chip").first).to_contain_text(HOSTILE)
     page.locator(".tile .expand").first.click(force=True)
     expect(page.locator("#detail .metadata")).to_contain_text(HOSTILE)
-    expect(page.locator("#detail-title")).to_contain_text("window.hacked=1")
+    expect(page.locator("#detail-title")).to_have_text(HOSTILE_NAME)
     assert page.locator("#detail script, #grid script, #filters script, img[src='x']").count() == 0
     page.keyboard.press("Escape")
     visitor.open(f"/?text=red&upload={HOSTILE.replace('/', '%2F')}")
@@ -343,7 +349,7 @@ def test_the_token_is_asked_for_once(browser: Browser) -> None:
         visitor = Visitor(context.new_page(), server)
         visitor.expected_failures = True
         visitor.open("/?text=red")
-        field = visitor.page.get_by_label("Token")
+        field = visitor.page.get_by_role("textbox", name="Token")
         field.fill("wrong-horse-battery")
         field.press("Enter")
         expect(visitor.page.get_by_role("alert")).to_contain_text("This is not the token.")
