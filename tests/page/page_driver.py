@@ -6,6 +6,9 @@ from live_server import LiveServer
 from playwright.sync_api import Locator, Page, expect
 
 
+expect.set_options(timeout=15_000)
+
+
 class Visitor:
     """Drives the page, and notes whatever should not happen: script errors, and requests to other places."""
 
@@ -34,7 +37,7 @@ class Visitor:
 
     def open(self, path: str = "/") -> None:
         self.page.goto(self.server.url + path)
-        expect(self.page.locator("#results")).not_to_have_attribute("aria-busy", "true")
+        expect(self.page.locator("#summary:not(:empty), #state > *, dialog[open]").first).to_be_visible()
 
     def upload(self, name: str, content: bytes) -> None:
         with self.page.expect_file_chooser() as chooser:

@@ -251,7 +251,8 @@ def test_everything_by_keyboard(visitor: Visitor) -> None:
     expect(second).to_be_focused()
     page.keyboard.press("Enter")
     visitor.expect_title("Like this")
-    page.locator("body").press("?")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="How to search")).to_be_visible()
 
 
@@ -314,6 +315,7 @@ def test_html_in_texts_and_metadata_is_shown_as_text(hostile_visitor: Visitor) -
     expect(page.locator("#filters .value", has_text=HOSTILE).first).to_be_visible()
     page.locator("#filters .choices label", has_text=HOSTILE).first.click()
     expect(page.locator("#chips .chip").first).to_contain_text(HOSTILE)
+    expect(visitor.tiles).to_have_count(1)
     page.locator(".tile .expand").first.click(force=True)
     expect(page.locator("#detail .metadata")).to_contain_text(HOSTILE)
     expect(page.locator("#detail-title")).to_have_text(HOSTILE_NAME)

@@ -1,6 +1,6 @@
 """A server in a process of its own over a gallery on disk, with the fake retriever: what kill tests kill.
 
-Usage: serve_fake.py GALLERY UPLOADS SECONDS_PER_TEXT. Prints its address.
+Usage: serve_fake.py GALLERY UPLOADS SECONDS_PER_TEXT. Prints its address, then "embedding" for each text.
 """
 
 import sys
@@ -25,6 +25,7 @@ class SlowRetriever(FakeRetriever):
     seconds = float(sys.argv[3])
 
     def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        print("embedding", flush=True)
         time.sleep(self.seconds)
         return super().embed_texts(texts)
 

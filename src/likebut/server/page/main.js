@@ -278,16 +278,17 @@ function onKey(event) {
 }
 
 async function start() {
+  const isFirst = gallery === null;
   try {
     gallery = await describeGallery();
   } catch (error) {
     fail(error, false);
     return;
   }
+  if (isFirst) setUp();
   trail = history.state ?? turns.decode(location.search);
   history.replaceState(trail, "", location.pathname + turns.encode(trail));
   refresh();
 }
 
-setUp();
 start();
