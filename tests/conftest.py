@@ -2,10 +2,15 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
+
 # Before torch is imported: tests run side by side, a process a core, and small tensors gain nothing from threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test needs the network; what looks for a model on the hub finds none at once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# On a busy machine anything may take longer than it should, once.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # Helpers of the folders below that tests in this one use; importlib mode puts none on the path.
 sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("cli", "benchmarks")]
