@@ -5,7 +5,6 @@ from pathlib import Path
 from live_server import LiveServer
 from playwright.sync_api import Locator, Page, expect
 
-
 expect.set_options(timeout=15_000)
 
 

@@ -74,6 +74,7 @@ function shown(turn, page) {
 
 function summarise(title, detail = "") {
   byId("summary").textContent = title;
+  byId("summary").hidden = title === "";
   byId("timing").textContent = detail;
   document.title = title && turns.isSearch(current()) ? `${title} – likebut` : "likebut";
 }

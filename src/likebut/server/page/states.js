@@ -39,7 +39,7 @@ export function showLostUploads(names, chooseFile) {
 
 function show(kind, drawing, title, lines, ways) {
   const buttons = ways.map(({ label, act }, number) => button(label, act, { class: number ? "quiet" : "primary" }));
-  const view = element("div", { class: `state ${kind}` }, icon(drawing), element("h2", {}, title), ...lines);
+  const view = element("div", { class: `state ${kind}` }, icon(drawing), element("h1", {}, title), ...lines);
   if (buttons.length) view.append(element("div", { class: "ways-out" }, ...buttons));
   byId("state").replaceChildren(view);
 }
