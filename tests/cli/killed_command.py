@@ -1,7 +1,7 @@
 """A process that runs ``likebut`` commands in children of its own, so that a test can kill them.
 
-It imports what is slow once and forks; each child then begins at once. It reads a line of JSON a command from standard
-input and answers with how the child ended.
+It imports what is slow once and forks; each child then begins at once. When it is ready it reads a line of JSON
+a command from standard input and answers with how the child ended.
 """
 
 import importlib
@@ -57,6 +57,7 @@ def serve() -> None:
     """Answer until standard input ends."""
     for name in SLOW_TO_IMPORT:
         importlib.import_module(name)
+    print("ready", flush=True)
     for line in sys.stdin:
         print(run_in_child(**json.loads(line)), flush=True)
 

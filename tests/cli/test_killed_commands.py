@@ -30,6 +30,7 @@ class Children:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdin is not None and process.stdout is not None
         self._asked, self._answers = process.stdin, process.stdout
+        assert self._answers.readline() == "ready\n"
 
     def run(self, arguments: list[str], home: Path, kill_after: float | None = None) -> int:
         """Run a command and return how it ended; with ``kill_after``, kill it that many seconds after it began."""
@@ -56,7 +57,7 @@ def require_same_after_kills(children: Children, tmp_path: Path, arguments: list
     seconds = time.monotonic() - begun
     dice, kills = random.Random(time.time_ns()), 0
     for _ in range(ROUNDS):
-        ended = children.run(*into("killed"), kill_after=seconds * dice.uniform(0.1, 0.6))
+        ended = children.run(*into("killed"), kill_after=seconds * dice.uniform(0.05, 0.5))
         assert ended in (0, -signal.SIGKILL)
         kills += ended == -signal.SIGKILL
     assert kills >= 1, "the work was too short to be interrupted"
