@@ -147,7 +147,6 @@ class GalleryAnswer(BaseModel):
     location: str = Field(description="Where it is, as it was named to the server.")
     images: int
     model: str
-    search: str = Field(description='"exact", or the kind of the index.')
     fields: list[FieldAnswer]
     can_add: bool
     can_delete: bool

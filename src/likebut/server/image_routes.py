@@ -14,7 +14,8 @@ from likebut.server.answers import AddedAnswer, ImageAnswer, ImagesAnswer
 from likebut.server.bodies import Form, media_type, parse_object, read_form, unsupported
 from likebut.server.described import errors
 from likebut.server.errors import RequestError
-from likebut.server.searches import ID_PATTERN, check_pictures
+from likebut.server.pictures import check_pictures, pixels_of
+from likebut.server.searches import ID_PATTERN
 from likebut.server.service import Service
 
 ImageId = Annotated[str, Path(pattern=ID_PATTERN, description="SHA-256 of the image's content.")]
@@ -129,7 +130,12 @@ def change_router(service: Service) -> APIRouter:
             raise unsupported(request, ("multipart/form-data",))
         contents, metadata = _pictures(await read_form(request))
         check_pictures(contents, service.settings.pixels)
-        images, added = await service.writing.run(lambda: uploads.add(contents, metadata))
+
+        def add() -> tuple[list[StoredImage], int]:
+            with service.pixels.reserve(max(map(pixels_of, contents))):
+                return uploads.add(contents, metadata)
+
+        images, added = await service.writing.run(add)
         service.fields.forget()
         return AddedAnswer(images=[ImageAnswer.of(image) for image in images], added=added)
 
@@ -195,10 +201,11 @@ def _picture(service: Service, image: StoredImage) -> bytes:
         content = read_content(FilePath(image.path))
         if content_id(content) != image.id:
             return service.gallery.thumbnail(image.id)
-        picture = decode(content, least_side=_LONGEST_SIDE)
+        with service.pixels.reserve(image.width * image.height):
+            picture = decode(content, least_side=_LONGEST_SIDE)
+            picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     except ImageError:
         return service.gallery.thumbnail(image.id)
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from likebut.errors import ImageError
 from likebut.gallery.requests import BALANCED, SearchRequest
-from likebut.images import picture_size
 from likebut.server.bodies import Form, media_type, parse_object, read_form, read_object, unsupported
 from likebut.server.errors import RequestError, explain_invalid
+from likebut.server.pictures import check_pictures
 from likebut.server.settings import MAX_HITS, MAX_OFFSET, MAX_REFERENCES, MAX_TEXT, ServerSettings
 
 ID_PATTERN = "^[0-9a-f]{64}$"
@@ -89,18 +88,6 @@ async def read_search(request: Request, settings: ServerSettings) -> SearchReque
             check_pictures(images, settings.pixels)
             return _search(_values(form), images, strict=False)
     raise unsupported(request, ("application/json", "multipart/form-data"))
-
-
-def check_pictures(contents: list[bytes], most_pixels: int) -> None:
-    """Refuse pictures that are too large or too many, from their headers alone.
-
-    Raises:
-        ImageError: One is too large, or no picture.
-    """
-    for content in contents:
-        width, height = picture_size(content)
-        if width * height > most_pixels:
-            raise ImageError(f"The image has {width}×{height} pixels, more than {most_pixels}.", "Make it smaller.")
 
 
 def _values(form: Form) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from likebut.gallery.requests import SearchRequest, SearchResult
 from likebut.server.embedder import BatchedEmbedder
 from likebut.server.field_summaries import FieldSummaries
 from likebut.server.metrics import Metrics
+from likebut.server.pictures import pixels_of
+from likebut.server.pixel_budget import PixelBudget
 from likebut.server.settings import ServerSettings
 from likebut.server.uploads import Uploads
 from likebut.server.work import WorkPool
@@ -14,6 +16,8 @@ from likebut.server.work import WorkPool
 # Enough that a full batch can gather behind the one that the model is busy with.
 _READERS = 40
 _WRITERS = 8
+# Pictures of the largest size that may be decoded at the same time; of usual photographs there is room for many.
+_PICTURES_AT_ONCE = 2
 
 
 class Service:
@@ -30,6 +34,7 @@ class Service:
         self.embedder = BatchedEmbedder(gallery.retriever, self.metrics)
         self.gallery = Gallery(gallery.store, self.embedder, gallery.name)
         self.fields = FieldSummaries(self.gallery)
+        self.pixels = PixelBudget(_PICTURES_AT_ONCE * settings.pixels)
         self.uploads = None if settings.uploads is None else Uploads(self.gallery, settings.uploads, settings.pixels)
         self.reading = WorkPool(
             _READERS, settings.seconds, "Ask for fewer hits, or try again when there is less to do."
@@ -40,7 +45,9 @@ class Service:
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Answer a search, and take note of its times."""
-        result = self.gallery.find(request)
+        pixels = sum(pixels_of(image) for image in request.images if isinstance(image, bytes))
+        with self.pixels.reserve(pixels):
+            result = self.gallery.find(request)
         self.metrics.observe_search(result.timings)
         return result
 

@@ -61,13 +61,11 @@ def describe(service: Service) -> GalleryAnswer:
     """Return what is told of the gallery."""
     settings, gallery = service.settings, service.gallery
     built_in = {field.name for field in BUILT_IN_FIELDS}
-    health = gallery.health()
     return GalleryAnswer(
         name=PurePath(gallery.name).name or gallery.name,
         location=gallery.name,
-        images=health.images,
+        images=len(gallery),
         model=gallery.store.identity.model,
-        search=health.search,
         fields=[FieldAnswer.of(each, each.field.name in built_in) for each in service.fields.all()],
         can_add=service.uploads is not None and not settings.read_only,
         can_delete=not settings.read_only,

@@ -96,7 +96,8 @@ class Uploads:
         decode(content, max_pixels=self._most_pixels, least_side=LEAST_SIDE)
         with Image.open(io.BytesIO(content)) as image:
             kind = image.format
-        return {"JPEG": ".jpg", "TIFF": ".tif"}.get(kind or "", f".{(kind or 'img').lower()}")
+        # Cameras that take two pictures at once write both into one JPEG, an MPO.
+        return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(kind or "", f".{(kind or 'img').lower()}")
 
     def _keep(self, image_id: str, suffix: str, content: bytes) -> Path:
         path = self._folder / f"{image_id}{suffix}"
