@@ -1,7 +1,13 @@
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 from command import Command
+from PIL import Image
 
 from likebut.cli.serve import default_uploads, read_token
 from likebut.errors import InputError
@@ -47,3 +53,33 @@ def test_tokens_that_are_not_safe_are_refused(tmp_path: Path, token: str) -> Non
 def test_added_pictures_go_beside_the_gallery(tmp_path: Path) -> None:
     assert default_uploads(str(tmp_path / "my.gallery")) == tmp_path / "my.gallery-uploads"
     assert default_uploads("s3://bucket/gallery") is None
+
+
+@pytest.mark.slow
+def test_a_folder_is_indexed_and_served(likebut: Command, tmp_path: Path) -> None:
+    from likebut.retriever.retriever import Retriever
+
+    Retriever.from_preset("tiny").save(tmp_path / "model")
+    (tmp_path / "pictures").mkdir()
+    for name in ("red", "green", "blue"):
+        Image.new("RGB", (64, 48), name).save(tmp_path / "pictures" / f"{name}.png")
+    gallery = tmp_path / "my-gallery"
+    assert likebut("index", tmp_path / "pictures", "--gallery", gallery, "--model", tmp_path / "model").code == 0
+    run = "from likebut.cli.main import main; main()"
+    command = [sys.executable, "-c", run, "serve", str(gallery), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        said = server.stderr.readline()
+        try:
+            assert "searches 3 images" in said and str(gallery) in said
+            url = next(word for word in said.split() if word.startswith("http://127.0.0.1:"))
+            body = json.dumps({"text": "red", "k": 2}).encode()
+            request = urllib.request.Request(f"{url}v1/search", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert len(json.loads(answer.read())["hits"]) == 2
+            with urllib.request.urlopen(url, timeout=30) as page:
+                assert b"<title>likebut</title>" in page.read()
+            server.send_signal(signal.SIGINT)
+            assert server.wait(30) == 0
+        finally:
+            server.kill()
