@@ -20,6 +20,10 @@ def sample(
     val_families: Annotated[int, typer.Option(min=0, help="The same for validation.")] = 60,
     test_families: Annotated[int, typer.Option(min=0, help="The same for testing.")] = 84,
     pool_families: Annotated[int, typer.Option(min=0, help="Families about which nothing is written.")] = 400,
+    queries_per_family: Annotated[int, typer.Option(min=1, max=30, help="Triplets for each labelled family.")] = 6,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Say each change of the training triplets in one brief way alone.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Draw the sample benchmark: images, modification texts, truth."""
@@ -31,6 +35,8 @@ def sample(
         val_families=val_families,
         test_families=test_families,
         pool_families=pool_families,
+        queries_per_family=queries_per_family,
+        register="plain" if plain else "free",
     )
     counts = make_sample(out, settings)
     if as_json:

@@ -93,7 +93,7 @@ def generator(
     from likebut.cli.training_data import gather
     from likebut.training.generator_run import train_generator
 
-    gathered = gather(chosen.data, captions=chosen.captions.steps > 0)
+    gathered = gather(chosen.data, captions=chosen.stage_steps > 0)
     run = train_generator(chosen, gathered, out, features)
     _print(run.folder, run.result, run.triplets, run.set_aside, as_json)
 

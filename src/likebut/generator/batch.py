@@ -45,3 +45,20 @@ class CaptionBatch:
     def to(self, device: torch.device | str) -> "CaptionBatch":
         """Return the batch on ``device``."""
         return CaptionBatch(self.image_tokens.to(device, non_blocking=True), self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class WordBatch:
+    """Pairs with their modification texts and single images with all that is said of them, for the words stage.
+
+    Attributes:
+        pairs: B pairs.
+        images: Single images; the text of each is all of its captions, one after the other.
+    """
+
+    pairs: GeneratorBatch
+    images: CaptionBatch
+
+    def to(self, device: torch.device | str) -> "WordBatch":
+        """Return the batch on ``device``."""
+        return WordBatch(self.pairs.to(device), self.images.to(device))

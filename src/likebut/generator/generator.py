@@ -38,6 +38,7 @@ class GeneratorConfig(BaseModel):
     preset: str | Preset
     instruction: str = INSTRUCTION
     caption_instruction: str = CAPTION_INSTRUCTION
+    image_marks: bool = False
     revision: str = ""
     weights_sha256: str = ""
 
@@ -111,6 +112,7 @@ class ModificationGenerator:
                 load_tokenizer(sizes),
                 config.instruction,
                 config.caption_instruction,
+                config.image_marks,
             )
         fill_heads(model, sizes, "generator")
         return cls(config, model, load_vision(sizes), device)

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from likebut.backbones.language import LanguageModel
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.text import TextBatch, Tokenizer
-from likebut.generator.batch import CaptionBatch, GeneratorBatch
+from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.language_loss import language_loss, with_end_token
+from likebut.generator.word_loss import word_loss
 
 INSTRUCTION = "How to change from one image to the other image?"
 CAPTION_INSTRUCTION = "What is in the image?"
+# Vision tokens of the presets have a root mean square of 1 to 5 before the norm that they pass first.
+_MARK_SPREAD = 1.0
 
 
 class MTST(nn.Module):
@@ -31,6 +34,8 @@ class MTST(nn.Module):
         tokenizer: The query encoder's.
         instruction: What both models are told to do with a pair.
         caption_instruction: What both are told to do with a single image, in the first stage of training.
+        image_marks: Whether a learned vector is added to the image tokens of each of the two images before they are
+            read together. Without it, as published, what reads them together cannot tell which image is which.
     """
 
     def __init__(
@@ -40,10 +45,14 @@ class MTST(nn.Module):
         tokenizer: Tokenizer,
         instruction: str = INSTRUCTION,
         caption_instruction: str = CAPTION_INSTRUCTION,
+        image_marks: bool = False,
     ) -> None:
         super().__init__()
         self.query_encoder = query_encoder
         self.projection = nn.Linear(query_encoder.config.hidden_size, language_model.width)
+        self.image_marks: nn.Parameter | None = None
+        if image_marks:
+            self.image_marks = nn.Parameter(_MARK_SPREAD * torch.randn(2, query_encoder.config.image_width))
         self.instruction = instruction
         self.caption_instruction = caption_instruction
         # Kept out of the module tree: it must not appear in state_dict(), parameters() or train().
@@ -70,20 +79,29 @@ class MTST(nn.Module):
 
     def pair_queries(self, reference_tokens: Tensor, target_tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return q_r, q_t and q_c, each (B, N, H): the reference's tokens, the target's, and both read together."""
-        both = torch.cat([reference_tokens, target_tokens], dim=1)
-        instruction = self._tokenized(self.instruction, len(both), both.device)
-        combined = self.query_encoder.fuse(both, instruction)[:, : self.query_encoder.config.query_tokens]
+        combined = self.combined_queries(reference_tokens, target_tokens)
         # One pass for the two images: they go through the same weights.
         single = self.query_encoder.encode_image(torch.cat([reference_tokens, target_tokens], dim=0))
         reference, target = single.chunk(2, dim=0)
         return reference, target, combined
 
+    def combined_queries(self, reference_tokens: Tensor, target_tokens: Tensor) -> Tensor:
+        """Return q_c (B, N, H): what the query tokens read in both images together, (B, T, W) each."""
+        if self.image_marks is not None:
+            reference_tokens = reference_tokens + self.image_marks[0]
+            target_tokens = target_tokens + self.image_marks[1]
+        both = torch.cat([reference_tokens, target_tokens], dim=1)
+        instruction = self._tokenized(self.instruction, len(both), both.device)
+        return self.query_encoder.fuse(both, instruction)[:, : self.query_encoder.config.query_tokens]
+
     def caption_prefix(self, image_tokens: Tensor) -> Tensor:
         """Return [proj(q) ; embed(caption instruction)], (B, N + I, D), for single images (B, T, W)."""
         return self._with_instruction(self.query_encoder.encode_image(image_tokens), self.caption_instruction)
 
-    def forward(self, batch: GeneratorBatch | CaptionBatch) -> Tensor:
+    def forward(self, batch: GeneratorBatch | CaptionBatch | WordBatch) -> Tensor:
         """Return the training loss of a batch of pairs or of single images."""
+        if isinstance(batch, WordBatch):
+            return self.words_loss(batch)
         if isinstance(batch, CaptionBatch):
             return self.loss(self.caption_prefix(batch.image_tokens), batch.texts)
         return self.loss(self.pair_prefix(batch.reference_tokens, batch.target_tokens), batch.texts)
@@ -92,6 +110,18 @@ class MTST(nn.Module):
         """Return the causal language-model loss of ``texts`` and their end tokens after ``prefix`` (B, S, D)."""
         written = with_end_token(self.language, texts).to(prefix.device)
         return language_loss(self.language.model, prefix, written)
+
+    def words_loss(self, batch: WordBatch) -> Tensor:
+        """Return the loss of the words stage, of pairs and of single images."""
+        embedding = self.language.model.get_input_embeddings().weight
+        pairs = self.projection(self.combined_queries(batch.pairs.reference_tokens, batch.pairs.target_tokens))
+        images = self.projection(self.query_encoder.encode_image(batch.images.image_tokens))
+        of_pairs = word_loss(pairs, self._words(batch.pairs.texts), embedding)
+        return of_pairs + word_loss(images, self._words(batch.images.texts), embedding)
+
+    def _words(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the language model's ids of each text's words, in the form that they have within a sentence."""
+        return self.language.encode([f" {text}" for text in texts])
 
     def _with_instruction(self, queries: Tensor, instruction: str) -> Tensor:
         projected: Tensor = self.projection(queries)

@@ -105,11 +105,25 @@ class RetrieverRecipe(BaseModel):
         return self.model.kind == "ptha" and self.loss.alpha > 0
 
 
-class CaptionSettings(BaseModel):
-    """The generator's first stage: single images and their captions.
+class WordSettings(BaseModel):
+    """The generator's words stage, before all others and beyond the paper: see ``generator/word_loss.py``.
 
     Attributes:
         steps: How many of the training's steps, the first ones; 0 skips the stage.
+        batch_size: Pairs in a step, and single images beside them.
+    """
+
+    model_config = _STRICT
+
+    steps: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=64, gt=1)
+
+
+class CaptionSettings(BaseModel):
+    """The generator's captions stage: single images and their captions.
+
+    Attributes:
+        steps: How many of the training's steps, those before the pairs; 0 skips the stage.
         batch_size: Images in a step.
     """
 
@@ -131,7 +145,10 @@ class GeneratorRecipe(BaseModel):
         projection_from_shared_words: Whether the projection starts as the least-squares map between the words that
             both vocabularies have.
         instruction: What the language model is told to do; the model's own words if None.
-        captions: The first stage.
+        image_marks: Whether the generator is told which of two images is the reference where it reads them together;
+            beyond the paper.
+        words: The words stage.
+        captions: The captions stage.
     """
 
     model_config = _STRICT
@@ -144,6 +161,8 @@ class GeneratorRecipe(BaseModel):
     initial_retriever: str | None = None
     projection_from_shared_words: bool = True
     instruction: str | None = None
+    image_marks: bool = False
+    words: WordSettings = WordSettings()
     captions: CaptionSettings = CaptionSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings
@@ -152,9 +171,14 @@ class GeneratorRecipe(BaseModel):
     def _consistent(self) -> "GeneratorRecipe":
         if self.initial_weights is not None and self.initial_retriever is not None:
             raise ValueError("give initial_weights or initial_retriever, not both")
-        if self.training.steps is not None and self.captions.steps >= self.training.steps:
-            raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
+        if self.training.steps is not None and self.stage_steps >= self.training.steps:
+            raise ValueError("words.steps + captions.steps must be fewer than training.steps, which counts them too")
         return self
+
+    @property
+    def stage_steps(self) -> int:
+        """How many steps come before the pairs' own; all of them read captions."""
+        return self.words.steps + self.captions.steps
 
 
 Recipe = RetrieverRecipe | GeneratorRecipe

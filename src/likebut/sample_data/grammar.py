@@ -42,14 +42,18 @@ class Grammar:
         style: The style.
         generator: Makes every choice.
         held_out: Whether to use the words, clauses and frames that are kept for test texts (beside the common ones).
+        plain: Whether to say each change in one way alone, briefly and in the parts' order: "a yellow pot and a
+            winking eye". A generator that learns from such texts need not guess which of many phrasings was drawn.
     """
 
-    def __init__(self, style: DrawingStyle, generator: Random, held_out: bool = False) -> None:
-        self.style, self.generator, self.held_out = style, generator, held_out
+    def __init__(self, style: DrawingStyle, generator: Random, held_out: bool = False, plain: bool = False) -> None:
+        self.style, self.generator, self.held_out, self.plain = style, generator, held_out, plain
         self.phrases = load_phrases()
 
     def choose(self, common: tuple[str, ...], held_out: tuple[str, ...] = ()) -> str:
         """Return one of the common phrases or, for a test text and more often than not, one that was held out."""
+        if self.plain:
+            return common[0]
         use_held_out = self.held_out and held_out and self.generator.random() < _HELD_OUT_SHARE
         return self.generator.choice(held_out if use_held_out else common)
 
@@ -117,6 +121,8 @@ class Grammar:
         """
         changed = changes_between(reference, target)
         parts = [name for name, part in self.style.parts.items() if set(part.attributes()) & set(changed)]
+        if self.plain:
+            return self._join([self.clause(name, reference, target, "with") for name in parts], "with")
         self.generator.shuffle(parts)
         mood = self.generator.choice(_FRAMES)
         if mood == "with order" and len(parts) < 2:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,7 @@ _PACKAGES = ("dicebear-core", "dicebear-styles", "resvg_py", "pillow")
 _WORKERS = 2
 
 Families = list[dict[str, Scene]]
+Register = Literal["free", "plain"]
 
 
 class SampleSettings(BaseModel):
@@ -41,6 +42,8 @@ class SampleSettings(BaseModel):
         pool_families: Families of six images about which nothing is written.
         queries_per_family: Triplets for each labelled family.
         captions_per_image: Captions for each training image.
+        register: Of the training triplets' texts: "free" in many phrasings, "plain" each change in one way alone. What
+            is validated and tested with is always free.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +55,7 @@ class SampleSettings(BaseModel):
     pool_families: int = Field(default=400, ge=0)
     queries_per_family: int = Field(default=6, ge=1, le=30)
     captions_per_image: int = Field(default=4, ge=0)
+    register: Register = "free"
 
     def families(self, split: str) -> int:
         """Return how many families a split has."""
@@ -174,7 +178,8 @@ def _split_triplets(split: str, truth: SplitTruth, settings: SampleSettings, met
     for number, family in enumerate(truth.families):
         generator = Random(f"{settings.seed}/texts/{split}/{number}")
         for position, pair in enumerate(truth.choose_pairs(family, settings.queries_per_family, generator)):
-            yield _triplet(f"{split}-{number:04d}-{position}", split, truth, family, pair, generator)
+            plain = split == "train" and settings.register == "plain"
+            yield _triplet(f"{split}-{number:04d}-{position}", split, truth, family, pair, generator, plain)
         meter.advance()
 
 
@@ -185,10 +190,11 @@ def _triplet(
     family: Mapping[str, Scene],
     pair: tuple[str, str],
     generator: Random,
+    plain: bool,
 ) -> Triplet:
     question = truth.question(family, *pair)
     before, after = (truth.scenes[name].spoken for name in pair)
-    grammar = Grammar(load_style(truth.scenes[pair[0]].style), generator, held_out=split == "test")
+    grammar = Grammar(load_style(truth.scenes[pair[0]].style), generator, held_out=split == "test", plain=plain)
     return Triplet(
         reference=question.reference,
         target=question.target,
@@ -199,5 +205,5 @@ def _triplet(
         targets=question.targets,
         subset=question.subset,
         hard_negatives=question.hard_negatives,
-        meta={"changes": changes_between(before, after)},
+        meta={"changes": changes_between(before, after)} | ({"register": "plain"} if plain else {}),
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from likebut.backbones.text import Tokenizer
 from likebut.errors import InputError
-from likebut.generator.batch import CaptionBatch, GeneratorBatch
+from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.retriever.batch import TripletBatch
 from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
 from likebut.training.token_source import TokenSource
@@ -155,12 +155,20 @@ class CaptionBatches:
         batch_size: Of a step, over all processes.
         seed: Of order and choice of text.
         share: The part of each batch that is this process's.
+        together: Whether an image's text is all of its captions, one after the other, instead of one drawn by lot.
     """
 
     def __init__(
-        self, captions: Sequence[Caption], features: TokenSource, batch_size: int, seed: int, share: Share = WHOLE
+        self,
+        captions: Sequence[Caption],
+        features: TokenSource,
+        batch_size: int,
+        seed: int,
+        share: Share = WHOLE,
+        together: bool = False,
     ) -> None:
         self._captions = list(captions)
+        self._together = together
         self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share)
         self._features = features
 
@@ -173,8 +181,32 @@ class CaptionBatches:
         """Return batch number ``step``."""
         chosen = [self._captions[index] for index in self._epochs.indices(step)]
         generator = self._epochs.generator(step)
-        texts = [caption.texts[generator.integers(len(caption.texts))] for caption in chosen]
+        if self._together:
+            texts = [" ".join(caption.texts) for caption in chosen]
+        else:
+            texts = [caption.texts[generator.integers(len(caption.texts))] for caption in chosen]
         return CaptionBatch(self._features.tokens([caption.image for caption in chosen]), texts)
+
+
+class WordBatches:
+    """Batches for a generator's words stage: pairs, and single images with all of their captions.
+
+    Args:
+        pairs: Of pairs.
+        images: Of single images.
+    """
+
+    def __init__(self, pairs: PairBatches, images: CaptionBatches) -> None:
+        self._pairs, self._images = pairs, images
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the pairs has."""
+        return self._pairs.steps_per_epoch
+
+    def batch(self, step: int) -> WordBatch:
+        """Return batch number ``step``."""
+        return WordBatch(self._pairs.batch(step), self._images.batch(step))
 
 
 class NumberedBatches(Protocol):
@@ -193,7 +225,7 @@ class Curriculum:
 
     Args:
         first: What the first ``first_steps`` steps read.
-        first_steps: How many.
+        first_steps: How many; there may be none.
         then: What all later steps read, from its own step 0.
     """
 

@@ -19,7 +19,7 @@ from likebut.images import SetAside
 from likebut.recipes.schema import GeneratorRecipe
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
-from likebut.training.batches import CaptionBatches, Curriculum, PairBatches
+from likebut.training.batches import CaptionBatches, Curriculum, NumberedBatches, PairBatches, WordBatches
 from likebut.training.checkpoints import BEST_FILE, load_trained_weights
 from likebut.training.data import TrainingData, open_features, own_share, token_source, weights_identity
 from likebut.training.features import FeatureCache
@@ -57,7 +57,9 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
         MissingWeightsError: The preset's parts or the initial weights are not on this machine.
         InputError: The initial weights are of another preset.
     """
-    config = GeneratorConfig(preset=recipe.preset, instruction=recipe.instruction or INSTRUCTION)
+    config = GeneratorConfig(
+        preset=recipe.preset, instruction=recipe.instruction or INSTRUCTION, image_marks=recipe.image_marks
+    )
     generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
     if recipe.initial_weights is not None:
         folder = find_model_folder(recipe.initial_weights, "generator")
@@ -125,20 +127,30 @@ def train_generator(
 
 
 def _batches(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource) -> Batches:
-    share = own_share()
-    pairs = PairBatches(
+    """Return the stages one after the other: words, captions, pairs."""
+    stages: NumberedBatches = _pairs(recipe, data, source, recipe.training.batch_size)
+    captions = recipe.captions
+    if captions.steps:
+        images = CaptionBatches(data.captions, source, captions.batch_size, recipe.seed, own_share())
+        stages = Curriculum(images, captions.steps, stages)
+    if recipe.words.steps:
+        size = recipe.words.batch_size
+        described = CaptionBatches(data.captions, source, size, recipe.seed, own_share(), together=True)
+        words = WordBatches(_pairs(recipe, data, source, size), described)
+        stages = Curriculum(words, recipe.words.steps, stages)
+    return stages
+
+
+def _pairs(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource, batch_size: int) -> PairBatches:
+    return PairBatches(
         data.triplets,
         source,
-        recipe.training.batch_size,
+        batch_size,
         recipe.seed,
-        share,
+        own_share(),
         both_directions=recipe.data.both_directions,
         text_variants=data.text_variants,
     )
-    if recipe.captions.steps == 0:
-        return pairs
-    captions = CaptionBatches(data.captions, source, recipe.captions.batch_size, recipe.seed, share)
-    return Curriculum(captions, recipe.captions.steps, pairs)
 
 
 def _prepare_language(generator: ModificationGenerator, settings: TrainingSettings) -> None:
@@ -167,10 +179,11 @@ def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) 
 
 
 def _require_captions(recipe: GeneratorRecipe, data: TrainingData) -> None:
-    if recipe.captions.steps and not data.captions:
+    steps = recipe.stage_steps
+    if steps and not data.captions:
         raise InputError(
-            f"The recipe begins with {recipe.captions.steps} steps of captions, and the data has none.",
-            "Add captions.jsonl to the data folder, or --set captions.steps=0.",
+            f"The recipe begins with {steps} steps that read captions, and the data has none.",
+            "Add captions.jsonl to the data folder, or --set captions.steps=0 --set words.steps=0.",
         )
 
 
