@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likebut.cli.clothing_data import clothing
+
 if TYPE_CHECKING:
     from likebut.sample_data.data_sets import DataSet
 
@@ -43,6 +45,9 @@ def sample(
         print(json.dumps({"folder": str(out), "images": counts.images, "triplets": counts.triplets}))
     else:
         print(f"{out} holds {counts.images} images and {counts.triplets} triplets. Check it: likebut data verify {out}")
+
+
+data_app.command("clothing")(clothing)
 
 
 @data_app.command("verify")
