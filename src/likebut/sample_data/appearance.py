@@ -29,13 +29,18 @@ def differ(one: Pixels, other: Pixels) -> bool:
 def look_alikes(paths: Sequence[Path]) -> list[set[int]]:
     """Return, for each picture, which others (by position) cannot be told from it.
 
-    Means over blocks come first: the mean difference of block means never exceeds that of pixels, so no pair is lost.
+    Means come first, over the whole picture and then over blocks: the mean difference of means never exceeds that of
+    pixels, so no pair is lost, and only pictures of nearly one brightness are compared at all.
     """
     thumbnails = np.stack([_block_means(read_pixels(path)) for path in paths]) if paths else np.empty((0, 1))
+    brightness = thumbnails.mean(axis=1)
+    order = np.argsort(brightness, kind="stable")
+    ends = np.searchsorted(brightness[order], brightness[order] + LEAST_DIFFERENCE, side="right")
     alike: list[set[int]] = [set() for _ in paths]
-    for first in range(len(paths)):
-        distances = np.abs(thumbnails[first + 1 :] - thumbnails[first]).mean(axis=1)
-        for second in (first + 1 + np.flatnonzero(distances < LEAST_DIFFERENCE)).tolist():
+    for place, first in enumerate(order.tolist()):
+        near = order[place + 1 : ends[place]]
+        distances = np.abs(thumbnails[near] - thumbnails[first]).mean(axis=1)
+        for second in near[distances < LEAST_DIFFERENCE].tolist():
             if not differ(read_pixels(paths[first]), read_pixels(paths[second])):
                 alike[first].add(second)
                 alike[second].add(first)

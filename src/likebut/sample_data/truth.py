@@ -16,6 +16,7 @@ import numpy as np
 from likebut.sample_data.appearance import Pixels, differ, look_alikes
 from likebut.sample_data.attributes import Scene, changes_between
 from likebut.sample_data.render import SIDE, draw
+from likebut.sample_data.scene_table import SceneTable
 
 _WRONG_IMAGES = 3
 
@@ -45,6 +46,7 @@ class SplitTruth:
     scenes: dict[str, Scene] = field(init=False)
     alike: dict[str, set[str]] = field(init=False)
     _by_content: dict[tuple[object, ...], list[str]] = field(init=False)
+    _tables: dict[str, SceneTable] = field(init=False)
 
     def __post_init__(self) -> None:
         """Look at every image once."""
@@ -53,8 +55,11 @@ class SplitTruth:
         found = look_alikes([self.folder / name for name in names])
         self.alike = {name: {names[other] for other in others} for name, others in zip(names, found, strict=True)}
         self._by_content = {}
+        by_style: dict[str, dict[str, Scene]] = {}
         for name, scene in self.scenes.items():
             self._by_content.setdefault(_content(scene), []).append(name)
+            by_style.setdefault(scene.style, {})[name] = scene
+        self._tables = {style: SceneTable(style, scenes) for style, scenes in by_style.items()}
 
     def showing(self, scene: Scene) -> set[str]:
         """Return the images that show what ``scene`` shows, in whatever look, or cannot be told from one that does."""
@@ -98,26 +103,17 @@ class SplitTruth:
 
     def _half_done(self, reference: str, target: str) -> set[str]:
         """Return the images that are the reference with some of the changes, or with none (its twins)."""
-        before, after = self.scenes[reference].attributes, self.scenes[target].attributes
-        found = set()
-        for name, scene in self.scenes.items():
-            if scene.style != self.scenes[reference].style or name == reference:
-                continue
-            values = scene.attributes
-            if all(value in (before.get(key), after.get(key)) for key, value in values.items()):
-                found.add(name)
-        return found
+        before, after = self.scenes[reference], self.scenes[target]
+        return self._tables[before.style].between(before.attributes, after.attributes) - {reference}
 
     def _wrong_images(self, reference: str, target: str) -> set[str]:
         """Return the images where all changes are done, but on another image: those nearest to the target."""
         after = self.scenes[target]
         changed = changes_between(self.scenes[reference].spoken, after.spoken)
-        distances = {
-            name: len(changes_between(after.attributes, scene.attributes))
-            for name, scene in self.scenes.items()
-            if scene.style == after.style and changed.items() <= scene.attributes.items()
-        }
-        others = sorted((distance, name) for name, distance in distances.items() if distance)
+        table = self._tables[after.style]
+        distances = table.distances(after.attributes)
+        fits = table.with_values(changed) & (distances > 0)
+        others = sorted(zip(distances[fits].tolist(), table.names[fits], strict=True))
         return {name for _, name in others[:_WRONG_IMAGES]}
 
     def choose_pairs(self, family: Mapping[str, Scene], count: int, generator: Random) -> list[tuple[str, str]]:
