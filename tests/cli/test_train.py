@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -63,6 +64,20 @@ def test_a_generator_is_trained(command: Command, folder: Path, tmp_path: Path) 
     options = ("--recipe", "tiny-generator", "--set", "training.steps=3", "--data", folder)
     trained = command("train", "generator", *options, "--out", tmp_path / "out", "--json")
     assert trained.code == 0 and json.loads(trained.out)["model"] == str(tmp_path / "out" / "generator")
+
+
+def test_several_folders_are_learnt_from_at_once(command: Command, folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    write_jsonl(other / "captions.jsonl", [{"split": "train", "image": "0-red.png", "captions": ["a red square"]}])
+    both = ("--data", folder, "--also", other)
+    trained = command("train", "retriever", *SMALL, *both, "--out", tmp_path / "out", "--json")
+    assert trained.code == 0 and json.loads(trained.out)["triplets"] == 16
+    settings = ("--recipe", "tiny-generator", "--set", "training.steps=3", "--set", "captions.steps=1")
+    settings += ("--set", "captions.batch_size=1")
+    written = command("train", "generator", *settings, *both, "--out", tmp_path / "generator", "--json")
+    assert written.code == 0 and json.loads(written.out)["triplets"] == 16
+    nothing = command("train", "retriever", *SMALL, "--data", folder, "--also", tmp_path, "--out", tmp_path / "no")
+    assert nothing.code == 2 and "has no images/ folder" in nothing.err
 
 
 def test_ctrl_c_says_how_to_go_on(command: Command, folder: Path, tmp_path: Path) -> None:

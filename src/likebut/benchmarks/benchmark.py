@@ -34,11 +34,12 @@ class Benchmark:
     """One split of a benchmark, or one category of it.
 
     Attributes:
-        name: "cirr", "fashioniq", "circo" or "folder".
+        name: "cirr", "fashioniq", "circo", "clothing" or "folder".
         protocol: The variant of the benchmark's rules; figures of different protocols are not comparable.
         gallery: The names of the candidates; empty if they are not known (CIRCO without COCO's list).
         images: Where the file of each image lies that the gallery or a query names; the file may be missing.
-        part: The category, where a benchmark has several; else empty.
+        part: The category, or a part with other queries, where a benchmark has several; else empty. The metrics of a
+            named part bear its name.
         labels: "hard", "soft", or "hidden" where the benchmark's authors keep the truth to themselves.
         credits: For a query's id, what finding an image is worth to Recall@K, from 0 to 1. A query that is not
             listed gives 1 for its ``target`` alone.

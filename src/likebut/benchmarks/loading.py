@@ -3,16 +3,22 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from likebut.benchmarks import circo, cirr, fashioniq
+from likebut.benchmarks import circo, cirr, clothing, fashioniq
 from likebut.benchmarks.benchmark import Benchmark
 from likebut.benchmarks.circo import load_circo
 from likebut.benchmarks.cirr import load_cirr
+from likebut.benchmarks.clothing import load_clothing
 from likebut.benchmarks.fashioniq import CATEGORIES, load_fashioniq
 from likebut.benchmarks.layout import require_choice
 from likebut.errors import InputError
 
-NAMES = ("cirr", "fashioniq", "circo")
-_PROTOCOLS = {"cirr": cirr.PROTOCOLS, "fashioniq": fashioniq.PROTOCOLS, "circo": circo.PROTOCOLS}
+NAMES = ("cirr", "fashioniq", "circo", "clothing")
+_PROTOCOLS = {
+    "cirr": cirr.PROTOCOLS,
+    "fashioniq": fashioniq.PROTOCOLS,
+    "circo": circo.PROTOCOLS,
+    "clothing": clothing.PROTOCOLS,
+}
 
 
 def load_benchmark(
@@ -23,10 +29,10 @@ def load_benchmark(
     labels: str | None = None,
     categories: tuple[str, ...] = CATEGORIES,
 ) -> list[Benchmark]:
-    """Load an official benchmark by name.
+    """Load a benchmark by name.
 
     Args:
-        name: "cirr", "fashioniq" or "circo".
+        name: One of :data:`NAMES`.
         root: Its folder.
         split: One of the benchmark's splits.
         protocol: One of the benchmark's protocols; the authors' own if None.
@@ -47,6 +53,8 @@ def load_benchmark(
         raise InputError(f'{name} has no "{labels}" labels.', "Leave out --labels; only CIRR has soft ones.")
     if name == "fashioniq":
         return load_fashioniq(root, split, chosen, categories)
+    if name == "clothing":
+        return load_clothing(root, split, chosen)
     return load_circo(root, split, chosen)
 
 

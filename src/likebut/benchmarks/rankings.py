@@ -2,7 +2,7 @@
 
 CIRR: ``{"version": "rc2", "metric": "recall" or "recall_subset", "<pair id>": [names]}``, one file for each metric.
 FashionIQ: ``{"dress": {"<query index>": [names]}, …}``. CIRCO: ``{"<query id>": [ids]}``.
-A data folder: ``{"<query id>": [names]}``.
+A data folder: ``{"<query id>": [names]}``. Clothing: the same, and under "attributes" the queries from attributes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -172,7 +172,7 @@ def _check_list(names: Any, query: Query, where: str, candidates: frozenset[str]
 
 
 def ranking_content(benchmarks: Sequence[Benchmark], lists: Sequence[Lists]) -> dict[str, Any]:
-    """Return rankings of the gallery in the benchmark's own format, ready for JSON.
+    """Return rankings of the gallery in the benchmark's own format, ready for JSON; named parts under their names.
 
     Args:
         benchmarks: The benchmark, or its categories.
@@ -183,7 +183,8 @@ def ranking_content(benchmarks: Sequence[Benchmark], lists: Sequence[Lists]) -> 
     }
     if "" not in parts:
         return parts
-    return (_cirr_header("recall") if benchmarks[0].name == "cirr" else {}) | parts[""]
+    main = parts.pop("")
+    return (_cirr_header("recall") if benchmarks[0].name == "cirr" else {}) | main | parts
 
 
 def subset_ranking_content(benchmark: Benchmark, lists: Lists) -> dict[str, Any]:

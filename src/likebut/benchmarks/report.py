@@ -21,7 +21,7 @@ class EvaluationReport:
     Attributes:
         metrics: Each metric's name and its value in percent, in the order of the papers' tables.
         intervals: For each metric, the 95 % bootstrap interval over queries, in percent.
-        queries: For each part (a category; "" if there is one alone), how many queries.
+        queries: For each part (a category; "" for the main part or one alone), how many queries.
         gallery: For each part, how many candidates; 0 if the gallery is not known.
         set_aside: Images that could not be used, and why.
         notes: What a reader of the figures must know.
@@ -39,13 +39,16 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as one JSON object, each metric followed by its interval."""
+        """Return the report as one JSON object, each metric followed by its interval.
+
+        ``queries`` and ``gallery`` are the main part's where there is one, else sums over the categories.
+        """
         figures: dict[str, Any] = {}
         for name, value in self.metrics.items():
             figures |= {name: value, f"{name} interval": list(self.intervals[name])}
         about: dict[str, Any] = {
-            "queries": sum(self.queries.values()),
-            "gallery": sum(self.gallery.values()),
+            "queries": self.queries.get("", sum(self.queries.values())),
+            "gallery": self.gallery.get("", sum(self.gallery.values())),
             "benchmark": self.benchmark,
             "split": self.split,
             "protocol": self.protocol,
@@ -83,7 +86,7 @@ def build_report(
     notes = [*dict.fromkeys(note for benchmark, _ in parts for note in benchmark.notes), *notes]
     if set(names) == set(CATEGORIES):
         columns |= {name: [values[name] for _, values in parts] for name in parts[0][1]}
-    elif first.part:
+    elif set(names) & set(CATEGORIES):
         absent = ", ".join(category for category in CATEGORIES if category not in names)
         notes.append(f"No means over the categories are given: {absent} is not there.")
     return EvaluationReport(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from likebut.benchmarks.benchmark import Benchmark
+from likebut.benchmarks.layout import require_choice
 from likebut.benchmarks.loading import load_benchmark
 from likebut.benchmarks.outcomes import measure, outcome_of_lists
 from likebut.benchmarks.rankings import (
@@ -14,6 +15,8 @@ from likebut.benchmarks.rankings import (
 )
 from likebut.benchmarks.report import EvaluationReport, build_report
 from likebut.errors import InputError
+
+SCORED = ("cirr", "fashioniq", "circo")
 
 
 def score(
@@ -71,6 +74,7 @@ def read_predictions(
     Returns:
         Each part of the benchmark with its rankings of the gallery and of the subsets, where there are any.
     """
+    require_choice(name, SCORED, "benchmark whose rankings can be scored")
     if subset_predictions is not None and name != "cirr":
         raise InputError(f"{name} has no subsets to rank.", "Leave out --subset-predictions; it is CIRR's.")
     if predictions is None and subset_predictions is None:

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: Annotated[Path | None, typer.Option(help="A data folder.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="cirr, fashioniq or circo, instead of --data.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="cirr, fashioniq, circo or clothing, instead of --data.")
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="The benchmark's folder.")] = None,
     split: Annotated[str | None, typer.Option(help="test for a data folder, val for a benchmark.")] = None,
     model: Annotated[str, typer.Option(help="A trained retriever: a name or a folder.")] = "small",
     protocol: Annotated[
-        str | None, typer.Option(help="FashionIQ: original, original-without-reference or val-split.")
+        str | None,
+        typer.Option(help="FashionIQ: original, original-without-reference or val-split. Clothing: pairs, attributes."),
     ] = None,
     labels: Annotated[str | None, typer.Option(help="CIRR: hard, as published tables use, or soft.")] = None,
     query_mode: Annotated[str, typer.Option(help="What of a query is used: composed, text or image.")] = "composed",

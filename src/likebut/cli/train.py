@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ train_app = typer.Typer(
 )
 
 _Data = Annotated[Path | None, typer.Option(help="The data folder, or the benchmark's; data.root of the recipe.")]
+_Also = Annotated[
+    list[Path] | None, typer.Option(help="A further data folder to learn from at the same time. Repeatable.")
+]
 _Out = Annotated[Path, typer.Option(help="Where checkpoints, figures and the model go.")]
 _Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value: training.batch_size=64. Repeatable.")]
 _Synthetic = Annotated[
@@ -36,6 +39,7 @@ def retriever(
     out: _Out,
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "retriever-small",
     data: _Data = None,
+    also: _Also = None,
     init: Annotated[str | None, typer.Option(help="A trained retriever to start from.")] = None,
     synthetic: _Synthetic = None,
     reverse_texts: Annotated[
@@ -53,7 +57,7 @@ def retriever(
     if not isinstance(chosen, RetrieverRecipe):
         raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train generator`.")
     require_output_folder(out, "the training")
-    found = _with_options(chosen.data, data, synthetic, reverse_texts)
+    found = _with_options(chosen.data, root=data, also=also, synthetic=synthetic, reverse_texts=reverse_texts)
     chosen = chosen.model_copy(update={"data": found} | ({"initial_weights": init} if init else {}))
     from likebut.cli.training_data import gather
     from likebut.cli.training_evaluation import evaluation_while_training
@@ -71,6 +75,7 @@ def generator(
     out: _Out,
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "generator-small",
     data: _Data = None,
+    also: _Also = None,
     init: Annotated[str | None, typer.Option(help="A trained generator to start from.")] = None,
     init_retriever: Annotated[
         str | None, typer.Option(help="A trained retriever whose query encoder is started from.")
@@ -89,7 +94,7 @@ def generator(
     if not isinstance(chosen, GeneratorRecipe):
         raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train retriever`.")
     require_output_folder(out, "the training")
-    chosen = chosen.model_copy(update={"data": _with_options(chosen.data, data, None, None)})
+    chosen = chosen.model_copy(update={"data": _with_options(chosen.data, root=data, also=also)})
     from likebut.cli.training_data import gather
     from likebut.training.generator_run import train_generator
 
@@ -98,12 +103,10 @@ def generator(
     _print(run.folder, run.result, run.triplets, run.set_aside, as_json)
 
 
-def _with_options(
-    settings: "DataSettings", root: Path | None, synthetic: list[Path] | None, reverse_texts: Path | None
-) -> "DataSettings":
+def _with_options(settings: "DataSettings", **given: Path | list[Path] | None) -> "DataSettings":
     """Return a recipe's data settings with what the command line says instead."""
-    given: dict[str, Any] = {"root": root, "synthetic": tuple(synthetic or ()), "reverse_texts": reverse_texts}
-    return settings.model_copy(update={key: value for key, value in given.items() if value})
+    said = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if value}
+    return settings.model_copy(update=said)
 
 
 def _print(folder: Path, result: "TrainingResult", triplets: int, set_aside: "list[SetAside]", as_json: bool) -> None:

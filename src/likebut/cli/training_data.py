@@ -16,6 +16,7 @@ from likebut.synthesis.reverse import read_reverse_texts, with_reverse_texts
 from likebut.synthesis.shards import read_synthetic
 from likebut.training.captions import read_captions
 from likebut.training.data import TrainingData
+from likebut.training.merging import merge
 from likebut.triplets import ImageRef, Triplet
 
 
@@ -27,8 +28,19 @@ def gather(settings: DataSettings, captions: bool = False) -> TrainingData:
         captions: Whether single images' captions are wanted too.
 
     Raises:
-        InputError: The data's folder was not said, is missing or wrong, or holds no triplets.
+        InputError: A data folder was not said, is missing or wrong, or none holds triplets.
     """
+    first = _gather_first(settings, captions)
+    found = [first, *(_gather_another(folder, settings, captions) for folder in settings.also)]
+    merged = first if len(found) == 1 else merge(found)
+    if not merged.triplets:
+        raise InputError(
+            f'{settings.root} gives no training triplets of the split "{settings.split}".', "Check the split."
+        )
+    return merged
+
+
+def _gather_first(settings: DataSettings, captions: bool) -> TrainingData:
     root = require_root(settings)
     triplets: list[Triplet] = []
     if settings.use != "synthetic":
@@ -39,10 +51,18 @@ def gather(settings: DataSettings, captions: bool = False) -> TrainingData:
         images = _images(settings, root)
     if settings.use != "human":
         triplets = [*triplets, *_synthetic(settings.synthetic)]
-    if not triplets:
-        raise InputError(f'{root} gives no training triplets of the split "{settings.split}".', "Check the split.")
     variants = training_text if settings.source == "fashioniq" else None
     return TrainingData(triplets, images, variants, read_captions(root, settings.split) if captions else ())
+
+
+def _gather_another(root: Path, settings: DataSettings, captions: bool) -> TrainingData:
+    """Return what a further folder holds: its triplets, unless only synthetic ones are wanted, and its captions."""
+    folder = DataFolder.open(root)
+    triplets = [] if settings.use == "synthetic" else folder.triplets(settings.split)
+    found = read_captions(root, settings.split) if captions else []
+    if settings.use != "synthetic" and not triplets and not found:
+        raise InputError(f'{root} gives nothing to learn from in the split "{settings.split}".', "Check the split.")
+    return TrainingData(triplets, folder.images(), captions=found)
 
 
 def evaluation_benchmarks(settings: DataSettings) -> list[Benchmark]:

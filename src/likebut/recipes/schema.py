@@ -21,6 +21,8 @@ class DataSettings(BaseModel):
     Attributes:
         source: "folder" is a data folder; the others are benchmarks in their official layout.
         root: The folder itself; `--data` on the command line.
+        also: Further data folders to learn from at the same time, each by as much as it holds; `--also` on the command
+            line. ``synthetic``, ``reverse_texts`` and ``evaluation_split`` speak of the first folder's images alone.
         split: Which triplets to learn from.
         use: Human triplets, synthetic ones, or both together.
         synthetic: Folders of shards that `likebut synthesize` wrote; `--synthetic` on the command line.
@@ -35,6 +37,7 @@ class DataSettings(BaseModel):
 
     source: Source = "folder"
     root: Path | None = None
+    also: tuple[Path, ...] = ()
     split: str = "train"
     use: Use = "human"
     synthetic: tuple[Path, ...] = ()
