@@ -72,7 +72,7 @@ class MTST(nn.Module):
         """Return q_r, q_t and q_c, each (B, N, H): the reference's tokens, the target's, and both read together."""
         both = torch.cat([reference_tokens, target_tokens], dim=1)
         instruction = self._tokenized(self.instruction, len(both), both.device)
-        combined = self.query_encoder.fuse(both, instruction)[:, : self.query_encoder.config.query_tokens]
+        combined = self.query_encoder.fuse(both, instruction, read=self.query_encoder.config.query_tokens)
         # One pass for the two images: they go through the same weights.
         single = self.query_encoder.encode_image(torch.cat([reference_tokens, target_tokens], dim=0))
         reference, target = single.chunk(2, dim=0)
