@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from likebut.backbones.positions import Dense
 from likebut.backbones.query_encoder import QueryEncoder, QueryEncoderConfig
 from likebut.backbones.text import TextBatch
 from likebut.errors import InputError
@@ -96,7 +97,8 @@ def test_only_every_second_layer_has_cross_attention(encoder: QueryEncoder) -> N
 def test_text_positions_never_see_the_image_in_the_first_layer(encoder: QueryEncoder) -> None:
     states = encoder._queries_then_text(encoder._query_tokens(1), text_of(4))
     layer = encoder.layers[0]
-    outputs = [layer(states, None, encoder.image_norm(image(1, seed)), QUERIES) for seed in (1, 2)]
+    positions = Dense(QUERIES)
+    outputs = [layer(states, positions, encoder.image_norm(image(1, seed))) for seed in (1, 2)]
     torch.testing.assert_close(outputs[0][:, QUERIES:], outputs[1][:, QUERIES:], **CLOSE)
     assert (outputs[0][:, :QUERIES] - outputs[1][:, :QUERIES]).abs().max() > 1e-3
 

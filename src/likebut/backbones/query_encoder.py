@@ -5,6 +5,9 @@ positions also cross-attend to image tokens. Query and text positions have feed-
 After Li et al., "BLIP-2" (ICML 2023), section 3, with the second hop of Bai et al., "SPRC" (ICLR 2024).
 
 Shapes in this file: B batch, T image tokens, N query tokens, P prompt tokens, L text tokens, H width, W image width.
+
+Every mode but ``encode_image`` takes ``read``: how many leading positions, none of them padding, the caller reads. With
+it the others are computed only as far as those depend on them, padding not at all; without it all positions come back.
 """
 
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from likebut.backbones.attention import Attention
+from likebut.backbones.positions import Dense, Positions, best_layout, dense_layout
 from likebut.backbones.text import TextBatch
 from likebut.errors import InputError
 
@@ -52,69 +57,6 @@ class QueryEncoderConfig:
             )
 
 
-class Attention(nn.Module):
-    """Multi-head attention from one sequence of width H to another of width ``source_width``."""
-
-    def __init__(self, config: QueryEncoderConfig, source_width: int) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.dropout = config.dropout
-        self.query = nn.Linear(config.hidden_size, config.hidden_size)
-        self.key = nn.Linear(source_width, config.hidden_size)
-        self.value = nn.Linear(source_width, config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, states: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attend from ``states`` to ``source``.
-
-        Args:
-            states: (B, S, H).
-            source: (B, R, source_width).
-            mask: (B, 1, 1, R) bool, True where ``source`` may be attended to; everywhere if None.
-
-        Returns:
-            (B, S, H), before residual and norm.
-        """
-        attend = _attend_on_cpu if states.device.type == "cpu" else functional.scaled_dot_product_attention
-        attended = attend(
-            self._split(self.query(states)),
-            self._split(self.key(source)),
-            self._split(self.value(source)),
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
-        merged: Tensor = self.output(attended.transpose(1, 2).flatten(2))
-        return merged
-
-    def _split(self, projected: Tensor) -> Tensor:
-        batch, length, width = projected.shape
-        return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-
-
-def _attend_on_cpu(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0
-) -> Tensor:
-    """Return what torch's scaled-dot-product attention does, by plain matrix products.
-
-    Torch's fused CPU kernel is made for long sequences: for a few dozen positions its backward pass took 0.65 s of a
-    1.5 s training step of 64 triplets in bf16, where this takes 0.1 s.
-
-    Args:
-        query: (B, heads, S, H / heads).
-        key: (B, heads, R, H / heads).
-        value: (B, heads, R, H / heads).
-        attn_mask: (B, 1, 1, R) bool, or None.
-        dropout_p: Probability of dropping an attention weight.
-    """
-    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
-    if attn_mask is not None:
-        scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(dim=-1).to(value.dtype)
-    if dropout_p > 0.0:
-        weights = functional.dropout(weights, dropout_p)
-    return torch.matmul(weights, value)
-
-
 class FeedForward(nn.Module):
     """The two linear maps of a transformer layer, with an exact GELU between them."""
 
@@ -124,7 +66,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Return (B, S, H) for (B, S, H), before residual and norm."""
+        """Return ``states`` (…, H) through both maps, before residual and norm."""
         out: Tensor = self.down(functional.gelu(self.up(states)))
         return out
 
@@ -136,35 +78,48 @@ class QueryEncoderLayer(nn.Module):
         super().__init__()
         width, eps = config.hidden_size, config.layer_norm_eps
         self.dropout = nn.Dropout(config.dropout)
-        self.attention = Attention(config, source_width=width)
+        self.attention = Attention(width, config.heads, width, config.dropout)
         self.attention_norm = nn.LayerNorm(width, eps)
-        self.cross_attention = Attention(config, source_width=config.image_width) if cross_attends else None
+        self.cross_attention = (
+            Attention(width, config.heads, config.image_width, config.dropout) if cross_attends else None
+        )
         self.cross_norm = nn.LayerNorm(width, eps) if cross_attends else None
         self.query_feed_forward = FeedForward(config)
         self.query_norm = nn.LayerNorm(width, eps)
         self.text_feed_forward = FeedForward(config)
         self.text_norm = nn.LayerNorm(width, eps)
 
-    def forward(self, inputs: Tensor, mask: Tensor | None, image_tokens: Tensor | None, queries: int) -> Tensor:
+    def forward(
+        self, inputs: Tensor, positions: Positions, image_tokens: Tensor | None, read: int | None = None
+    ) -> Tensor:
         """Apply the layer.
 
         Args:
-            inputs: (B, S, H), the first ``queries`` positions being query positions.
-            mask: (B, 1, 1, S) bool, or None when every position is real.
+            inputs: Of width H, laid out by ``positions``.
+            positions: Says also which are query positions; where none is, all go through the text feed-forward.
             image_tokens: (B, T, W) for the query positions to attend to, or None.
-            queries: How many leading positions are query positions; 0 sends all through the text feed-forward.
+            read: How many leading positions of each sequence to compute; all if None.
+
+        Returns:
+            Laid out as the inputs, or (B, read, H).
         """
-        states: Tensor = self.attention_norm(inputs + self.dropout(self.attention(inputs, inputs, mask)))
-        if queries == 0:
+        attending, own = inputs, positions
+        if read is not None:
+            attending, own = positions.sequences(inputs)[:, :read], Dense(min(positions.queries, read))
+        attended = self.dropout(self.attention(attending, inputs, own, positions))
+        states: Tensor = self.attention_norm(attending + attended)
+        if own.queries == 0:
             return self._text_block(states)
-        query_states: Tensor = states[:, :queries]
+        query_states = self._query_block(own.query_part(states), image_tokens)
+        text_states = own.text_part(states)
+        return own.joined(query_states, self._text_block(text_states)) if text_states.numel() else query_states
+
+    def _query_block(self, states: Tensor, image_tokens: Tensor | None) -> Tensor:
         if self.cross_attention is not None and self.cross_norm is not None and image_tokens is not None:
-            looked = self.dropout(self.cross_attention(query_states, image_tokens))
-            query_states = self.cross_norm(query_states + looked)
-        query_states = self.query_norm(query_states + self.dropout(self.query_feed_forward(query_states)))
-        if states.shape[1] == queries:
-            return query_states
-        return torch.cat([query_states, self._text_block(states[:, queries:])], dim=1)
+            looked = self.dropout(self.cross_attention(states, image_tokens, Dense(), Dense()))
+            states = self.cross_norm(states + looked)
+        out: Tensor = self.query_norm(states + self.dropout(self.query_feed_forward(states)))
+        return out
 
     def _text_block(self, states: Tensor) -> Tensor:
         out: Tensor = self.text_norm(states + self.dropout(self.text_feed_forward(states)))
@@ -220,24 +175,25 @@ class QueryEncoder(nn.Module):
             (B, N, H).
         """
         queries = self.embeddings.normalised(self._query_tokens(image_tokens.shape[0]))
-        return self._run(queries, None, self.image_norm(image_tokens), self.config.query_tokens)
+        return self._run(queries, Dense(self.config.query_tokens), self.image_norm(image_tokens), None)
 
-    def fuse(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
+    def fuse(self, image_tokens: Tensor, text: TextBatch, read: int | None = None) -> Tensor:
         """Hop one: query tokens read an image and a text together.
 
         Args:
             image_tokens: (B, T, W).
             text: (B, L).
+            read: How many leading positions to return.
 
         Returns:
-            (B, N+L, H); the first N positions are the fused query tokens.
+            (B, N+L, H), or (B, read, H); the first N positions are the fused query tokens.
         """
         queries = self._query_tokens(image_tokens.shape[0])
         states = self._queries_then_text(queries, text)
-        mask = _attention_mask(text.mask, extra=self.config.query_tokens)
-        return self._run(states, mask, self.image_norm(image_tokens), self.config.query_tokens)
+        positions = _layout(read, self.config.query_tokens, text, extra=self.config.query_tokens)
+        return self._run(states, positions, self.image_norm(image_tokens), read)
 
-    def compose(self, tokens: Tensor, text: TextBatch) -> Tensor:
+    def compose(self, tokens: Tensor, text: TextBatch, read: int | None = None) -> Tensor:
         """Hop two: ``tokens`` stand in for the query tokens, and there is no image.
 
         Cross-attention is skipped and every position goes through the text feed-forward, as in SPRC's release.
@@ -245,22 +201,24 @@ class QueryEncoder(nn.Module):
         Args:
             tokens: (B, N, H), hop one's output at the query positions.
             text: (B, L).
+            read: How many leading positions to return.
 
         Returns:
-            (B, N+L, H); position N is the text's [CLS].
+            (B, N+L, H), or (B, read, H); position N is the text's [CLS].
         """
         states = self._queries_then_text(tokens, text)
-        return self._run(states, _attention_mask(text.mask, extra=tokens.shape[1]), None, 0)
+        return self._run(states, _layout(read, 0, text, extra=tokens.shape[1]), None, read)
 
-    def encode_text(self, text: TextBatch, prompts: Tensor | None = None) -> Tensor:
+    def encode_text(self, text: TextBatch, prompts: Tensor | None = None, read: int | None = None) -> Tensor:
         """Read text alone.
 
         Args:
             text: (B, L), each beginning with [CLS].
             prompts: (P, H) learned tokens set between [CLS] and the rest; all count as one sequence of positions.
+            read: How many leading positions to return.
 
         Returns:
-            (B, P+L, H); read position 0.
+            (B, P+L, H), or (B, read, H); position 0 stands for the text.
         """
         words = self.embeddings.words(text.ids)
         extra = 0
@@ -270,7 +228,7 @@ class QueryEncoder(nn.Module):
             extra = prompts.shape[0]
         states = self.embeddings.normalised(self.embeddings.with_positions(words))
         # The mask's first position is [CLS], always real, so `extra` ones before it or after it are the same.
-        return self._run(states, _attention_mask(text.mask, extra=extra), None, 0)
+        return self._run(states, _layout(read, 0, text, extra), None, read)
 
     def _query_tokens(self, batch: int) -> Tensor:
         return self.query_tokens.expand(batch, -1, -1)
@@ -279,13 +237,15 @@ class QueryEncoder(nn.Module):
         words = self.embeddings.with_positions(self.embeddings.words(text.ids))
         return self.embeddings.normalised(torch.cat([queries.to(words.dtype), words], dim=1))
 
-    def _run(self, states: Tensor, mask: Tensor | None, image_tokens: Tensor | None, queries: int) -> Tensor:
-        for layer in self.layers:
-            states = layer(states, mask, image_tokens, queries)
+    def _run(self, states: Tensor, positions: Positions, image_tokens: Tensor | None, read: int | None) -> Tensor:
+        states = positions.laid_out(states)
+        last = len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
+            states = layer(states, positions, image_tokens, read if index == last else None)
         return states
 
 
-def _attention_mask(text_mask: Tensor, extra: int) -> Tensor:
-    """Return (B, 1, 1, extra+L) bool from (B, L), the ``extra`` leading positions being always real."""
-    real = functional.pad(text_mask.bool(), (extra, 0), value=True)
-    return real[:, None, None, :]
+def _layout(read: int | None, queries: int, text: TextBatch, extra: int) -> Positions:
+    # Whoever reads every position gets padding's too, as the published implementation computes it.
+    layout = dense_layout if read is None else best_layout
+    return layout(queries, text.mask, extra)

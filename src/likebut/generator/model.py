@@ -92,7 +92,7 @@ class MTST(nn.Module):
             target_tokens = target_tokens + self.image_marks[1]
         both = torch.cat([reference_tokens, target_tokens], dim=1)
         instruction = self._tokenized(self.instruction, len(both), both.device)
-        return self.query_encoder.fuse(both, instruction)[:, : self.query_encoder.config.query_tokens]
+        return self.query_encoder.fuse(both, instruction, read=self.query_encoder.config.query_tokens)
 
     def caption_prefix(self, image_tokens: Tensor) -> Tensor:
         """Return [proj(q) ; embed(caption instruction)], (B, N + I, D), for single images (B, T, W)."""

@@ -35,7 +35,7 @@ class RetrieverCore(nn.Module):
 
     def embed_texts(self, text: TextBatch) -> Tensor:
         """Return f_m = normalise(W_t · encode_text(m, prompts)): (B, L) → (B, E)."""
-        states = self.query_encoder.encode_text(text, self.prompt_tokens)
+        states = self.query_encoder.encode_text(text, self.prompt_tokens, read=1)
         return self.project_query(states[:, 0])
 
     def project_query(self, pooled: Tensor) -> Tensor:

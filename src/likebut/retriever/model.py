@@ -53,7 +53,7 @@ class PTHA(nn.Module):
     def first_hop(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
         """Return the implicit prototype's tokens P = fuse(V, m)[:, :N]: (B, T, W), (B, L) → (B, N, H)."""
         encoder = self.core.query_encoder
-        return encoder.fuse(image_tokens, text)[:, : encoder.config.query_tokens]
+        return encoder.fuse(image_tokens, text, read=encoder.config.query_tokens)
 
     def forward(self, batch: TripletBatch) -> RetrievalOutputs:
         """Return f_q, f_t, f_m and, where the batch has reverse texts, the two prototypes."""
@@ -81,7 +81,7 @@ def pool_second_hop(core: RetrieverCore, tokens: Tensor, text: TextBatch, poolin
     queries = tokens.shape[1]
     if pooling == "published" and training:
         text = TextBatch(text.ids, torch.ones_like(text.mask))
-    composed = core.query_encoder.compose(tokens, text)
+    composed = core.query_encoder.compose(tokens, text, read=queries + 1)
     if pooling == "cls" or (pooling == "published" and not training):
         return composed[:, queries]
-    return composed[:, : queries + 1].mean(dim=1)
+    return composed.mean(dim=1)

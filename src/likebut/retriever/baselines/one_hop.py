@@ -31,8 +31,8 @@ class OneHop(nn.Module):
     def embed_queries(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
         """Return f_q: (B, T, W), (B, L) → (B, E)."""
         encoder = self.core.query_encoder
-        fused = encoder.fuse(image_tokens, text)
-        return self.core.project_query(fused[:, : encoder.config.query_tokens + 1].mean(dim=1))
+        fused = encoder.fuse(image_tokens, text, read=encoder.config.query_tokens + 1)
+        return self.core.project_query(fused.mean(dim=1))
 
     def forward(self, batch: TripletBatch) -> RetrievalOutputs:
         """Return f_q, f_t and f_m."""

@@ -54,7 +54,7 @@ class SPRC(nn.Module):
 
     def _first_hop(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
         encoder = self.core.query_encoder
-        return encoder.fuse(image_tokens, text)[:, : encoder.config.query_tokens]
+        return encoder.fuse(image_tokens, text, read=encoder.config.query_tokens)
 
     def _second_hop(self, tokens: Tensor, text: TextBatch) -> Tensor:
         return self.core.project_query(pool_second_hop(self.core, tokens, text, self.pooling, self.training))

@@ -1,0 +1,81 @@
+"""Multi-head attention, for sequences in whatever layout.
+
+Shapes in this file: B batch, S attending positions, R positions attended to, H width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from likebut.backbones.positions import Positions
+
+
+class Attention(nn.Module):
+    """Multi-head attention from sequences of width H to others of width ``source_width``.
+
+    Args:
+        width: H.
+        heads: How many; they share H evenly.
+        source_width: Width of what is attended to.
+        dropout: Probability of dropping an attention weight in training.
+    """
+
+    def __init__(self, width: int, heads: int, source_width: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(source_width, width)
+        self.value = nn.Linear(source_width, width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, states: Tensor, source: Tensor, positions: Positions, source_positions: Positions) -> Tensor:
+        """Attend from ``states`` to ``source``.
+
+        Args:
+            states: Of width H, laid out by ``positions``.
+            source: Of width ``source_width``, laid out by ``source_positions``, whose mask says what may be seen.
+            positions: Layout of what attends.
+            source_positions: Layout of what is attended to.
+
+        Returns:
+            Of width H, laid out by ``positions``, before residual and norm.
+        """
+        attend = _attend_on_cpu if states.device.type == "cpu" else functional.scaled_dot_product_attention
+        attended = attend(
+            self._split(positions.sequences(self.query(states))),
+            self._split(source_positions.sequences(self.key(source))),
+            self._split(source_positions.sequences(self.value(source))),
+            attn_mask=source_positions.mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        merged: Tensor = self.output(positions.laid_out(attended.transpose(1, 2).flatten(2)))
+        return merged
+
+    def _split(self, projected: Tensor) -> Tensor:
+        batch, length, width = projected.shape
+        return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+
+
+def _attend_on_cpu(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0
+) -> Tensor:
+    """Return what torch's scaled-dot-product attention does, by plain matrix products.
+
+    Torch's fused CPU kernel is made for long sequences: for a few dozen positions its backward pass took 0.65 s of a
+    1.5 s training step of 64 triplets in bf16, where this takes 0.1 s.
+
+    Args:
+        query: (B, heads, S, H / heads).
+        key: (B, heads, R, H / heads).
+        value: (B, heads, R, H / heads).
+        attn_mask: (B, 1, 1, R) bool, or None.
+        dropout_p: Probability of dropping an attention weight.
+    """
+    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(dim=-1).to(value.dtype)
+    if dropout_p > 0.0:
+        weights = functional.dropout(weights, dropout_p)
+    return torch.matmul(weights, value)
