@@ -15,7 +15,7 @@ playwright_api = pytest.importorskip(
 )
 
 from live_server import LiveServer  # noqa: E402
-from page_driver import Visitor  # noqa: E402
+from page_driver import PATIENCE_MS, Visitor  # noqa: E402
 from server_samples import filled_gallery  # noqa: E402
 
 from likebut.server.service import Service  # noqa: E402
@@ -25,6 +25,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -37,9 +38,9 @@ _FLAGS = [
 def browser() -> Iterator["playwright_api.Browser"]:
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
+        pytest.skip("no Chromium on this machine, so the page is not tested: make browser")
     with playwright_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=_FLAGS)
+        launched = playwright.chromium.launch(executable_path=found, args=_FLAGS, timeout=PATIENCE_MS)
         yield launched
         launched.close()
 

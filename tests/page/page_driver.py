@@ -1,11 +1,21 @@
 """What a person does on the page, and what they see there."""
 
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from live_server import LiveServer
 from playwright.sync_api import Locator, Page, expect
+from server_samples import COLOURS, picture
 
-expect.set_options(timeout=15_000)
+from likebut.gallery.pictures import content_id
+
+# A wait ends when the page shows what is waited for, so that patience costs nothing on an idle machine; on one whose
+# cores all do other work a browser takes many times as long.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+
+IDS = {name: content_id(picture(colour)) for name, colour in COLOURS.items()}
+STRANGE = picture((255, 40, 40))  # like the red picture, and not in the gallery
 
 
 class Visitor:
@@ -16,7 +26,7 @@ class Visitor:
         self.errors: list[str] = []
         self.elsewhere: list[str] = []
         self.expected_failures = False
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self._note(message.type, message.text))
         page.on("request", lambda request: self._look_at(request.url))
@@ -33,6 +43,9 @@ class Visitor:
     def check_nothing_odd_happened(self) -> None:
         assert not self.errors, self.errors
         assert not self.elsewhere, self.elsewhere
+
+    def query(self) -> list[tuple[str, str]]:
+        return parse_qsl(urlsplit(self.page.url).query, keep_blank_values=True)
 
     def open(self, path: str = "/") -> None:
         self.page.goto(self.server.url + path)

@@ -13,6 +13,7 @@ from server_samples import empty_gallery, picture
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 
+# Forty looks at a page by axe-core take minutes of a processor.
 pytestmark = pytest.mark.slow
 
 

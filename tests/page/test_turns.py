@@ -5,9 +5,6 @@ from typing import Any
 import pytest
 from page_driver import Visitor
 
-# In a browser a starved machine is slower than any patience a quick suite has.
-pytestmark = pytest.mark.slow
-
 A, B = "a" * 64, "b" * 64
 
 

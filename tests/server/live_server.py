@@ -14,6 +14,8 @@ import uvicorn
 from likebut.server.running import server_config
 from likebut.server.service import Service
 
+_PATIENCE = 60.0  # seconds; nothing waits longer than it has to
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -41,7 +43,7 @@ class LiveServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + _PATIENCE
         while not self._server.started:
             assert time.monotonic() < deadline and self._thread.is_alive(), "the server did not start"
             time.sleep(0.01)
@@ -49,13 +51,13 @@ class LiveServer:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=15)
+        self._thread.join(timeout=_PATIENCE)
         assert not self._thread.is_alive(), "the server did not stop"
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()

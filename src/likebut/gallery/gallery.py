@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from PIL import Image
@@ -16,7 +15,7 @@ from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_fields, typed_r
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.identity import GalleryIdentity, require_same
 from likebut.gallery.indexing import Indexer, forget_files
-from likebut.gallery.inputs import metadata_for, picture_files
+from likebut.gallery.inputs import listed, metadata_for, picture_files
 from likebut.gallery.queries import Shares, embed_query
 from likebut.gallery.references import load_references, picture_of, unknown_image
 from likebut.gallery.requests import BALANCED, AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
@@ -67,9 +66,7 @@ class Gallery:
         """Return the gallery."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Wait for work in the background."""
         self.close()
 
@@ -257,8 +254,8 @@ class Gallery:
             UnknownImageError: An ``image_id`` is not in the gallery.
         """
         request = SearchRequest(
-            images=tuple(Path(each) if isinstance(each, str) else each for each in _listed(image)),
-            image_ids=tuple(_listed(image_id)),
+            images=tuple(Path(each) if isinstance(each, str) else each for each in listed(image)),
+            image_ids=tuple(listed(image_id)),
             text=text,
             negative=negative,
             weight=weight,
@@ -298,10 +295,3 @@ class Gallery:
         )
         timings = Timings(decoded - started, encoded - decoded, page.search_seconds, page.rescore_seconds)
         return SearchResult(page.hits, timings, page.more)
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return one thing, several, or none as a list."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]

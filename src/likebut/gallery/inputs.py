@@ -1,7 +1,8 @@
-"""What a caller names when adding to a gallery: files, folders and a metadata file."""
+"""What callers of a gallery may write in several ways: files and folders, a metadata file, one thing or several."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from likebut.errors import InputError
 from likebut.gallery.metadata import MetadataFile, find_metadata, read_metadata
@@ -42,3 +43,10 @@ def metadata_for(paths: Sequence[Path], named: Path | str | None) -> MetadataFil
         return None
     found = find_metadata(folder.absolute())
     return read_metadata(found, folder) if found else None
+
+
+def listed(value: Any) -> list[Any]:
+    """Return one thing, several, or none as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,119 @@
+"""What the page makes of galleries that are empty, long, hostile or guarded by a token."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_retriever import FakeRetriever
+from live_server import LiveServer
+from page_driver import Visitor
+from playwright.sync_api import Browser, expect
+from pydantic import SecretStr
+from server_samples import empty_gallery, filled_gallery, picture, stored
+
+from likebut.gallery.fields import Field, FieldType
+from likebut.server.service import Service
+from likebut.server.settings import ServerSettings
+
+HOSTILE_NAME = "<img src=x onerror=window.hacked=1>.png"
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+
+
+@pytest.fixture
+def hostile_visitor(browser: Browser, tmp_path: Path) -> Iterator[Visitor]:
+    gallery = filled_gallery()
+    note = Field(f"note {HOSTILE}", FieldType.TEXT)
+    label = Field("label", FieldType.LABELS)
+    gallery.store.add_fields((note, label))
+    metadata = {note.name: HOSTILE, "label": (HOSTILE, "javascript:window.hacked=1")}
+    gallery.store.put([stored(picture((250, 90, 90)), gallery.retriever, f"/pictures/{HOSTILE_NAME}", metadata)])
+    with LiveServer(Service(gallery, ServerSettings(uploads=tmp_path / "uploads"))) as server:
+        context = browser.new_context()
+        visiting = Visitor(context.new_page(), server)
+        yield visiting
+        assert visiting.page.evaluate("window.hacked") is None
+        context.close()
+        visiting.check_nothing_odd_happened()
+
+
+def test_html_in_texts_and_metadata_is_shown_as_text(hostile_visitor: Visitor) -> None:
+    visitor, page = hostile_visitor, hostile_visitor.page
+    visitor.open()
+    visitor.say(f"red {HOSTILE}")
+    visitor.expect_title(f"“red {HOSTILE}”")
+    page.get_by_label("without").fill(HOSTILE)
+    page.get_by_label("without").press("Enter")
+    expect(visitor.steps.first).to_contain_text(HOSTILE)
+    page.get_by_role("button", name="Filters").click()
+    expect(page.locator("#filters")).to_contain_text(f"note {HOSTILE}", ignore_case=True)
+    expect(page.locator("#filters .value", has_text=HOSTILE).first).to_be_visible()
+    page.locator("#filters .choices label", has_text=HOSTILE).first.click()
+    expect(page.locator("#chips .chip").first).to_contain_text(HOSTILE)
+    expect(visitor.tiles).to_have_count(1)
+    page.locator(".tile .expand").first.click(force=True)
+    expect(page.locator("#detail .metadata")).to_contain_text(HOSTILE)
+    expect(page.locator("#detail-title")).to_have_text(HOSTILE_NAME)
+    assert page.locator("#detail script, #grid script, #filters script, img[src='x']").count() == 0
+    page.keyboard.press("Escape")
+    visitor.open(f"/?text=red&upload={HOSTILE.replace('/', '%2F')}")
+    expect(page.locator("#state")).to_contain_text(HOSTILE)
+
+
+def test_an_empty_gallery_says_how_to_fill_it(browser: Browser, tmp_path: Path) -> None:
+    gallery = empty_gallery(tmp_path / "gallery")
+    with LiveServer(Service(gallery, ServerSettings(uploads=tmp_path / "uploads"))) as server:
+        context = browser.new_context()
+        visitor = Visitor(context.new_page(), server)
+        visitor.open()
+        expect(visitor.page.locator("#state")).to_contain_text("This gallery is empty")
+        expect(visitor.page.locator("#state pre")).to_have_text(f"likebut index FOLDER --gallery {gallery.name}")
+        with visitor.page.expect_file_chooser() as chooser:
+            visitor.page.get_by_role("button", name="Add pictures").click()
+        chooser.value.set_files(
+            [{"name": f"{n}.png", "mimeType": "image/png", "buffer": picture((n, 40 * n, 200))} for n in range(6)]
+        )
+        visitor.expect_title("6 pictures")
+        expect(visitor.tiles).to_have_count(6)
+        context.close()
+        visitor.check_nothing_odd_happened()
+
+
+def test_the_token_is_asked_for_once(browser: Browser) -> None:
+    settings = ServerSettings(token=SecretStr("correct-horse-battery"))
+    with LiveServer(Service(filled_gallery(), settings)) as server:
+        context = browser.new_context()
+        visitor = Visitor(context.new_page(), server)
+        visitor.expected_failures = True
+        visitor.open("/?text=red")
+        field = visitor.page.get_by_role("textbox", name="Token")
+        field.fill("wrong-horse-battery")
+        field.press("Enter")
+        expect(visitor.page.get_by_role("alert")).to_contain_text("This is not the token.")
+        field.fill("correct-horse-battery")
+        field.press("Enter")
+        visitor.expect_names("red")
+        assert visitor.tiles.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+        visitor.page.reload()
+        visitor.expect_names("red")
+        context.close()
+        visitor.check_nothing_odd_happened()
+
+
+def test_long_galleries_are_shown_page_after_page(browser: Browser, tmp_path: Path) -> None:
+    retriever = FakeRetriever()
+    gallery = filled_gallery(retriever)
+    for number in range(100):
+        gallery.store.put([stored(picture((number, 2 * number, 30)), retriever, f"/pictures/{number}.png")])
+    with LiveServer(Service(gallery, ServerSettings())) as server:
+        context = browser.new_context(viewport={"width": 390, "height": 844})
+        visitor = Visitor(context.new_page(), server)
+        visitor.open()
+        visitor.expect_title("108 pictures")
+        while (shown := visitor.tiles.count()) < 108:
+            visitor.page.mouse.wheel(0, 100_000)
+            expect(visitor.tiles.nth(shown)).to_be_attached()
+        expect(visitor.tiles).to_have_count(108)
+        ids = visitor.tiles.evaluate_all("tiles => tiles.map(tile => tile.dataset.id)")
+        assert len(set(ids)) == 108
+        context.close()
+        visitor.check_nothing_odd_happened()
