@@ -10,14 +10,8 @@ from torch import Tensor
 
 from likebut.backbones.text import TextBatch
 from likebut.errors import InputError
-from likebut.training.batches import (
-    Caption,
-    CaptionBatches,
-    Curriculum,
-    PairBatches,
-    TripletBatches,
-    with_reversed,
-)
+from likebut.training.batches import Curriculum, PairBatches, TripletBatches, with_reversed
+from likebut.training.caption_batches import Caption, CaptionBatches
 from likebut.training.epochs import Share, ShuffledEpochs
 from likebut.triplets import Triplet
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from likebut.errors import InputError
-from likebut.training.batches import Caption
+from likebut.training.caption_batches import Caption
 from likebut.training.captions import read_captions
 
 

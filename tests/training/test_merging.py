@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from likebut.errors import InputError
-from likebut.training.batches import Caption
+from likebut.training.caption_batches import Caption
 from likebut.training.data import TrainingData
 from likebut.training.merging import merge
 from likebut.triplets import ImageRef, Triplet

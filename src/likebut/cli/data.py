@@ -38,7 +38,7 @@ def sample(
         test_families=test_families,
         pool_families=pool_families,
         queries_per_family=queries_per_family,
-        register="plain" if plain else "free",
+        training_texts="plain" if plain else "free",
     )
     counts = make_sample(out, settings)
     if as_json:

@@ -63,7 +63,7 @@ def retriever(
     from likebut.cli.training_evaluation import evaluation_while_training
     from likebut.training.retriever_run import start_retriever, train_retriever
 
-    gathered = gather(chosen.data)
+    gathered = gather(chosen.data, captions=chosen.captions.steps > 0)
     model = start_retriever(chosen)
     evaluate = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
     run = train_retriever(chosen, gathered, out, features, evaluate, model)

@@ -1,6 +1,7 @@
 """From a recipe's data settings to the triplets and images to learn from."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from likebut.benchmarks.benchmark import Benchmark
@@ -33,11 +34,18 @@ def gather(settings: DataSettings, captions: bool = False) -> TrainingData:
     first = _gather_first(settings, captions)
     found = [first, *(_gather_another(folder, settings, captions) for folder in settings.also)]
     merged = first if len(found) == 1 else merge(found)
+    if settings.registers:
+        merged = replace(merged, triplets=[each for each in merged.triplets if _register(each) in settings.registers])
     if not merged.triplets:
         raise InputError(
-            f'{settings.root} gives no training triplets of the split "{settings.split}".', "Check the split."
+            f'{settings.root} gives no training triplets of the split "{settings.split}".',
+            "Check the split, and data.registers.",
         )
     return merged
+
+
+def _register(triplet: Triplet) -> str:
+    return str(triplet.meta.get("register", "free"))
 
 
 def _gather_first(settings: DataSettings, captions: bool) -> TrainingData:

@@ -27,6 +27,8 @@ class DataSettings(BaseModel):
         use: Human triplets, synthetic ones, or both together.
         synthetic: Folders of shards that `likebut synthesize` wrote; `--synthetic` on the command line.
         reverse_texts: A folder of shards, or a JSONL file, with reverse modification texts for the human pairs.
+        registers: Learn only from triplets whose ``meta.register`` is one of these ("plain"; "free" where there is
+            none); from all if empty.
         both_directions: Whether a triplet with a reverse text is also read from target to reference.
         hard_negatives: How many of its hard negatives each triplet brings into a batch; beyond the paper.
         evaluation_split: The split that ``training.evaluate_every`` measures on.
@@ -42,6 +44,7 @@ class DataSettings(BaseModel):
     use: Use = "human"
     synthetic: tuple[Path, ...] = ()
     reverse_texts: Path | None = None
+    registers: tuple[str, ...] = ()
     both_directions: bool = False
     hard_negatives: int = Field(default=0, ge=0)
     evaluation_split: str = "val"
@@ -80,34 +83,6 @@ class LossSettings(BaseModel):
     mask_false_negatives: bool = True
 
 
-class RetrieverRecipe(BaseModel):
-    """A recipe with ``job: train-retriever``.
-
-    Attributes:
-        description: One line for `likebut recipes ls`.
-        preset: Which pretrained parts.
-        seed: Of fresh weights, order of the data and dropout.
-        initial_weights: A trained retriever to start from: a folder, a published name, a hub id.
-    """
-
-    model_config = _STRICT
-
-    job: Literal["train-retriever"]
-    description: str = ""
-    preset: str = "small"
-    seed: int = Field(default=0, ge=0)
-    initial_weights: str | None = None
-    model: ModelSettings = ModelSettings()
-    data: DataSettings = DataSettings()
-    loss: LossSettings = LossSettings()
-    training: TrainingSettings
-
-    @property
-    def needs_reverse_texts(self) -> bool:
-        """Whether training compares the prototypes of the two directions."""
-        return self.model.kind == "ptha" and self.loss.alpha > 0
-
-
 class WordSettings(BaseModel):
     """The generator's words stage, before all others and beyond the paper: see ``generator/word_loss.py``.
 
@@ -123,10 +98,10 @@ class WordSettings(BaseModel):
 
 
 class CaptionSettings(BaseModel):
-    """The generator's captions stage: single images and their captions.
+    """The captions stage: single images and their captions, which a generator writes and a retriever finds images by.
 
     Attributes:
-        steps: How many of the training's steps, those before the pairs; 0 skips the stage.
+        steps: How many of the training's steps, those before pairs or triplets; 0 skips the stage.
         batch_size: Images in a step.
     """
 
@@ -134,6 +109,42 @@ class CaptionSettings(BaseModel):
 
     steps: int = Field(default=0, ge=0)
     batch_size: int = Field(default=32, gt=0)
+
+
+class RetrieverRecipe(BaseModel):
+    """A recipe with ``job: train-retriever``.
+
+    Attributes:
+        description: One line for `likebut recipes ls`.
+        preset: Which pretrained parts.
+        seed: Of fresh weights, order of the data and dropout.
+        initial_weights: A trained retriever to start from: a folder, a published name, a hub id.
+        captions: The captions stage; beyond the paper.
+    """
+
+    model_config = _STRICT
+
+    job: Literal["train-retriever"]
+    description: str = ""
+    preset: str = "small"
+    seed: int = Field(default=0, ge=0)
+    initial_weights: str | None = None
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    loss: LossSettings = LossSettings()
+    captions: CaptionSettings = CaptionSettings()
+    training: TrainingSettings
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RetrieverRecipe":
+        if self.training.steps is not None and self.captions.steps >= self.training.steps:
+            raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
+        return self
+
+    @property
+    def needs_reverse_texts(self) -> bool:
+        """Whether training compares the prototypes of the two directions."""
+        return self.model.kind == "ptha" and self.loss.alpha > 0
 
 
 class GeneratorRecipe(BaseModel):

@@ -42,6 +42,27 @@ class TripletBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class DescribedBatch:
+    """B single images with a caption each, for the captions stage.
+
+    Attributes:
+        image_tokens: (B, T, W).
+        captions: (B, L).
+        image_ids: (B,) int64, equal for equal images.
+    """
+
+    image_tokens: Tensor
+    captions: TextBatch
+    image_ids: Tensor
+
+    def to(self, device: torch.device | str) -> "DescribedBatch":
+        """Return the batch on ``device``."""
+        return DescribedBatch(
+            self.image_tokens.to(device, non_blocking=True), self.captions.to(device), self.image_ids.to(device)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RetrievalOutputs:
     """What the losses are made of. Embeddings have length 1.
 

@@ -28,7 +28,7 @@ _PACKAGES = ("dicebear-core", "dicebear-styles", "resvg_py", "pillow")
 _WORKERS = 2
 
 Families = list[dict[str, Scene]]
-Register = Literal["free", "plain"]
+Texts = Literal["free", "plain"]
 
 
 class SampleSettings(BaseModel):
@@ -42,7 +42,7 @@ class SampleSettings(BaseModel):
         pool_families: Families of six images about which nothing is written.
         queries_per_family: Triplets for each labelled family.
         captions_per_image: Captions for each training image.
-        register: Of the training triplets' texts: "free" in many phrasings, "plain" each change in one way alone. What
+        training_texts: Of the training triplets' texts: "free" in many phrasings, "plain" each change in one way alone. What
             is validated and tested with is always free.
     """
 
@@ -55,7 +55,7 @@ class SampleSettings(BaseModel):
     pool_families: int = Field(default=400, ge=0)
     queries_per_family: int = Field(default=6, ge=1, le=30)
     captions_per_image: int = Field(default=4, ge=0)
-    register: Register = "free"
+    training_texts: Texts = "free"
 
     def families(self, split: str) -> int:
         """Return how many families a split has."""
@@ -178,7 +178,7 @@ def _split_triplets(split: str, truth: SplitTruth, settings: SampleSettings, met
     for number, family in enumerate(truth.families):
         generator = Random(f"{settings.seed}/texts/{split}/{number}")
         for position, pair in enumerate(truth.choose_pairs(family, settings.queries_per_family, generator)):
-            plain = split == "train" and settings.register == "plain"
+            plain = split == "train" and settings.training_texts == "plain"
             yield _triplet(f"{split}-{number:04d}-{position}", split, truth, family, pair, generator, plain)
         meter.advance()
 

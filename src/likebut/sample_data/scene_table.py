@@ -46,5 +46,7 @@ class SceneTable:
         return np.asarray(((self._codes != _HIDDEN) & (self._codes != self._row(values))).sum(axis=1))
 
     def _row(self, values: Mapping[str, str]) -> Codes:
-        codes = [self._code_of[name].get(values[name], _HIDDEN) if name in values else _HIDDEN for name in self._columns]
+        codes = [
+            self._code_of[name].get(values[name], _HIDDEN) if name in values else _HIDDEN for name in self._columns
+        ]
         return np.array(codes, dtype=np.int16)

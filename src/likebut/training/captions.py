@@ -4,7 +4,7 @@ from pathlib import Path
 
 from likebut.errors import InputError
 from likebut.files import read_jsonl
-from likebut.training.batches import Caption
+from likebut.training.caption_batches import Caption
 
 CAPTIONS_NAME = "captions.jsonl"
 

@@ -8,7 +8,8 @@ from likebut.backbones.model_folder import WEIGHTS_NAME, find_model_folder
 from likebut.errors import InputError
 from likebut.files import fingerprint, home_folder, sha256_of
 from likebut.images import SetAside
-from likebut.training.batches import Caption, TextVariants
+from likebut.training.batches import TextVariants
+from likebut.training.caption_batches import Caption
 from likebut.training.epochs import Share
 from likebut.training.features import FeatureCache, VisionEncoder
 from likebut.training.processes import this_process
@@ -123,3 +124,16 @@ def weights_identity(name: str | None, job: str) -> str:
         job: "retriever" or "generator".
     """
     return "none" if name is None else sha256_of(find_model_folder(name, job) / WEIGHTS_NAME)
+
+
+def require_captions(steps: int, data: TrainingData) -> None:
+    """Check that there are captions where a recipe begins with ``steps`` steps that read them.
+
+    Raises:
+        InputError: There are none.
+    """
+    if steps and not data.captions:
+        raise InputError(
+            f"The recipe begins with {steps} steps that read captions, and the data has none.",
+            "Add captions.jsonl to the data folder, or --set captions.steps=0 (and words.steps=0 for a generator).",
+        )

@@ -11,7 +11,6 @@ from likebut.backbones.model_folder import find_model_folder, load_trained_state
 from likebut.backbones.preset import load_preset
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.tokenizers import WordPieceTokenizer
-from likebut.errors import InputError
 from likebut.generator.generator import GeneratorConfig, ModificationGenerator
 from likebut.generator.initialisation import start_from_retriever, start_projection_from_shared_words
 from likebut.generator.model import INSTRUCTION
@@ -19,9 +18,17 @@ from likebut.images import SetAside
 from likebut.recipes.schema import GeneratorRecipe
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
-from likebut.training.batches import CaptionBatches, Curriculum, NumberedBatches, PairBatches, WordBatches
+from likebut.training.batches import Curriculum, NumberedBatches, PairBatches
+from likebut.training.caption_batches import CaptionBatches, WordBatches
 from likebut.training.checkpoints import BEST_FILE, load_trained_weights
-from likebut.training.data import TrainingData, open_features, own_share, token_source, weights_identity
+from likebut.training.data import (
+    TrainingData,
+    open_features,
+    own_share,
+    require_captions,
+    token_source,
+    weights_identity,
+)
 from likebut.training.features import FeatureCache
 from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, train
 from likebut.training.precision import resolve_precision
@@ -104,7 +111,7 @@ def train_generator(
         ResumeError: ``out`` holds a training with other settings or data.
         InputError: The data does not fill a batch, or lacks captions that the recipe needs.
     """
-    _require_captions(recipe, data)
+    require_captions(recipe.stage_steps, data)
     generator = generator or start_generator(recipe)
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
@@ -176,15 +183,6 @@ def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) 
         "preprocessing": cache.identity.preprocessing,
         "data": data.fingerprint(cache),
     }
-
-
-def _require_captions(recipe: GeneratorRecipe, data: TrainingData) -> None:
-    steps = recipe.stage_steps
-    if steps and not data.captions:
-        raise InputError(
-            f"The recipe begins with {steps} steps that read captions, and the data has none.",
-            "Add captions.jsonl to the data folder, or --set captions.steps=0 --set words.steps=0.",
-        )
 
 
 def _save(generator: ModificationGenerator, out: Path, use_best: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from likebut.errors import InputError
-from likebut.training.batches import Caption
+from likebut.training.caption_batches import Caption
 from likebut.training.data import TrainingData
 from likebut.triplets import ImageRef, Triplet
 

@@ -9,11 +9,19 @@ from likebut.backbones.preset import load_preset
 from likebut.images import SetAside
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever, RetrieverConfig
-from likebut.training.batches import TripletBatches
+from likebut.training.batches import Curriculum, TripletBatches
+from likebut.training.caption_batches import CaptionBatches, DescribedBatches
 from likebut.training.checkpoints import BEST_FILE, load_trained_weights
-from likebut.training.data import TrainingData, open_features, own_share, token_source, weights_identity
+from likebut.training.data import (
+    TrainingData,
+    open_features,
+    own_share,
+    require_captions,
+    token_source,
+    weights_identity,
+)
 from likebut.training.features import FeatureCache
-from likebut.training.loop import Evaluation, TrainingResult, claim, train
+from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, train
 from likebut.training.processes import this_process
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 from likebut.training.token_source import TokenSource
@@ -84,8 +92,9 @@ def train_retriever(
 
     Raises:
         ResumeError: ``out`` holds a training with other settings or data.
-        InputError: The data does not fill a batch, or lacks reverse texts that the recipe needs.
+        InputError: The data does not fill a batch, or lacks reverse texts or captions that the recipe needs.
     """
+    require_captions(recipe.captions.steps, data)
     retriever = retriever or start_retriever(recipe)
     cache = open_features(retriever.vision, feature_folder)
     images = data.needed_images(with_hard_negatives=recipe.data.hard_negatives > 0)
@@ -110,8 +119,8 @@ def train_retriever(
     return RetrieverRun(retriever, out / "retriever", result, set_aside, len(usable.triplets))
 
 
-def _batches(recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, retriever: Retriever) -> TripletBatches:
-    return TripletBatches(
+def _batches(recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, retriever: Retriever) -> Batches:
+    triplets = TripletBatches(
         data.triplets,
         source,
         retriever.tokenizer,
@@ -123,6 +132,10 @@ def _batches(recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, r
         text_variants=data.text_variants,
         hard_negatives=recipe.data.hard_negatives,
     )
+    if not recipe.captions.steps:
+        return triplets
+    images = CaptionBatches(data.captions, source, recipe.captions.batch_size, recipe.seed, own_share())
+    return Curriculum(DescribedBatches(images, retriever.tokenizer), recipe.captions.steps, triplets)
 
 
 def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Tasks: a model with its loss, which is all that the training loop sees."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from likebut.generator.batch import CaptionBatch, GeneratorBatch
 from likebut.generator.model import MTST
-from likebut.retriever.batch import RetrievalOutputs, TripletBatch
+from likebut.retriever.batch import ComposedRetriever, DescribedBatch, RetrievalOutputs, TripletBatch
 from likebut.retriever.gathering import first_label, gather_ids, gather_with_gradient
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
 
@@ -36,8 +37,13 @@ class RetrievalTask:
         self.model = model
         self.weights = weights
 
-    def training_forward(self, model: nn.Module, batch: TripletBatch) -> dict[str, Tensor]:
-        """Return ``query_loss``, ``text_loss`` and ``prototype_loss``, weighted, and the temperature."""
+    def training_forward(self, model: nn.Module, batch: TripletBatch | DescribedBatch) -> dict[str, Tensor]:
+        """Return ``query_loss``, ``text_loss`` and ``prototype_loss``, weighted, and the temperature.
+
+        Of single images with captions it is ``caption_loss`` and the temperature.
+        """
+        if isinstance(batch, DescribedBatch):
+            return self._of_captions(cast(ComposedRetriever, self.model), batch)
         outputs: RetrievalOutputs = model(batch)
         candidates = gather_with_gradient(outputs.target_embeddings)
         if outputs.hard_negative_embeddings is not None:
@@ -57,6 +63,16 @@ class RetrievalTask:
         if outputs.prototypes is not None and self.weights.alpha > 0:
             result["prototype_loss"] = self.weights.alpha * prototype_loss(*outputs.prototypes)
         return result
+
+    def _of_captions(self, model: ComposedRetriever, batch: DescribedBatch) -> dict[str, Tensor]:
+        """Return CE(f_caption → f_image): the text alone must find its image."""
+        images = gather_with_gradient(model.embed_targets(batch.image_tokens))
+        texts = model.embed_texts(batch.captions)
+        same = same_target_mask(batch.image_ids, gather_ids(batch.image_ids))
+        loss = contrastive_loss(
+            texts, images, model.temperature, self.weights.label_smoothing, first_label(len(texts)), same
+        )
+        return {"caption_loss": loss, "temperature": model.temperature.detach()}
 
     def _false_negatives(self, target_ids: Tensor | None, candidates: int) -> Tensor | None:
         if target_ids is None or not self.weights.mask_false_negatives:

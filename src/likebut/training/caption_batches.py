@@ -1,0 +1,109 @@
+"""Training batches of single images with captions: for the stages that come before triplets and pairs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from likebut.backbones.text import Tokenizer
+from likebut.generator.batch import CaptionBatch, WordBatch
+from likebut.retriever.batch import DescribedBatch
+from likebut.training.batches import MAX_TEXT_TOKENS, PairBatches
+from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
+from likebut.training.token_source import TokenSource
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """An image, by name, and the texts that describe it, of which training takes one at a time."""
+
+    image: str
+    texts: tuple[str, ...]
+
+
+class CaptionBatches:
+    """Batches of single images with a caption each, for a generator's first stage.
+
+    Args:
+        captions: Images with their texts.
+        features: Where vision tokens come from.
+        batch_size: Of a step, over all processes.
+        seed: Of order and choice of text.
+        share: The part of each batch that is this process's.
+        together: Whether an image's text is all of its captions, one after the other, instead of one drawn by lot.
+    """
+
+    def __init__(
+        self,
+        captions: Sequence[Caption],
+        features: TokenSource,
+        batch_size: int,
+        seed: int,
+        share: Share = WHOLE,
+        together: bool = False,
+    ) -> None:
+        self._captions = list(captions)
+        self._together = together
+        self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share)
+        self._features = features
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the images has."""
+        return self._epochs.steps_per_epoch
+
+    def batch(self, step: int) -> CaptionBatch:
+        """Return batch number ``step``."""
+        chosen = [self._captions[index] for index in self._epochs.indices(step)]
+        generator = self._epochs.generator(step)
+        if self._together:
+            texts = [" ".join(caption.texts) for caption in chosen]
+        else:
+            texts = [caption.texts[generator.integers(len(caption.texts))] for caption in chosen]
+        return CaptionBatch(self._features.tokens([caption.image for caption in chosen]), texts)
+
+
+class DescribedBatches:
+    """Batches of single images with a caption each, for a retriever's captions stage.
+
+    Args:
+        captions: Batches of images and texts.
+        tokenizer: The query encoder's.
+    """
+
+    def __init__(self, captions: CaptionBatches, tokenizer: Tokenizer) -> None:
+        self._captions, self._tokenizer = captions, tokenizer
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the images has."""
+        return self._captions.steps_per_epoch
+
+    def batch(self, step: int) -> DescribedBatch:
+        """Return batch number ``step``."""
+        images = self._captions.batch(step)
+        # Within an epoch no image comes twice.
+        return DescribedBatch(
+            images.image_tokens, self._tokenizer(images.texts, MAX_TEXT_TOKENS), torch.arange(len(images.texts))
+        )
+
+
+class WordBatches:
+    """Batches for a generator's words stage: pairs, and single images with all of their captions.
+
+    Args:
+        pairs: Of pairs.
+        images: Of single images.
+    """
+
+    def __init__(self, pairs: PairBatches, images: CaptionBatches) -> None:
+        self._pairs, self._images = pairs, images
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one pass over the pairs has."""
+        return self._pairs.steps_per_epoch
+
+    def batch(self, step: int) -> WordBatch:
+        """Return batch number ``step``."""
+        return WordBatch(self._pairs.batch(step), self._images.batch(step))

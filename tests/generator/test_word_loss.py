@@ -1,0 +1,77 @@
+import math
+
+import torch
+from torch.nn import functional
+
+from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
+from likebut.generator.generator import GeneratorConfig, ModificationGenerator
+from likebut.generator.word_loss import word_loss
+
+# Three words whose centre is the origin, so that directions are the vectors themselves.
+WORDS = torch.tensor([[1.0, 0.0], [-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.75)]])
+TEMPERATURE = 0.05
+
+
+def test_the_value_worked_out_by_hand() -> None:
+    # Text 0 has word 0 and its token points there (cosine 1, and -0.5 with the other word); text 1 likewise, word 1.
+    tokens = WORDS[:2, None, :] * 3
+    loss = word_loss(tokens, [[0], [1]], WORDS)
+    each = math.log1p(math.exp((-0.5 - 1.0) / TEMPERATURE))
+    torch.testing.assert_close(loss, torch.tensor(each), rtol=0, atol=1e-6)
+    # Exchanged, every word is missed by 1.5 / 0.05 on both questions.
+    wrong = word_loss(tokens.flip(0), [[0], [1]], WORDS)
+    torch.testing.assert_close(wrong, torch.tensor(1.5 / TEMPERATURE), rtol=1e-5, atol=0)
+
+
+def naive(tokens: torch.Tensor, words: list[list[int]], embedding: torch.Tensor) -> float:
+    centre = embedding.mean(dim=0)
+    vocabulary = sorted({word for text in words for word in text})
+    scores = {
+        (row, word): max(
+            float(functional.cosine_similarity(token - centre, embedding[word] - centre, dim=0)) / TEMPERATURE
+            for token in tokens[row]
+        )
+        for row in range(len(words))
+        for word in vocabulary
+    }
+    losses = []
+    for row, text in enumerate(words):
+        for word in set(text):
+            own = scores[row, word]
+            for others in (
+                [scores[row, other] for other in vocabulary if other not in text],
+                [scores[other, word] for other in range(len(words)) if word not in words[other]],
+            ):
+                losses.append(math.log(sum(math.exp(score - own) for score in (own, *others))))
+    return sum(losses) / len(losses)
+
+
+def test_it_is_what_its_definition_says_with_many_tokens_and_shared_words() -> None:
+    generator = torch.Generator().manual_seed(0)
+    embedding = torch.randn(20, 6, generator=generator) + 1
+    tokens = torch.randn(5, 3, 6, generator=generator)
+    words = [[1, 2, 3], [2, 3, 3], [7], [1, 9, 14], [2]]
+    torch.testing.assert_close(float(word_loss(tokens, words, embedding)), naive(tokens, words, embedding))
+
+
+def test_a_word_that_all_texts_have_asks_for_no_text() -> None:
+    tokens = torch.randn(2, 2, 2, generator=torch.Generator().manual_seed(1))
+    assert float(word_loss(tokens, [[0], [0]], WORDS)) == 0.0
+
+
+def test_the_words_stage_trains_encoder_projection_and_marks_and_not_the_words() -> None:
+    generator = ModificationGenerator.from_preset("tiny", GeneratorConfig(preset="tiny", image_marks=True))
+    images = torch.randn(4, 16, 32, generator=torch.Generator().manual_seed(2))
+    pairs = GeneratorBatch(images[:2], images[2:], ["a red pot", "no moon"])
+    generator.model(WordBatch(pairs, CaptionBatch(images[:2], ["red pot", "one moon"]))).backward()
+    trained = {name for name, value in generator.model.named_parameters() if value.grad is not None}
+    assert {"image_marks", "projection.weight", "query_encoder.query_tokens"} <= trained
+    assert all(value.grad is None for value in generator.model.language.model.parameters())
+
+
+def test_only_marks_tell_what_reads_both_images_which_is_the_reference() -> None:
+    images = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(3))
+    for marks in (False, True):
+        model = ModificationGenerator.from_preset("tiny", GeneratorConfig(preset="tiny", image_marks=marks)).model
+        one, other = model.combined_queries(images[:1], images[1:]), model.combined_queries(images[1:], images[:1])
+        assert torch.allclose(one, other, atol=1e-5) is not marks

@@ -1,0 +1,43 @@
+import pytest
+import torch
+from test_batches import NamedTokens, WordLengths, triplets
+
+from likebut.errors import InputError
+from likebut.training.batches import PairBatches
+from likebut.training.caption_batches import Caption, CaptionBatches, DescribedBatches, WordBatches
+from likebut.training.data import TrainingData, require_captions
+
+CAPTIONS = [Caption(str(n), ("a" * (n + 1), "b" * (n + 11))) for n in range(8)]
+
+
+def test_a_caption_is_one_of_the_images_own_or_all_of_them() -> None:
+    one = CaptionBatches(CAPTIONS, NamedTokens(), 4, 0).batch(0)
+    for number, text in zip(one.image_tokens.flatten().tolist(), one.texts, strict=True):
+        assert text in CAPTIONS[int(number)].texts
+    together = CaptionBatches(CAPTIONS, NamedTokens(), 4, 0, together=True).batch(0)
+    for number, text in zip(together.image_tokens.flatten().tolist(), together.texts, strict=True):
+        assert text == " ".join(CAPTIONS[int(number)].texts)
+
+
+def test_described_batches_hold_the_same_images_and_their_texts_as_ids() -> None:
+    captions = CaptionBatches(CAPTIONS, NamedTokens(), 4, 3)
+    batches = DescribedBatches(captions, WordLengths())
+    plain, described = captions.batch(5), batches.batch(5)
+    assert torch.equal(plain.image_tokens, described.image_tokens)
+    assert described.captions.ids[:, 0].tolist() == [len(text) for text in plain.texts]
+    assert len(set(described.image_ids.tolist())) == 4 and batches.steps_per_epoch == 2
+
+
+def test_word_batches_hold_pairs_and_described_images() -> None:
+    pairs = PairBatches(triplets(6), NamedTokens(), 3, 0)
+    batches = WordBatches(pairs, CaptionBatches(CAPTIONS, NamedTokens(), 2, 0, together=True))
+    batch = batches.batch(1)
+    assert list(batch.pairs.texts) == list(pairs.batch(1).texts) and len(batch.images.texts) == 2
+    assert batches.steps_per_epoch == pairs.steps_per_epoch
+
+
+def test_steps_that_read_captions_need_captions() -> None:
+    require_captions(0, TrainingData([], {}))
+    require_captions(3, TrainingData([], {}, captions=CAPTIONS))
+    with pytest.raises(InputError, match="3 steps that read captions"):
+        require_captions(3, TrainingData([], {}))
