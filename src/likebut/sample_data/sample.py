@@ -42,8 +42,8 @@ class SampleSettings(BaseModel):
         pool_families: Families of six images about which nothing is written.
         queries_per_family: Triplets for each labelled family.
         captions_per_image: Captions for each training image.
-        training_texts: Of the training triplets' texts: "free" in many phrasings, "plain" each change in one way alone. What
-            is validated and tested with is always free.
+        training_texts: How the training triplets' texts are put: "free" in many phrasings, "plain" each change in one
+            way alone. What is validated and tested with is always free.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
