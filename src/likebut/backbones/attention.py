@@ -29,14 +29,28 @@ class Attention(nn.Module):
         self.value = nn.Linear(source_width, width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, states: Tensor, source: Tensor, positions: Positions, source_positions: Positions) -> Tensor:
-        """Attend from ``states`` to ``source``.
+    def keys_and_values(self, source: Tensor, norm: nn.LayerNorm | None = None) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`forward` attends to, for ``source`` (…, source_width): two tensors (…, H).
+
+        Args:
+            source: What is attended to.
+            norm: If given, ``source`` has passed this norm, but for its scale and shift.
+        """
+        if norm is None:
+            return self.key(source), self.value(source)
+        # Scale and shift taken into the weights: image tokens, which no gradient needs, then need none themselves.
+        return _after_norm(self.key, source, norm), _after_norm(self.value, source, norm)
+
+    def forward(
+        self, states: Tensor, seen: tuple[Tensor, Tensor], positions: Positions, seen_positions: Positions
+    ) -> Tensor:
+        """Attend from ``states`` to what :meth:`keys_and_values` gave.
 
         Args:
             states: Of width H, laid out by ``positions``.
-            source: Of width ``source_width``, laid out by ``source_positions``, whose mask says what may be seen.
+            seen: Keys and values, laid out by ``seen_positions``, whose mask says what may be attended to.
             positions: Layout of what attends.
-            source_positions: Layout of what is attended to.
+            seen_positions: Layout of what is attended to.
 
         Returns:
             Of width H, laid out by ``positions``, before residual and norm.
@@ -44,9 +58,9 @@ class Attention(nn.Module):
         attend = _attend_on_cpu if states.device.type == "cpu" else functional.scaled_dot_product_attention
         attended = attend(
             self._split(positions.sequences(self.query(states))),
-            self._split(source_positions.sequences(self.key(source))),
-            self._split(source_positions.sequences(self.value(source))),
-            attn_mask=source_positions.mask,
+            self._split(seen_positions.sequences(seen[0])),
+            self._split(seen_positions.sequences(seen[1])),
+            attn_mask=seen_positions.mask,
             dropout_p=self.dropout if self.training else 0.0,
         )
         merged: Tensor = self.output(positions.laid_out(attended.transpose(1, 2).flatten(2)))
@@ -55,6 +69,11 @@ class Attention(nn.Module):
     def _split(self, projected: Tensor) -> Tensor:
         batch, length, width = projected.shape
         return projected.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+
+
+def _after_norm(linear: nn.Linear, normalised: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """Return ``linear`` of what ``norm`` makes of ``normalised``, which lacks the norm's scale and shift alone."""
+    return functional.linear(normalised, linear.weight * norm.weight, linear.weight @ norm.bias + linear.bias)
 
 
 def _attend_on_cpu(

@@ -57,6 +57,21 @@ class QueryEncoderConfig:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class SeenImages:
+    """Images as the query tokens look at them; made by :meth:`QueryEncoder.look_at`, for several passes to share.
+
+    Attributes:
+        keys_and_values: For every layer two tensors (B, T, H), or None where the layer does not look at images.
+    """
+
+    keys_and_values: tuple[tuple[Tensor, Tensor] | None, ...]
+
+    def __len__(self) -> int:
+        """Return B."""
+        return next(len(seen[0]) for seen in self.keys_and_values if seen is not None)
+
+
 class FeedForward(nn.Module):
     """The two linear maps of a transformer layer, with an exact GELU between them."""
 
@@ -90,14 +105,14 @@ class QueryEncoderLayer(nn.Module):
         self.text_norm = nn.LayerNorm(width, eps)
 
     def forward(
-        self, inputs: Tensor, positions: Positions, image_tokens: Tensor | None, read: int | None = None
+        self, inputs: Tensor, positions: Positions, image: tuple[Tensor, Tensor] | None, read: int | None = None
     ) -> Tensor:
         """Apply the layer.
 
         Args:
             inputs: Of width H, laid out by ``positions``.
             positions: Says also which are query positions; where none is, all go through the text feed-forward.
-            image_tokens: (B, T, W) for the query positions to attend to, or None.
+            image: Keys and values (B, T, H) for the query positions to attend to, or None.
             read: How many leading positions of each sequence to compute; all if None.
 
         Returns:
@@ -106,17 +121,17 @@ class QueryEncoderLayer(nn.Module):
         attending, own = inputs, positions
         if read is not None:
             attending, own = positions.sequences(inputs)[:, :read], Dense(min(positions.queries, read))
-        attended = self.dropout(self.attention(attending, inputs, own, positions))
+        attended = self.dropout(self.attention(attending, self.attention.keys_and_values(inputs), own, positions))
         states: Tensor = self.attention_norm(attending + attended)
         if own.queries == 0:
             return self._text_block(states)
-        query_states = self._query_block(own.query_part(states), image_tokens)
+        query_states = self._query_block(own.query_part(states), image)
         text_states = own.text_part(states)
         return own.joined(query_states, self._text_block(text_states)) if text_states.numel() else query_states
 
-    def _query_block(self, states: Tensor, image_tokens: Tensor | None) -> Tensor:
-        if self.cross_attention is not None and self.cross_norm is not None and image_tokens is not None:
-            looked = self.dropout(self.cross_attention(states, image_tokens, Dense(), Dense()))
+    def _query_block(self, states: Tensor, image: tuple[Tensor, Tensor] | None) -> Tensor:
+        if self.cross_attention is not None and self.cross_norm is not None and image is not None:
+            looked = self.dropout(self.cross_attention(states, image, Dense(), Dense()))
             states = self.cross_norm(states + looked)
         out: Tensor = self.query_norm(states + self.dropout(self.query_feed_forward(states)))
         return out
@@ -165,33 +180,42 @@ class QueryEncoder(nn.Module):
             for index in range(config.layers)
         )
 
-    def encode_image(self, image_tokens: Tensor) -> Tensor:
+    def look_at(self, images: Tensor | SeenImages) -> SeenImages:
+        """Return image tokens (B, T, W) as :meth:`encode_image` and :meth:`fuse` look at them."""
+        if isinstance(images, SeenImages):
+            return images
+        norm = self.image_norm
+        normalised = functional.layer_norm(images, norm.normalized_shape, eps=norm.eps)
+        cross = (layer.cross_attention for layer in self.layers)
+        return SeenImages(tuple(each.keys_and_values(normalised, norm) if each else None for each in cross))
+
+    def encode_image(self, images: Tensor | SeenImages) -> Tensor:
         """Let the query tokens look at an image.
 
         Args:
-            image_tokens: (B, T, W).
+            images: (B, T, W) image tokens, or what :meth:`look_at` made of them.
 
         Returns:
             (B, N, H).
         """
-        queries = self.embeddings.normalised(self._query_tokens(image_tokens.shape[0]))
-        return self._run(queries, Dense(self.config.query_tokens), self.image_norm(image_tokens), None)
+        queries = self.embeddings.normalised(self._query_tokens(len(images)))
+        return self._run(queries, Dense(self.config.query_tokens), self.look_at(images), None)
 
-    def fuse(self, image_tokens: Tensor, text: TextBatch, read: int | None = None) -> Tensor:
+    def fuse(self, images: Tensor | SeenImages, text: TextBatch, read: int | None = None) -> Tensor:
         """Hop one: query tokens read an image and a text together.
 
         Args:
-            image_tokens: (B, T, W).
+            images: (B, T, W) image tokens, or what :meth:`look_at` made of them.
             text: (B, L).
             read: How many leading positions to return.
 
         Returns:
             (B, N+L, H), or (B, read, H); the first N positions are the fused query tokens.
         """
-        queries = self._query_tokens(image_tokens.shape[0])
+        queries = self._query_tokens(len(images))
         states = self._queries_then_text(queries, text)
         positions = _layout(read, self.config.query_tokens, text, extra=self.config.query_tokens)
-        return self._run(states, positions, self.image_norm(image_tokens), read)
+        return self._run(states, positions, self.look_at(images), read)
 
     def compose(self, tokens: Tensor, text: TextBatch, read: int | None = None) -> Tensor:
         """Hop two: ``tokens`` stand in for the query tokens, and there is no image.
@@ -237,11 +261,12 @@ class QueryEncoder(nn.Module):
         words = self.embeddings.with_positions(self.embeddings.words(text.ids))
         return self.embeddings.normalised(torch.cat([queries.to(words.dtype), words], dim=1))
 
-    def _run(self, states: Tensor, positions: Positions, image_tokens: Tensor | None, read: int | None) -> Tensor:
+    def _run(self, states: Tensor, positions: Positions, images: SeenImages | None, read: int | None) -> Tensor:
         states = positions.laid_out(states)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
-            states = layer(states, positions, image_tokens, read if index == last else None)
+            image = None if images is None else images.keys_and_values[index]
+            states = layer(states, positions, image, read if index == last else None)
         return states
 
 

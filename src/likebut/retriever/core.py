@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likebut.backbones.query_encoder import QueryEncoder
+from likebut.backbones.query_encoder import QueryEncoder, SeenImages
 from likebut.backbones.text import TextBatch
 
 INITIAL_TEMPERATURE = 0.07
@@ -29,9 +29,9 @@ class RetrieverCore(nn.Module):
         self.prompt_tokens = nn.Parameter(torch.randn(prompts, width) * 0.02)
         self.temperature = nn.Parameter(torch.tensor(INITIAL_TEMPERATURE))
 
-    def embed_targets(self, image_tokens: Tensor) -> Tensor:
+    def embed_targets(self, images: Tensor | SeenImages) -> Tensor:
         """Return f_t = normalise(W_v · encode_image(V_t)): (B, T, W) → (B, N, E)."""
-        return functional.normalize(self.vision_projection(self.query_encoder.encode_image(image_tokens)), dim=-1)
+        return functional.normalize(self.vision_projection(self.query_encoder.encode_image(images)), dim=-1)
 
     def embed_texts(self, text: TextBatch) -> Tensor:
         """Return f_m = normalise(W_t · encode_text(m, prompts)): (B, L) → (B, E)."""

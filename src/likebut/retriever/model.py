@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from likebut.backbones.query_encoder import SeenImages
 from likebut.backbones.text import TextBatch
 from likebut.retriever.batch import RetrievalOutputs, TripletBatch
 from likebut.retriever.core import RetrieverCore
@@ -50,23 +51,24 @@ class PTHA(nn.Module):
         """Return f_q from reference image and modification text: (B, T, W), (B, L) → (B, E)."""
         return self._second_hop(self.first_hop(image_tokens, text), text)
 
-    def first_hop(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
+    def first_hop(self, images: Tensor | SeenImages, text: TextBatch) -> Tensor:
         """Return the implicit prototype's tokens P = fuse(V, m)[:, :N]: (B, T, W), (B, L) → (B, N, H)."""
         encoder = self.core.query_encoder
-        return encoder.fuse(image_tokens, text, read=encoder.config.query_tokens)
+        return encoder.fuse(images, text, read=encoder.config.query_tokens)
 
     def forward(self, batch: TripletBatch) -> RetrievalOutputs:
         """Return f_q, f_t, f_m and, where the batch has reverse texts, the two prototypes."""
         tokens = self.first_hop(batch.reference_tokens, batch.modification)
         prototypes = None
+        targets = self.core.query_encoder.look_at(batch.target_tokens)
         if batch.reverse_modification is not None:
             with torch.no_grad():
-                reverse = self.first_hop(batch.target_tokens, batch.reverse_modification).mean(dim=1)
+                reverse = self.first_hop(targets, batch.reverse_modification).mean(dim=1)
             prototypes = (tokens.mean(dim=1), reverse)
         negatives = batch.hard_negative_tokens
         return RetrievalOutputs(
             query_embeddings=self._second_hop(tokens, batch.modification),
-            target_embeddings=self.embed_targets(batch.target_tokens),
+            target_embeddings=self.core.embed_targets(targets),
             text_embeddings=self.embed_texts(batch.modification) if self.text_only_loss else None,
             prototypes=prototypes,
             hard_negative_embeddings=None if negatives is None else self.embed_targets(negatives),

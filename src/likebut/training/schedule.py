@@ -23,6 +23,8 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> AdamW:
         lr=settings.learning_rate,
         betas=settings.betas,
         eps=settings.epsilon,
+        # One pass over memory instead of ten, which is what an optimiser's step on a processor consists of.
+        fused=all(parameter.device.type == "cpu" for parameter in trained) or None,
     )
 
 
