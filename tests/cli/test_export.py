@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from command import Command
+from PIL import Image
 from safetensors.torch import load_file
 
+from likebut.files import write_jsonl
 from likebut.generator.generator import ModificationGenerator
 from likebut.retriever.retriever import Retriever
 from likebut.sample_data.sample import SampleSettings, make_sample
@@ -41,3 +43,27 @@ def test_grounding_of_an_untrained_generator_is_nothing(command: Command, tmp_pa
     assert done.code == 0, done.err
     figures = json.loads(done.out)
     assert figures["pairs"] == 4 and figures["f1"] == 0.0
+
+
+def test_grounding_reads_photographs_by_their_attributes(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    looks = {"a.png": ("t-shirt", "navy", "plain"), "b.png": ("dress", "red", "striped")}
+    for name in looks:
+        Image.new("RGB", (32, 32), "red" if name == "b.png" else "navy").save(folder / "images" / name)
+    rows = [
+        {"image": name, "split": "val", "attributes": dict(zip(("type", "colour", "pattern"), look, strict=True))}
+        for name, look in looks.items()
+    ]
+    write_jsonl(folder / "attributes.jsonl", rows)
+    triplet = {"split": "val", "reference": "a.png", "target": "b.png", "modification": "a red dress, not plain"}
+    write_jsonl(folder / "triplets.jsonl", [triplet])
+    done = command("report", "grounding", folder, "--split", "val", "--own-texts", "--json")
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    assert (figures["pairs"], figures["precision"]) == (1, 100.0)
+    assert figures["recall"] == pytest.approx(200 / 3)
+    ModificationGenerator.from_preset("tiny").save(tmp_path / "generator")
+    place = ("--generator", tmp_path / "generator", "--features", tmp_path / "features")
+    written = command("report", "grounding", folder, "--split", "val", *place)
+    assert written.code == 0 and "type: dress; colour: red; pattern: striped" in written.out

@@ -9,9 +9,12 @@ import typer
 
 
 def grounding(
-    data: Annotated[Path, typer.Argument(help="What `likebut data sample` made.")],
+    data: Annotated[Path, typer.Argument(help="What `likebut data sample` or `likebut data clothing` made.")],
     generator: Annotated[str, typer.Option(help="A trained generator: a name, a folder, a hub id.")] = "small",
     split: Annotated[str, typer.Option(help="Whose pairs; the generator should not have seen them.")] = "test",
+    own_texts: Annotated[
+        bool, typer.Option("--own-texts", help="Measure the folder's own texts instead: a figure to compare with.")
+    ] = False,
     pairs: Annotated[int, typer.Option(min=1, help="At most this many pairs, drawn by lot.")] = 400,
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -19,15 +22,17 @@ def grounding(
     """Compare the changes that written texts claim with what truly changed; blind are texts of other pairs."""
     from likebut.data_folder import DataFolder
     from likebut.demo.training import Workplace
-    from likebut.demo.truthfulness import measure_truthfulness
+    from likebut.demo.truthfulness import measure_own_texts, measure_truthfulness
     from likebut.generator.generator import ModificationGenerator
     from likebut.training.data import default_feature_folder
 
     folder = DataFolder.open(data)
     folder.queries(split)  # refuses a split that has none, before the generator is loaded
-    place = Workplace(data, folder, features or default_feature_folder())
-    writer = ModificationGenerator.from_pretrained(generator)
-    result, samples = measure_truthfulness(writer, place, split, pairs)
+    if own_texts:
+        result, samples = measure_own_texts(folder, split, pairs)
+    else:
+        place = Workplace(data, folder, features or default_feature_folder())
+        result, samples = measure_truthfulness(ModificationGenerator.from_pretrained(generator), place, split, pairs)
     if as_json:
         print(json.dumps(asdict(result)))
         return

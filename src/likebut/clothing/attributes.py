@@ -125,6 +125,8 @@ def attributes_of(photograph: Photograph) -> dict[str, str]:
         "pattern": photograph.pattern,
         "age": "kids" if photograph.kids else "adults",
     }
+    if len(photograph.colours) > 2:
+        values["third colour"] = photograph.colours[2]
     phrases = [phrase.strip().lower() for phrase in photograph.cut.split(",")]
     for attribute, readings in _READINGS[kind].items():
         if value := _read(phrases, readings):

@@ -59,24 +59,26 @@ class DerivedTriplets:
         for index, photograph in enumerate(self.photographs):
             generator = Random(f"{self.seed}/derived/{photograph.image}")
             chosen: dict[int, None] = {}
-            for _ in range(3 * per_image):
-                target = self._choose_target(index, generator) if len(chosen) < per_image else None
+            apart = self._differences_from(index)
+            for _ in range(3 * per_image if self._sayable[index] else 0):
+                target = self._choose_target(index, apart, generator) if len(chosen) < per_image else None
                 if target is not None:
                     chosen[target] = None
             for position, target in enumerate(chosen):
                 yield self._triplet(index, target, position, generator)
 
-    def _choose_target(self, reference: int, generator: Random) -> int | None:
+    def _differences_from(self, reference: int) -> npt.NDArray[np.int64]:
+        """Return in how many attributes, known of both, each photograph differs from one."""
+        known = (self._codes != _UNKNOWN) & (self._codes[reference] != _UNKNOWN)
+        return ((self._codes != self._codes[reference]) & known).sum(axis=1)
+
+    def _choose_target(self, reference: int, apart: npt.NDArray[np.int64], generator: Random) -> int | None:
         """Return a photograph that differs in one to three attributes, or None if there is none this time."""
-        if not self._sayable[reference]:
-            return None
         same_kind = self._kinds == self._kinds[reference]
         candidates = self._sayable & (~same_kind if generator.random() < _CROSS_KIND_SHARE else same_kind)
         candidates[reference] = False
         [count] = generator.choices(_DIFFERENCES, _DIFFERENCE_WEIGHTS)
-        known = (self._codes != _UNKNOWN) & (self._codes[reference] != _UNKNOWN)
-        found = ((self._codes != self._codes[reference]) & known).sum(axis=1)
-        fitting = np.flatnonzero(candidates & (found == count))
+        fitting = np.flatnonzero(candidates & (apart == count))
         return int(fitting[generator.randrange(len(fitting))]) if len(fitting) else None
 
     def _triplet(self, reference: int, target: int, position: int, generator: Random) -> Triplet:

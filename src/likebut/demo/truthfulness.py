@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from random import Random
 
+from likebut.data_folder import DataFolder
+from likebut.demo.readers import Reader, reader_of
 from likebut.demo.show import write_for_pairs
 from likebut.demo.training import Workplace
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
 from likebut.reports.contents import GroundingResult, WrittenText
-from likebut.sample_data.attributes import changes_between
-from likebut.sample_data.grounding import measure_grounding
-from likebut.sample_data.parser import claimed_changes
 
 PAIRS = 400
 SAMPLES = 12
@@ -26,18 +25,37 @@ def measure_truthfulness(
 
     Args:
         generator: Writes.
-        place: Where the sample data lies.
+        place: Where the data lies: the sample's drawings, or photographs of clothing.
         split: Whose pairs.
         pairs: How many at most.
     """
     triplets = place.data.triplets(split)
     different = sorted({(triplet.reference, triplet.target) for triplet in triplets})
     chosen = Random(0).sample(different, min(pairs, len(different)))
-    seen = place.data.attributes()
-    texts = write_for_pairs(generator, chosen, place, _DECODING)
+    return _measure(chosen, write_for_pairs(generator, chosen, place, _DECODING), place.data)
+
+
+def measure_own_texts(
+    data: DataFolder, split: str = "test", pairs: int = PAIRS
+) -> tuple[GroundingResult, list[WrittenText]]:
+    """Return the same of the data folder's own texts: what a generator's figures are to be compared with."""
+    triplets = data.triplets(split)
+    chosen = Random(0).sample(triplets, min(pairs, len(triplets)))
+    return _measure(
+        [(triplet.reference, triplet.target) for triplet in chosen],
+        [triplet.modification for triplet in chosen],
+        data,
+    )
+
+
+def _measure(
+    pairs: Sequence[tuple[str, str]], texts: list[str], data: DataFolder
+) -> tuple[GroundingResult, list[WrittenText]]:
+    seen = data.attributes()
+    reader = reader_of(seen.values())
     shuffled = Random(1).sample(texts, len(texts))
-    sighted = measure_grounding((seen[r], seen[t], text) for (r, t), text in zip(chosen, texts, strict=True))
-    blind = measure_grounding((seen[r], seen[t], text) for (r, t), text in zip(chosen, shuffled, strict=True))
+    sighted = reader.measure((seen[r], seen[t], text) for (r, t), text in zip(pairs, texts, strict=True))
+    blind = reader.measure((seen[r], seen[t], text) for (r, t), text in zip(pairs, shuffled, strict=True))
     result = GroundingResult(
         precision=100 * sighted.precision,
         recall=100 * sighted.recall,
@@ -45,27 +63,30 @@ def measure_truthfulness(
         blind_precision=100 * blind.precision,
         blind_recall=100 * blind.recall,
         blind_f1=100 * blind.f1,
-        pairs=len(chosen),
+        pairs=len(pairs),
     )
-    return result, _samples(chosen[:SAMPLES], texts[:SAMPLES], seen, place)
+    return result, _samples(pairs[:SAMPLES], texts[:SAMPLES], seen, reader, data)
 
 
 def _samples(
-    pairs: Sequence[tuple[str, str]], texts: Sequence[str], seen: dict[str, dict[str, str]], place: Workplace
+    pairs: Sequence[tuple[str, str]],
+    texts: Sequence[str],
+    seen: dict[str, dict[str, str]],
+    reader: Reader,
+    data: DataFolder,
 ) -> list[WrittenText]:
-    images = place.data.images()
+    images = data.images()
     samples = []
     for (reference, target), text in zip(pairs, texts, strict=True):
-        truth = changes_between(seen[reference], seen[target])
-        claims = claimed_changes(text, seen[reference])
+        right, claimed = reader.counts(seen[reference], seen[target], text)
         samples.append(
             WrittenText(
                 reference=images[reference].path,
                 target=images[target].path,
                 written=text,
-                changes=[f"{name}: {value}" for name, value in truth.items()],
-                right=len(claims & set(truth.items())),
-                claimed=len(claims),
+                changes=[f"{name}: {value}" for name, value in reader.changes(seen[reference], seen[target]).items()],
+                right=right,
+                claimed=claimed,
             )
         )
     return samples
