@@ -88,13 +88,15 @@ class WordSettings(BaseModel):
 
     Attributes:
         steps: How many of the training's steps, the first ones; 0 skips the stage.
-        batch_size: Pairs in a step, and single images beside them.
+        batch_size: Pairs in a step.
+        images: Single images beside them; they are learned sooner than pairs.
     """
 
     model_config = _STRICT
 
     steps: int = Field(default=0, ge=0)
     batch_size: int = Field(default=64, gt=1)
+    images: int = Field(default=16, gt=1)
 
 
 class CaptionSettings(BaseModel):

@@ -141,9 +141,9 @@ def _batches(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource) -
         images = CaptionBatches(data.captions, source, captions.batch_size, recipe.seed, own_share())
         stages = Curriculum(images, captions.steps, stages)
     if recipe.words.steps:
-        size = recipe.words.batch_size
-        described = CaptionBatches(data.captions, source, size, recipe.seed, own_share(), together=True)
-        words = WordBatches(_pairs(recipe, data, source, size), described)
+        count = recipe.words.images
+        described = CaptionBatches(data.captions, source, count, recipe.seed, own_share(), together=True)
+        words = WordBatches(_pairs(recipe, data, source, recipe.words.batch_size), described)
         stages = Curriculum(words, recipe.words.steps, stages)
     return stages
 
