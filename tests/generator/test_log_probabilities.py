@@ -3,7 +3,13 @@ import torch
 
 from likebut.backbones.loading import load_language_model
 from likebut.backbones.preset import load_preset
-from likebut.generator.language_loss import language_loss, log_probabilities, with_end_token
+from likebut.generator.language_loss import (
+    _padded_losses,
+    _token_losses,
+    language_loss,
+    log_probabilities,
+    with_end_token,
+)
 
 
 def test_each_text_is_scored_as_if_it_were_alone() -> None:
@@ -29,3 +35,17 @@ def test_the_loss_is_the_mean_over_all_tokens() -> None:
     weights = written.mask.sum(dim=1)
     mean = (log_probabilities(language.model, prefix, written) * weights).sum() / weights.sum()
     assert float(language_loss(language.model, prefix, written)) == pytest.approx(-float(mean), abs=1e-5)
+
+
+def test_dropping_padding_changes_neither_losses_nor_gradients() -> None:
+    language = load_language_model(load_preset("tiny"))
+    texts = ["in red", "", "with long sleeves and a collar", "a hat", "no", "much shorter, please", "blue"]
+    written = with_end_token(language, texts)
+    outcomes = []
+    for losses_of in (_padded_losses, _token_losses):
+        prefix = torch.randn(7, 5, language.width, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        losses = losses_of(language.model, prefix, written)
+        (losses * torch.arange(1.0, 1.0 + losses.numel()).view_as(losses)).sum().backward()
+        outcomes.append((losses.detach(), prefix.grad))
+    assert (outcomes[0][0] == 0).sum() == (written.mask == 0).sum()
+    torch.testing.assert_close(outcomes[1], outcomes[0], rtol=1e-4, atol=1e-5)

@@ -186,8 +186,12 @@ class QueryEncoder(nn.Module):
             return images
         norm = self.image_norm
         normalised = functional.layer_norm(images, norm.normalized_shape, eps=norm.eps)
-        cross = (layer.cross_attention for layer in self.layers)
-        return SeenImages(tuple(each.keys_and_values(normalised, norm) if each else None for each in cross))
+        seen = []
+        for layer in self.layers:
+            assert isinstance(layer, QueryEncoderLayer)
+            cross = layer.cross_attention
+            seen.append(None if cross is None else cross.keys_and_values(normalised, norm))
+        return SeenImages(tuple(seen))
 
     def encode_image(self, images: Tensor | SeenImages) -> Tensor:
         """Let the query tokens look at an image.

@@ -10,6 +10,8 @@ from likebut.backbones.language import LanguageModel
 from likebut.backbones.text import TextBatch
 
 _NO_LABEL = -100
+# Texts of like length are padded together: the language model is frozen, so that parts cost no more than the whole.
+_ROWS_AT_ONCE = 4
 
 
 def with_end_token(language: LanguageModel, texts: Sequence[str]) -> TextBatch:
@@ -33,31 +35,56 @@ def language_loss(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tenso
         written: (B, L); positions whose mask is 0 carry no loss. Truth is told by the mask, not by the ids: the end
             token may share its id with padding.
     """
-    logits, labels = _logits_and_labels(model, prefix, written)
-    return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_NO_LABEL)
+    return _token_losses(model, prefix, written).sum() / written.mask.sum()
 
 
 def log_probabilities(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
     """Return (B,) the mean log-probability of each text's tokens, the end token included; as :func:`language_loss`."""
-    logits, labels = _logits_and_labels(model, prefix, written)
-    losses = functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=_NO_LABEL, reduction="none")
-    return -losses.sum(dim=1) / written.mask.sum(dim=1)
+    return -_token_losses(model, prefix, written).sum(dim=1) / written.mask.sum(dim=1)
 
 
-def _logits_and_labels(model: nn.Module, prefix: Tensor, written: TextBatch) -> tuple[Tensor, Tensor]:
-    """Return the float32 logits (B, L, V) at which each written token is predicted, and the labels (B, L)."""
+def _token_losses(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+    """Return (B, L) the cross-entropy of each written token, 0 at padding."""
+    # A GPU would have to wait until the lengths are known, and padding costs it little.
+    if model.config.is_encoder_decoder or prefix.device.type != "cpu":  # type: ignore[union-attr]
+        return _padded_losses(model, prefix, written)
+    lengths = written.mask.sum(dim=1)
+    order = lengths.argsort(descending=True, stable=True)
+    losses = []
+    for rows in torch.split(order, _ROWS_AT_ONCE):
+        longest = int(lengths[rows[0]])
+        some = TextBatch(written.ids[rows, :longest], written.mask[rows, :longest])
+        found = _unpadded_losses(model, prefix[rows], some)
+        losses.append(functional.pad(found, (0, written.ids.shape[1] - longest)))
+    return torch.cat(losses)[order.argsort()]
+
+
+def _padded_losses(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
     labels = written.ids.masked_fill(written.mask == 0, _NO_LABEL)
     if model.config.is_encoder_decoder:  # type: ignore[union-attr]
-        return _encoder_decoder_logits(model, prefix, labels), labels
+        logits = _encoder_decoder_logits(model, prefix, labels)
+    else:
+        logits = model.get_output_embeddings()(_predicting_states(model, prefix, written))  # type: ignore[operator]
+    return functional.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=_NO_LABEL, reduction="none")
+
+
+def _unpadded_losses(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+    real = written.mask.bool()
+    logits = model.get_output_embeddings()(_predicting_states(model, prefix, written)[real])  # type: ignore[operator]
+    losses = functional.cross_entropy(logits.float(), written.ids[real], reduction="none")
+    return losses.new_zeros(real.shape).masked_scatter(real, losses)
+
+
+def _predicting_states(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+    """Return (B, L, D) the states at which each written token is predicted."""
     embed = model.get_input_embeddings()  # type: ignore[operator]
-    head = model.get_output_embeddings()  # type: ignore[operator]
     # In the language model's own precision: without autocast its frozen weights may be bf16 while ours are fp32.
     embedded = torch.cat([prefix.to(embed.weight.dtype), embed(written.ids)], dim=1)
     mask = functional.pad(written.mask, (prefix.shape[1], 0), value=1)
     states = model.base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state  # type: ignore[operator]
-    # Logits only where a written token is predicted: over 49,000 words they are the dearest part of the pass.
-    logits = head(states[:, prefix.shape[1] - 1 : -1])
-    return logits.float(), labels
+    # Logits only there: over 49,000 words they are the dearest part of the pass.
+    predicting: Tensor = states[:, prefix.shape[1] - 1 : -1]
+    return predicting
 
 
 def _encoder_decoder_logits(model: nn.Module, prefix: Tensor, labels: Tensor) -> Tensor:
@@ -65,4 +92,4 @@ def _encoder_decoder_logits(model: nn.Module, prefix: Tensor, labels: Tensor) ->
     mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
     # From labels the model makes its decoder's inputs: the same ids, one place later.
     logits: Tensor = model(inputs_embeds=prefix.to(embed.weight.dtype), attention_mask=mask, labels=labels).logits
-    return logits.float()
+    return logits
