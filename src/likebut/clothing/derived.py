@@ -70,7 +70,8 @@ class DerivedTriplets:
     def _differences_from(self, reference: int) -> npt.NDArray[np.int64]:
         """Return in how many attributes, known of both, each photograph differs from one."""
         known = (self._codes != _UNKNOWN) & (self._codes[reference] != _UNKNOWN)
-        return ((self._codes != self._codes[reference]) & known).sum(axis=1)
+        apart: npt.NDArray[np.int64] = ((self._codes != self._codes[reference]) & known).sum(axis=1)
+        return apart
 
     def _choose_target(self, reference: int, apart: npt.NDArray[np.int64], generator: Random) -> int | None:
         """Return a photograph that differs in one to three attributes, or None if there is none this time."""
