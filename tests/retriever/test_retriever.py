@@ -42,11 +42,18 @@ def test_embeddings_have_length_one_and_the_shapes_that_are_promised(retriever: 
         np.testing.assert_allclose(np.linalg.norm(rows, axis=-1), 1.0, atol=1e-5)
 
 
-def test_more_than_a_batch_is_embedded_in_order(retriever: Retriever) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_more_than_a_batch_is_embedded_in_order(retriever: Retriever, threads: int) -> None:
     pictures, texts = PICTURES * 15, TEXTS * 15
-    np.testing.assert_allclose(
-        retriever.embed_queries(pictures, texts), np.tile(retriever.embed_queries(PICTURES, TEXTS), (15, 1)), atol=1e-5
-    )
+    alone = retriever.embed_queries(PICTURES, TEXTS), retriever.embed_images(PICTURES)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        queries, images = retriever.embed_queries(pictures, texts), retriever.embed_images(pictures)
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(queries, np.tile(alone[0], (15, 1)), atol=1e-5)
+    np.testing.assert_allclose(images, np.tile(alone[1], (15, 1, 1)), atol=1e-5)
 
 
 def test_the_seed_tells_untrained_heads_apart() -> None:
