@@ -7,6 +7,9 @@ centre uniform on the sphere; an image is its cluster's centre plus Gaussian noi
 N embeddings is the image plus Gaussian noise of length about 0.7, scaled to length 1. A query lies between an image
 and one of another cluster (1 : 0.5), with noise of length about 0.3: a reference and a change. Images carry a price,
 uniform in 0…100, to filter on. Thumbnails are left out; they add about 15 kB an image to the disk.
+
+Building a million takes long, and latency means something on an idle machine alone. With --folder the galleries stay,
+and a further call with the same folder measures them again.
 """
 
 import argparse
@@ -37,6 +40,8 @@ BLOCK = 10_000
 PRICE = Field("price", FieldType.NUMBER)
 CHEAP = 10.0
 K = 10
+# Written last: where it is, the gallery is whole.
+BUILT = "built.json"
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> npt.NDArray[np.float32]:
@@ -124,13 +129,15 @@ def build(folder: Path, images: int, tokens: int, width: int, queries: int) -> d
     indexing = time.perf_counter() - started
     np.savez(folder / "truth.npz", queries=asked, all=best.numbers, cheap=cheap.numbers)
     health = store.health()
-    return {
+    figures: dict[str, object] = {
         "add seconds": round(adding, 1),
         "index seconds": round(indexing, 1),
         "index": health.search,
         "disk MB": round((health.disk_bytes or 0) / 1e6, 1),
         "build memory MB": _peak_memory(),
     }
+    (folder / BUILT).write_text(json.dumps(figures))
+    return figures
 
 
 def measure(folder: Path) -> dict[str, object]:
@@ -177,15 +184,15 @@ def _peak_memory() -> int:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--tokens", type=int, default=8, help="N")
     parser.add_argument("--width", type=int, default=256, help="E")
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--folder", type=Path, help="Keep the galleries here; else they are removed.")
+    parser.add_argument("--folder", type=Path, help="Keep the galleries here, and measure those that are here.")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.measure:
         print(json.dumps(measure(options.measure)))
         return
@@ -194,11 +201,13 @@ def main() -> None:
             folder = (options.folder or Path(temporary)) / str(images)
             figures: dict[str, object] = {"images": images, "tokens": options.tokens, "width": options.width}
             figures |= {"cores": os.cpu_count(), "machine": platform.machine()}
-            if not (folder / "truth.npz").is_file():
+            if (folder / BUILT).is_file():
+                figures |= json.loads((folder / BUILT).read_text())
+            else:
                 figures |= build(folder, images, options.tokens, options.width, options.queries)
             command = [sys.executable, __file__, "--measure", str(folder)]
             figures |= json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            print(json.dumps(figures), flush=True)
+            print(json.dumps(figures | {"date": time.strftime("%Y-%m-%d")}), flush=True)
 
 
 if __name__ == "__main__":
