@@ -68,7 +68,7 @@ def test_large_galleries_have_an_index_that_finds_what_exact_search_finds(
 
 
 def test_filters_do_not_cost_recall(indexed: LanceStore, oracle: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lance_index, "EXACT_TOKENS", 0)
+    monkeypatch.setattr(lance_index, "EXACT_FILTERED_TOKENS", 0)
     assert recall(indexed, oracle, {"price": {"<": 20}}) >= LEAST_RECALL
 
 

@@ -10,8 +10,10 @@ from lancedb.index import BTree, IvfRq
 from likebut.gallery.store import SearchEffort
 
 VECTORS = "embeddings"
-# Below this many embeddings (5,000 images of 8) an exact search is fast enough, and finds everything.
-EXACT_TOKENS = 40_000
+# Below this many embeddings (1,250 images of 8) an exact search takes no longer than the rest of an answer.
+EXACT_TOKENS = 10_000
+# Where a filter leaves no more than this many, all of them are compared: an index finds less behind a filter.
+EXACT_FILTERED_TOKENS = 40_000
 _GROWTH = 2
 _MAX_PARTITIONS = 2048
 _SAMPLES_PER_PARTITION = 64
@@ -70,7 +72,7 @@ def effort_for_filter(effort: SearchEffort, images: int, matching: int, tokens: 
 
     The nearest of a tenth of the images lie in more clusters than the nearest of all of them.
     """
-    if matching * tokens <= EXACT_TOKENS:
+    if matching * tokens <= EXACT_FILTERED_TOKENS:
         return effort, True
     widening = 2 * min(images / matching, _MAX_WIDENING)
     probes = math.ceil(effort.probes * widening)
