@@ -1,5 +1,6 @@
 """Binding, stopping and being killed."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -71,6 +72,23 @@ def post(url: str, body: bytes, content_type: str) -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": content_type})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return bytes(answer.read())
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    async def nagle_is_off(listening: socket.socket) -> bool:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(greet, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return bool(await accepted)
+
+    with bind(ServerSettings(port=0)) as listening:
+        assert asyncio.run(nagle_is_off(listening))
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
