@@ -56,6 +56,7 @@ def main() -> None:
             text = TEXTS[number % len(TEXTS)]
             page.goto(f"{options.url}/?image_id={image_id}&text={text}", wait_until="commit")
             opened.append(float(page.evaluate(FIRST_PICTURE)))
+            page.wait_for_load_state("networkidle")  # a person types for longer than the other pictures take to come
             typed.append(asked(page, TEXTS[(number + 1) % len(TEXTS)]))
         browser.close()
     figures = {
