@@ -24,6 +24,7 @@ from likebut.gallery.gallery import Gallery
 from likebut.server.running import bind, url_of
 from likebut.server.settings import ServerSettings
 
+PATIENCE = 100.0  # seconds; a stopped server ends at once, but on a busy machine "at once" takes a while
 TOKEN = SecretStr("correct-horse-battery")
 
 
@@ -70,7 +71,7 @@ def process(folder: Path, seconds: float = 0.0) -> Iterator[tuple["subprocess.Po
 
 def post(url: str, body: bytes, content_type: str) -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": content_type})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return bytes(answer.read())
 
 
@@ -101,8 +102,8 @@ def test_a_server_that_is_stopped_finishes_what_it_began(tmp_path: Path, stop: s
         asking.start()
         assert server.stdout is not None and server.stdout.readline() == "embedding\n"
         server.send_signal(stop)
-        asking.join(20)
-        code = server.wait(20)
+        asking.join(PATIENCE)
+        code = server.wait(PATIENCE)
         rest = server.stdout.read()
     assert json.loads(answers[0])["hits"] == []
     if stop is signal.SIGINT:
