@@ -9,6 +9,7 @@ from torch import Tensor
 
 from likebut.backbones.language import LanguageModel
 from likebut.errors import InputError
+from likebut.generator.greedy import greedy_ids
 
 Length = Literal["short", "medium", "long"]
 
@@ -83,6 +84,13 @@ def write_texts(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> 
 @torch.no_grad()
 def generate_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
     """Return (B, up to max_new_tokens) token ids written after ``prefix`` (B, S, D)."""
+    plain = decoding.method == "greedy" and decoding.repetition_penalty == 1.0
+    if plain and prefix.device.type == "cpu" and not language.is_encoder_decoder:
+        return greedy_ids(language, prefix, decoding.min_new_tokens, decoding.max_new_tokens)
+    return _generate(language, prefix, decoding)
+
+
+def _generate(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
     embed = language.model.get_input_embeddings()
     mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
