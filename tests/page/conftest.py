@@ -34,7 +34,8 @@ _FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: as long as Playwright is there, its event loop runs in this thread, and no other can.
+@pytest.fixture(scope="module")
 def browser() -> Iterator["playwright_api.Browser"]:
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None:
