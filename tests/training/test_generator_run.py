@@ -51,7 +51,7 @@ def test_killed_it_ends_with_the_same_weights(tmp_path: Path) -> None:
 def test_captions_that_are_not_there_are_refused(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     (folder / "captions.jsonl").unlink()
-    with pytest.raises(InputError, match="begins with 3 steps of captions, and the data has none"):
+    with pytest.raises(InputError, match="begins with 3 steps that read captions, and the data has none"):
         run(folder, tmp_path / "out")
     assert run(folder, tmp_path / "without", "captions.steps=0").result.steps == 8
 

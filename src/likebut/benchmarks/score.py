@@ -4,7 +4,7 @@ from pathlib import Path
 
 from likebut.benchmarks.benchmark import Benchmark
 from likebut.benchmarks.layout import require_choice
-from likebut.benchmarks.loading import load_benchmark
+from likebut.benchmarks.loading import NAMES, load_benchmark
 from likebut.benchmarks.outcomes import measure, outcome_of_lists
 from likebut.benchmarks.rankings import (
     Lists,
@@ -74,7 +74,12 @@ def read_predictions(
     Returns:
         Each part of the benchmark with its rankings of the gallery and of the subsets, where there are any.
     """
-    require_choice(name, SCORED, "benchmark whose rankings can be scored")
+    require_choice(name, NAMES, "benchmark")
+    if name not in SCORED:
+        raise InputError(
+            f"Nothing says how a file of rankings of {name} is laid out.",
+            f"Measure a model with `likebut evaluate --benchmark {name}`; what can be scored: {', '.join(SCORED)}.",
+        )
     if subset_predictions is not None and name != "cirr":
         raise InputError(f"{name} has no subsets to rank.", "Leave out --subset-predictions; it is CIRR's.")
     if predictions is None and subset_predictions is None:

@@ -27,7 +27,9 @@ def grounding(
     from likebut.training.data import default_feature_folder
 
     folder = DataFolder.open(data)
-    folder.queries(split)  # refuses a split that has none, before the generator is loaded
+    # What is not there is said before the generator is loaded.
+    folder.queries(split)
+    folder.attributes()
     if own_texts:
         result, samples = measure_own_texts(folder, split, pairs)
     else:
