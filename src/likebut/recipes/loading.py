@@ -87,9 +87,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     job = values.get("job")
     if job not in _JOBS:
         raise InputError(f'{path}: "job" is {job!r}.', f"Set it to one of: {', '.join(_JOBS)}.")
-    known = known_keys(_JOBS[job])
-    for override in overrides:
-        _apply(values, override, known)
+    values = with_overrides(values, overrides, known_keys(_JOBS[job]))
     where = f"{path} with {' '.join(f'--set {override}' for override in overrides)}" if overrides else str(path)
     return parse_settings(_JOBS[job], values, where)
 
@@ -105,6 +103,23 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no settings.", "Copy a recipe with `likebut recipes cp` and edit it.")
     return values
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Sequence[str], known: set[str]) -> dict[str, Any]:
+    """Return settings, nested by key, with single values changed.
+
+    Args:
+        values: What is said without them.
+        overrides: "training.batch_size=64", as on the command line.
+        known: The dotted name of every setting.
+
+    Raises:
+        InputError: A key is unknown, or a value is none.
+    """
+    changed = dict(values)
+    for override in overrides:
+        _apply(changed, override, known)
+    return changed
 
 
 def _apply(values: dict[str, Any], override: str, known: set[str]) -> None:
