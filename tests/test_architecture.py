@@ -17,6 +17,7 @@ LAYERS = [
     {"retriever", "generator"},
     {"training"},
     {"synthesis", "benchmarks", "gallery"},
+    {"ablations"},
     {"reports"},
     {"demo"},
     {"server"},
