@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likebut.errors import InputError
+from likebut.cli.measured_on import measured_on
 
 if TYPE_CHECKING:
-    from likebut.benchmarks.benchmark import Benchmark
     from likebut.benchmarks.evaluation import RankedBenchmark
 
 
@@ -43,7 +42,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a retriever on a benchmark or on a data folder."""
-    benchmarks = _load(data, benchmark, root, split, protocol, labels)
+    benchmarks = measured_on(data, benchmark, root, split, protocol, labels)
     if list_missing:
         missing = {image.name: image.reason for each in benchmarks for image in each.missing_images()}
         print(json.dumps([{"image": name, "reason": reason} for name, reason in missing.items()], ensure_ascii=False))
@@ -59,30 +58,6 @@ def evaluate(
     if rankings is not None:
         _write_rankings(ranked, rankings)
     print_report(report, as_json)
-
-
-def _load(
-    data: Path | None,
-    benchmark: str | None,
-    root: Path | None,
-    split: str | None,
-    protocol: str | None,
-    labels: str | None,
-) -> "list[Benchmark]":
-    from likebut.benchmarks.folder import load_folder
-    from likebut.benchmarks.loading import load_benchmark
-
-    if (data is None) == (benchmark is None):
-        raise InputError(
-            "Say what to evaluate on: one of --data and --benchmark.", "Add --data FOLDER, or --benchmark NAME."
-        )
-    if data is not None:
-        if (protocol or labels or root) is not None:
-            raise InputError("A data folder has no --root, --protocol or --labels.", "Leave them out.")
-        return load_folder(data, split or "test")
-    if root is None:
-        raise InputError(f"Where {benchmark} lies was not said.", "Add --root with its folder.")
-    return load_benchmark(benchmark or "", root, split or "val", protocol, labels)
 
 
 def _write_rankings(ranked: "list[RankedBenchmark]", path: Path) -> None:

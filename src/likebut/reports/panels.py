@@ -14,7 +14,7 @@ from likebut.reports.wording import plural
 
 _PAPER, _INK, _FAINT, _LINE, _GOOD = "#ffffff", "#1f2328", "#59636e", "#d0d7de", "#12714d"
 _SIDE, _GAP, _EDGE, _CAPTION, _TEXT_WIDTH, _BORDER = 160, 14, 24, 24, 250, 4
-_MOST_LINES = 5
+_MOST_LINES, _LINE_HEIGHT = 5, 20
 
 
 def verdict(panel: Panel) -> str:
@@ -34,8 +34,13 @@ def truth_of(sample: WrittenText) -> str:
     return f"{sample.right} of {plural(len(sample.changes), 'true change')}, {false}"
 
 
-def write_panel_image(panels: Sequence[Panel], path: Path) -> None:
+def write_panel_image(panels: Sequence[Panel], path: Path, caption: str = "") -> None:
     """Draw panels below one another into a PNG file, atomically.
+
+    Args:
+        panels: What to draw.
+        path: The file.
+        caption: What stands below them all.
 
     Raises:
         InputError: There are no panels, or a picture cannot be read.
@@ -45,9 +50,15 @@ def write_panel_image(panels: Sequence[Panel], path: Path) -> None:
     hits = max(len(panel.hits) for panel in panels)
     width = 2 * _EDGE + _SIDE + _GAP + _TEXT_WIDTH + hits * (_SIDE + _GAP)
     height = 2 * _EDGE + len(panels) * (_SIDE + _CAPTION) + (len(panels) - 1) * _GAP
+    lines = wrapped(caption, font(14), width - 2 * _EDGE) if caption else []
+    foot = height
+    height += len(lines) * _LINE_HEIGHT
     strip = Image.new("RGB", (width, height), _PAPER)
     for number, panel in enumerate(panels):
         _draw_panel(strip, panel, top=_EDGE + number * (_SIDE + _CAPTION + _GAP))
+    for number, line in enumerate(lines):
+        place = (_EDGE, foot - _EDGE / 2 + number * _LINE_HEIGHT)
+        ImageDraw.Draw(strip).text(place, line, fill=_FAINT, font=font(14))
     with atomic_path(path) as temporary:
         strip.save(temporary, "PNG", optimize=True)
 
@@ -63,13 +74,13 @@ def _draw_panel(strip: Image.Image, panel: Panel, top: int) -> None:
 
 
 def _draw_text(draw: ImageDraw.ImageDraw, text: str, left: int, top: int) -> None:
-    font = _font(18)
-    lines = _wrapped(f"“{text}”", font, _TEXT_WIDTH - 40)
+    large = font(18)
+    lines = wrapped(f"“{text}”", large, _TEXT_WIDTH - 40)
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], lines[_MOST_LINES - 1] + " …"]
     block = "\n".join(lines)
     middle = top + _SIDE / 2
-    draw.multiline_text((left, middle), block, fill=_INK, font=font, anchor="lm", spacing=6)
+    draw.multiline_text((left, middle), block, fill=_INK, font=large, anchor="lm", spacing=6)
     tip = left + _TEXT_WIDTH - _GAP
     draw.line([(tip - 18, middle), (tip, middle)], fill=_FAINT, width=2)
     draw.line([(tip - 6, middle - 6), (tip, middle), (tip - 6, middle + 6)], fill=_FAINT, width=2, joint="curve")
@@ -86,7 +97,7 @@ def _draw_hit(strip: Image.Image, hit: Hit, rank: int, left: int, top: int) -> N
 
 
 def _draw_caption(draw: ImageDraw.ImageDraw, text: str, left: int, top: int, colour: str) -> None:
-    draw.text((left + _SIDE / 2, top + _SIDE + _CAPTION / 2 + 2), text, fill=colour, font=_font(14), anchor="mm")
+    draw.text((left + _SIDE / 2, top + _SIDE + _CAPTION / 2 + 2), text, fill=colour, font=font(14), anchor="mm")
 
 
 def _paste(strip: Image.Image, path: Path, left: int, top: int) -> None:
@@ -96,16 +107,18 @@ def _paste(strip: Image.Image, path: Path, left: int, top: int) -> None:
     strip.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font of pictures, ``size`` pixels high."""
     # It comes with matplotlib, so that the picture is the same on every machine.
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+def wrapped(text: str, written_in: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Return ``text`` in lines no wider than ``width`` pixels, unless a single word is."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
+        if lines[-1] and written_in.getlength(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer
