@@ -1,23 +1,29 @@
-"""``likebut report``: pages drawn from what earlier runs measured, without measuring anything again."""
+"""``likebut report``: pages, figures and pictures of what models do."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from likebut.cli.ablations import ablations
 from likebut.cli.grounding import grounding
+from likebut.cli.report_panels import panels
+from likebut.cli.report_samples import samples
 
 _PANELS_IN_PICTURE = 4
 
 report_app = typer.Typer(
-    name="report", help="Reports: the demo's page, how true written texts are.", no_args_is_help=True
+    name="report", help="Reports: the demo's page, ablations, panels, samples of texts.", no_args_is_help=True
 )
+report_app.command("ablations")(ablations)
 report_app.command("grounding")(grounding)
+report_app.command("panels")(panels)
+report_app.command("samples")(samples)
 
 
 @report_app.callback()
 def report() -> None:
-    """Reports: the demo's page, how true written texts are."""
+    """Reports: the demo's page, ablations, panels, samples of texts."""
 
 
 @report_app.command("demo")
