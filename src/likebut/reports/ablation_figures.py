@@ -130,6 +130,7 @@ def _draw_named(axes: Axes, colours: Colours, rows: Sequence[RowOutcome], metric
             textcoords="offset points", color=colours.ink, fontsize=10.5, annotation_clip=False,
         )  # fmt: skip
     axes.margins(x=0.14)
+    axes.locator_params(axis="x", nbins=6)
 
 
 def _draw_seeds(axes: Axes, colours: Colours, across: Sequence[float], up: Sequence[float]) -> None:
