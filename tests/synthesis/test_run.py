@@ -159,7 +159,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_run import WRITING, IDENTITY, synthesize, chain, tools, filters
 from synthesis_fakes import NumberWriter
-synthesize(Path(sys.argv[1]), chain(40), tools(NumberWriter(seconds=0.004)), WRITING, filters(), IDENTITY)
+synthesize(Path(sys.argv[1]), chain(40), tools(NumberWriter(seconds=0.05)), WRITING, filters(), IDENTITY)
 """
 
 
@@ -169,7 +169,7 @@ def test_killed_at_random_moments_it_ends_the_same(tmp_path: Path) -> None:
     for drafts in (2, 6):
         process = _start(killed)
         _wait_for_drafts(process, killed, drafts)
-        time.sleep(dice.uniform(0, 0.02))
+        time.sleep(dice.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     assert not (killed / "summary.json").exists()
