@@ -108,7 +108,8 @@ def _on_all_cores(vision: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tens
 
     def encode(pixels: Tensor) -> Tensor:
         prepared = _like_weights(pixels, vision)
-        parts = prepared.split(_CPU_PART) if prepared.device.type == "cpu" else (prepared,)
+        size = _CPU_PART if prepared.device.type == "cpu" else len(prepared)
+        parts = [prepared[start : start + size] for start in range(0, len(prepared), size)]
         return torch.cat(cores.map(encode_part, parts))
 
     return encode
