@@ -75,3 +75,17 @@ def test_many_files_keep_their_order(tmp_path: Path, monkeypatch) -> None:
     found = ContentHashes(tmp_path / "hashes.json").of_all(paths)
     assert [found[0], found[1], found[4]] == [hashlib.sha256(name).hexdigest() for name in (b"e", b"a", b"c")]
     assert "There is no file" in found[2].reason and found[3].reason == "The file has 6 bytes, more than 5."
+
+
+def test_what_a_killed_process_left_goes_with_the_next_save(tmp_path: Path, monkeypatch) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"content")
+    age(picture, 60, monkeypatch)
+    memory = tmp_path / "cache" / "hashes.json"
+    memory.parent.mkdir()
+    left = memory.parent / ".hashes.json.0123456789ab.tmp"
+    left.write_text("half of")
+    hashes = ContentHashes(memory)
+    hashes.of(picture)
+    hashes.save()
+    assert memory.is_file() and not left.exists()

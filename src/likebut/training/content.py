@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from filelock import FileLock
+
 from likebut.errors import InputError
 from likebut.files import read_json, sha256_of, write_json
 from likebut.images import MAX_BYTES, SetAside
@@ -66,11 +68,17 @@ class ContentHashes:
 
     def save(self) -> None:
         """Write what was learnt since the last save."""
-        if self._changed:
-            # Another process may have learnt other files meanwhile.
+        if not self._changed:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # One writer at a time: another process may have learnt other files meanwhile, and what a killed one left
+        # under a temporary name can go.
+        with FileLock(self._path.with_suffix(".lock")):
+            for leftover in self._path.parent.glob(f".{self._path.name}.*.tmp"):
+                leftover.unlink(missing_ok=True)
             self._known = _read(self._path) | self._known
             write_json(self._path, self._known)
-            self._changed = False
+        self._changed = False
 
 
 def _read(path: Path) -> dict[str, list[int | str]]:
