@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
@@ -98,3 +99,31 @@ def test_an_idle_worker_does_not_wait_for_company() -> None:
     assert not batcher.is_alive
     with pytest.raises(RuntimeError):
         batcher("a", [1])
+
+
+def test_the_worker_takes_the_cores_that_another_thread_left() -> None:
+    import torch
+
+    from likebut.gallery.embedder import Embedder
+    from likebut.server.embedder import BatchedEmbedder, leave_cores
+    from likebut.server.metrics import Metrics
+
+    seen = []
+
+    class Counting:
+        def embed_texts(self, texts):
+            seen.append(torch.get_num_threads())
+            return [0.0 for _ in texts]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        cores = leave_cores()
+        assert torch.get_num_threads() == 1
+        embedder = BatchedEmbedder(cast(Embedder, Counting()), Metrics(), cores)
+        embedder.embed_texts(["a"])
+        embedder.embed_texts(["b"])
+        embedder.close()
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3, 3]

@@ -70,11 +70,13 @@ def _serve(gallery: str, model: str | None, device: str | None, settings: "Serve
     from likebut.server.running import bind, run, url_of
 
     listening = bind(settings)
+    from likebut.server.embedder import leave_cores
     from likebut.server.service import Service
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    cores = leave_cores()
     opened = open_gallery(gallery, model, device)
-    service = Service(opened, settings)
+    service = Service(opened, settings, cores)
     address = url_of(listening)
 
     def started() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from likebut.gallery.embedder import Embedder, Embeddings, ModelIdentity
@@ -15,16 +16,30 @@ _MOST_QUERIES = 32
 _MOST_IMAGES = 8
 
 
+def leave_cores() -> int:
+    """Let the calling thread compute alone from now on; return how many cores it leaves to another.
+
+    Every thread that computes with PyTorch on several cores brings threads of its own. Once there are more of them
+    than cores, OpenMP no longer lets them wait awake for each other, and a query of 60 ms takes 120. So the thread that
+    loads the model calls this before, and the one that serves takes the cores.
+    """
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    return cores
+
+
 class BatchedEmbedder:
     """Hands everything to one thread, which also keeps searches from fighting for the processor's cores.
 
     Args:
         embedder: Does the work.
         metrics: Told of queue and batches.
+        cores: How many that thread takes; None leaves it at PyTorch's own number. See :func:`leave_cores`.
     """
 
-    def __init__(self, embedder: Embedder, metrics: Metrics) -> None:
+    def __init__(self, embedder: Embedder, metrics: Metrics, cores: int | None = None) -> None:
         self._embedder = embedder
+        self._cores_to_take = cores
         self._batcher: Batcher[tuple[Image.Image | None, str], Any] = Batcher(self._embed, _MOST_QUERIES, metrics)
 
     @property
@@ -66,6 +81,9 @@ class BatchedEmbedder:
         self._batcher.close()
 
     def _embed(self, kind: str, items: Sequence[tuple[Image.Image | None, str]]) -> list[Any]:
+        if self._cores_to_take is not None:
+            torch.set_num_threads(self._cores_to_take)  # of the calling thread, which is always the one worker
+            self._cores_to_take = None
         images = [image for image, _ in items if image is not None]
         texts = [text for _, text in items]
         if kind == "images":

@@ -26,12 +26,13 @@ class Service:
     Args:
         gallery: What is served; its retriever is used by one thread from now on.
         settings: Of the server.
+        cores: How many that thread takes; None leaves it at PyTorch's own number.
     """
 
-    def __init__(self, gallery: Gallery, settings: ServerSettings) -> None:
+    def __init__(self, gallery: Gallery, settings: ServerSettings, cores: int | None = None) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.embedder = BatchedEmbedder(gallery.retriever, self.metrics)
+        self.embedder = BatchedEmbedder(gallery.retriever, self.metrics, cores)
         self.gallery = Gallery(gallery.store, self.embedder, gallery.name)
         self.fields = FieldSummaries(self.gallery)
         self.pixels = PixelBudget(_PICTURES_AT_ONCE * settings.pixels)
