@@ -6,6 +6,7 @@ from likebut.errors import InputError
 from likebut.training.batches import PairBatches
 from likebut.training.caption_batches import Caption, CaptionBatches, DescribedBatches, WordBatches
 from likebut.training.data import TrainingData, require_captions
+from likebut.training.epochs import Share
 
 CAPTIONS = [Caption(str(n), ("a" * (n + 1), "b" * (n + 11))) for n in range(8)]
 
@@ -26,6 +27,12 @@ def test_described_batches_hold_the_same_images_and_their_texts_as_ids() -> None
     assert torch.equal(plain.image_tokens, described.image_tokens)
     assert described.captions.ids[:, 0].tolist() == [len(text) for text in plain.texts]
     assert len(set(described.image_ids.tolist())) == 4 and batches.steps_per_epoch == 2
+
+
+def test_processes_give_different_images_different_ids() -> None:
+    shares = [CaptionBatches(CAPTIONS, NamedTokens(), 4, 0, Share(process, 2)) for process in range(2)]
+    ids = [DescribedBatches(share, WordLengths()).batch(1).image_ids.tolist() for share in shares]
+    assert len({*ids[0], *ids[1]}) == 4
 
 
 def test_word_batches_hold_pairs_and_described_images() -> None:

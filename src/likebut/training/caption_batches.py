@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from likebut.backbones.text import Tokenizer
 from likebut.generator.batch import CaptionBatch, WordBatch
@@ -52,6 +54,10 @@ class CaptionBatches:
         """How many batches one pass over the images has."""
         return self._epochs.steps_per_epoch
 
+    def places(self, step: int) -> NDArray[np.int64]:
+        """Return which of the captioned images batch number ``step`` holds."""
+        return self._epochs.indices(step)
+
     def batch(self, step: int) -> CaptionBatch:
         """Return batch number ``step``."""
         chosen = [self._captions[index] for index in self._epochs.indices(step)]
@@ -82,10 +88,9 @@ class DescribedBatches:
     def batch(self, step: int) -> DescribedBatch:
         """Return batch number ``step``."""
         images = self._captions.batch(step)
-        # Within an epoch no image comes twice.
-        return DescribedBatch(
-            images.image_tokens, self._tokenizer(images.texts, MAX_TEXT_TOKENS), torch.arange(len(images.texts))
-        )
+        # Places among all images, not in this process's part: the ids of all processes are compared.
+        ids = torch.from_numpy(self._captions.places(step))
+        return DescribedBatch(images.image_tokens, self._tokenizer(images.texts, MAX_TEXT_TOKENS), ids)
 
 
 class WordBatches:
