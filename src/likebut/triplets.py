@@ -18,10 +18,15 @@ from likebut.files import atomic_path, read_jsonl, write_jsonl
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """An image by name: ``name`` is what triplets and rankings use, ``path`` is where its file lies."""
+    """An image by name: ``name`` is what triplets and rankings use, ``path`` is where its file lies.
+
+    Attributes:
+        view: 0 for the image as it is; the others are views that training makes of it (``training/variety.py``).
+    """
 
     name: str
     path: Path
+    view: int = 0
 
 
 @dataclass(frozen=True, slots=True)

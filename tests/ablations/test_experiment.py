@@ -1,5 +1,6 @@
 """The ablations on random parts: what is trained, that nothing is trained twice, and that a kill loses nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from likebut.ablations import runs
 from likebut.ablations.experiment import Experiment
 from likebut.ablations.place import Place
 from likebut.ablations.pool import pool_images
-from likebut.errors import InputError
+from likebut.ablations.workers import do_side_by_side
+from likebut.errors import InputError, LikebutError
 from likebut.files import read_json, read_jsonl, write_jsonl
 
 
@@ -122,3 +124,16 @@ def test_no_captions(place: Place) -> None:
     settings = tiny_settings(save_generator(place.out.parent / "writer"), only=("text-source",))
     with pytest.raises(InputError, match="leave that ablation out with --only"):
         Experiment(place, settings, str).run()
+
+
+def test_side_by_side_gives_what_one_after_the_other_gives(place: Place) -> None:
+    settings = tiny_settings(save_generator(place.out.parent / "writer"), only=("zero-shot", "alpha"), seeds=1)
+    alone = Experiment(place, settings, str).run()
+    together = Experiment(replace(place, out=place.out.parent / "together"), settings, str).run(jobs=2)
+    assert together.ablations == alone.ablations
+
+
+def test_a_process_that_fails_is_told(place: Place, tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path / "nowhere", only=("zero-shot",), seeds=1)
+    with pytest.raises(LikebutError, match="2 of 2 processes failed"):
+        do_side_by_side(place, settings, 2)

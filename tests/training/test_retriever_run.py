@@ -192,3 +192,16 @@ def test_resident_features_train_the_same_weights(tmp_path: Path) -> None:
 def test_every_kind_trains(tmp_path: Path, kind: str) -> None:
     done = run(make_data_folder(tmp_path / "data"), tmp_path / "out", f"model.kind={kind}", "training.steps=3")
     assert done.result.steps == 3
+
+
+def test_views_and_look_alikes_train_and_resume_to_the_same_weights(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    varied = ("data.views=3", "data.look_alikes=2", "data.both_directions=true")
+    once = run(folder, tmp_path / "once", *varied)
+    resident = run(folder, tmp_path / "resident", *varied, "data.resident=true")
+    plain = run(folder, tmp_path / "plain", "data.both_directions=true")
+    weights = [each.retriever.module.state_dict() for each in (once, resident, plain)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert any(not torch.equal(value, weights[2][name]) for name, value in weights[0].items())
+    with pytest.raises(ResumeError, match="views"):
+        run(folder, tmp_path / "once", "data.look_alikes=2", "data.both_directions=true")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from likebut.backbones.text import TextBatch
-from likebut.retriever.batch import DescribedBatch
+from likebut.retriever.batch import DescribedBatch, RetrievalOutputs, TripletBatch
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 
 
@@ -37,3 +37,33 @@ def test_a_caption_must_find_its_image() -> None:
 def test_one_image_twice_in_a_batch_is_no_negative_of_itself() -> None:
     losses = RetrievalTask(Given(), RetrievalWeights(label_smoothing=0.0)).training_forward(Given(), captions([4, 4]))
     assert losses["caption_loss"].item() == 0.0
+
+
+class Outputs(nn.Module):
+    """Gives queries and targets as they are in the batch, on two axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, batch: TripletBatch) -> RetrievalOutputs:
+        assert batch.hard_negative_tokens is not None
+        return RetrievalOutputs(
+            batch.reference_tokens[:, 0], batch.target_tokens, None, None, batch.hard_negative_tokens
+        )
+
+
+def test_a_hard_negative_that_is_a_query_s_own_target_does_not_count_against_it() -> None:
+    axes = torch.eye(2)[:, None, :]
+    text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
+    task = RetrievalTask(Outputs(), RetrievalWeights(label_smoothing=0.0))
+
+    def loss(ids: list[int] | None) -> float:
+        known = None if ids is None else torch.tensor(ids)
+        batch = TripletBatch(axes, axes, text, None, torch.tensor([4, 9]), axes, known)
+        return task.training_forward(Outputs(), batch)["query_loss"].item()
+
+    # Each query's own target scores 1 / 0.5 and the other's 0; the rivals are those two pictures once more.
+    assert math.isclose(loss([4, 9]), math.log(1 + 2 * math.exp(-2)), rel_tol=1e-6)
+    assert math.isclose(loss([-1, -1]), math.log(2 + 2 * math.exp(-2)), rel_tol=1e-6)
+    assert math.isclose(loss(None), loss([-1, -1]), rel_tol=1e-6)

@@ -13,6 +13,7 @@ from likebut.ablations.plan import Training, plan, trainings
 from likebut.ablations.results import Outcome, outcome_of
 from likebut.ablations.runs import Result, Runs
 from likebut.ablations.settings import AblationSettings
+from likebut.ablations.workers import do_side_by_side
 from likebut.backbones.model_folder import find_model_folder
 from likebut.retriever.retriever import Retriever
 
@@ -33,8 +34,11 @@ class Experiment:
         self._material = Material(place, settings)
         self._runs = Runs(place, settings, self._material)
 
-    def run(self) -> Outcome:
+    def run(self, jobs: int = 1) -> Outcome:
         """Do every training that is not done yet, and return what all came to.
+
+        Args:
+            jobs: Trainings at a time, each in a process of its own.
 
         Raises:
             MissingWeightsError: The preset's parts, or the generator's weights, are not on this machine.
@@ -42,11 +46,12 @@ class Experiment:
         """
         self._check()
         results: dict[Training, Result] = {}
-        done_before = 0
+        done_before = sum(self._runs.result(training) is not None for training in self._trainings)
+        if jobs > 1 and done_before < len(self._trainings):
+            self._material.write(self._trainings)
+            do_side_by_side(self._place, self._settings, jobs)
         for number, training in enumerate(self._trainings, start=1):
-            known = self._runs.result(training)
-            done_before += known is not None
-            if known is None:
+            if self._runs.result(training) is None:
                 self._say(f"training {number} of {len(self._trainings)}: {described(training)}")
             results[training] = self._runs.do(training)
         return Outcome(

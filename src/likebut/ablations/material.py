@@ -66,6 +66,11 @@ class Material:
         self._require_batch(training, data)
         return data
 
+    def write(self, trainings: Sequence[Training]) -> None:
+        """Have all texts written that ``trainings`` learn from."""
+        for training in trainings:
+            self.of(training)
+
     @cached_property
     def images(self) -> dict[str, ImageRef]:
         """Every photograph of the data folder, by name."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from likebut.ablations.material import Material
 from likebut.ablations.place import Place
@@ -99,10 +99,21 @@ class Runs:
         """
         folder = self.folder(training)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(folder.name + ".lock")):
+        with FileLock(_lock_of(folder)):
             result = self.result(training) or self._train(training, folder)
             _tidy(folder, training)
         return result
+
+    def do_unless_taken(self, training: Training) -> Result | None:
+        """Return what a training came to as :meth:`do` does, or None if another process is at it."""
+        folder = self.folder(training)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(_lock_of(folder), timeout=0):
+                pass
+        except Timeout:
+            return None
+        return self.do(training)
 
     def folder(self, training: Training) -> Path:
         """Return the folder of a training."""
@@ -170,6 +181,10 @@ class Runs:
             "gallery": [name for benchmark in self.benchmarks for name in benchmark.gallery],
             "contents": _contents(self._features, [image.name for image in images]),
         }
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
 
 
 def _contents(features: FeatureCache, names: Sequence[str]) -> list[str]:

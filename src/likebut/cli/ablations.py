@@ -25,6 +25,7 @@ _Seeds = Annotated[int, typer.Option(min=1, help="How often each row is trained.
 _Size = Annotated[str, typer.Option(help="full, half or quick: pool and steps.")]
 _Steps = Annotated[int | None, typer.Option(min=1, help="Fine-tuning steps; pretraining takes half as many again.")]
 _Set = Annotated[list[str] | None, typer.Option("--set", help="Change one setting: pool=1000. Repeatable.")]
+_Jobs = Annotated[int, typer.Option(min=1, max=64, help="Trainings at a time; worth it on a GPU alone.")]
 _Features = Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")]
 _Plan = Annotated[bool, typer.Option("--plan", help="Say which trainings it takes, and stop.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -42,6 +43,7 @@ def ablations(
     size: _Size = "full",
     steps: _Steps = None,
     overrides: _Set = None,
+    jobs: _Jobs = 1,
     features: _Features = None,
     plan_only: _Plan = False,
     as_json: _AsJson = False,
@@ -61,7 +63,7 @@ def ablations(
 
     require_output_folder(out, "the ablations")
     place = Place(DataFolder.open(data), out, tuple(also or ()), features)
-    outcome = Experiment(place, settings, _say).run()
+    outcome = Experiment(place, settings, _say).run(jobs)
     write_json(out / "results.json", outcome.to_json())
     for ablation in outcome.ablations:
         write_text(out / "tables" / f"{ablation.name}.md", markdown_table(ablation))

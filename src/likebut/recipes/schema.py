@@ -31,6 +31,9 @@ class DataSettings(BaseModel):
             none); from all if empty.
         both_directions: Whether a triplet with a reverse text is also read from target to reference.
         hard_negatives: How many of its hard negatives each triplet brings into a batch; beyond the paper.
+        views: How many views of each image are encoded and drawn from, the image itself among them; beyond the paper.
+        look_alikes: From how many of the images most like its target each triplet draws a further wrong candidate;
+            0 draws none. For retrievers; beyond the paper.
         evaluation_split: The split that ``training.evaluate_every`` measures on.
         resident: Whether all vision tokens are held where the model is, instead of being read from disk each step.
     """
@@ -47,6 +50,8 @@ class DataSettings(BaseModel):
     registers: tuple[str, ...] = ()
     both_directions: bool = False
     hard_negatives: int = Field(default=0, ge=0)
+    views: int = Field(default=1, ge=1, le=64)
+    look_alikes: int = Field(default=0, ge=0)
     evaluation_split: str = "val"
     resident: bool = False
 

@@ -20,6 +20,7 @@ class TripletBatch:
         reverse_modification: (B, L') the text that leads from target back to reference, or None.
         target_ids: (B,) int64, equal for equal target images; with it a loss can mask false negatives.
         hard_negative_tokens: (M, T, W) image tokens of further wrong candidates, or None.
+        hard_negative_ids: (M,) int64, numbered as ``target_ids``, or None where they are wrong for every triplet.
     """
 
     reference_tokens: Tensor
@@ -28,6 +29,7 @@ class TripletBatch:
     reverse_modification: TextBatch | None = None
     target_ids: Tensor | None = None
     hard_negative_tokens: Tensor | None = None
+    hard_negative_ids: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "TripletBatch":
         """Return the batch on ``device``."""
@@ -38,6 +40,7 @@ class TripletBatch:
             None if self.reverse_modification is None else self.reverse_modification.to(device),
             None if self.target_ids is None else self.target_ids.to(device),
             None if self.hard_negative_tokens is None else self.hard_negative_tokens.to(device, non_blocking=True),
+            None if self.hard_negative_ids is None else self.hard_negative_ids.to(device),
         )
 
 

@@ -25,7 +25,7 @@ LABELLED_SPLITS = ("train", "val", "test")
 POOL = "pool"
 _FORMAT = 1
 _PACKAGES = ("dicebear-core", "dicebear-styles", "resvg_py", "pillow")
-_WORKERS = 2
+_WORKERS = 16
 
 Families = list[dict[str, Scene]]
 Texts = Literal["free", "plain"]

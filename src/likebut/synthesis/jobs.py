@@ -11,13 +11,13 @@ from likebut.images import SetAside
 from likebut.retriever.retriever import Retriever
 from likebut.synthesis.blocklist import Blocklist
 from likebut.synthesis.filters import Filters, FilterSettings
-from likebut.synthesis.image_vectors import frozen_vectors
 from likebut.synthesis.pairs import MinedPair, with_neighbours
 from likebut.synthesis.reverse import read_reverse_texts, reverse_pairs, with_reverse_texts
 from likebut.synthesis.run import Summary, refuse_other_settings, synthesize
 from likebut.synthesis.shards import PAIRS_JOB, REVERSE_JOB
 from likebut.synthesis.tools import PreparedTools, prepare_tools, tools_identity
 from likebut.synthesis.write import WritingSettings
+from likebut.training.image_vectors import frozen_vectors
 from likebut.triplets import ImageRef, Triplet, write_triplets
 
 _NEIGHBOURHOOD = 16

@@ -16,6 +16,7 @@ from likebut.generator.batch import GeneratorBatch
 from likebut.retriever.batch import TripletBatch
 from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
 from likebut.training.token_source import TokenSource
+from likebut.training.variety import PLAIN, Variety
 from likebut.triplets import Triplet
 
 MAX_TEXT_TOKENS = 32
@@ -38,6 +39,7 @@ class TripletBatches:
         text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
         hard_negatives: How many of its hard negatives each triplet brings into a batch, drawn anew each time; every
             triplet must have one.
+        variety: Views of the images, and their look-alikes, of which each target brings one.
 
     Raises:
         InputError: ``reverse`` is asked for and a triplet has no reverse text, or the data does not fill a batch.
@@ -55,6 +57,7 @@ class TripletBatches:
         both_directions: bool = False,
         text_variants: TextVariants | None = None,
         hard_negatives: int = 0,
+        variety: Variety = PLAIN,
     ) -> None:
         if reverse:
             _require_reverse_texts(triplets)
@@ -64,6 +67,7 @@ class TripletBatches:
         self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share)
         self._features, self._tokenizer = features, tokenizer
         self._reverse, self._text_variants, self._hard_negatives = reverse, text_variants, hard_negatives
+        self._variety = variety
         contents = sorted({features.content(triplet.target) for triplet in self._triplets})
         self._id_of = {content: number for number, content in enumerate(contents)}
 
@@ -78,21 +82,30 @@ class TripletBatches:
         generator = self._epochs.generator(step)
         texts = _texts(chosen, self._text_variants, generator)
         reverse = [triplet.reverse_modification or "" for triplet in chosen] if self._reverse else None
-        ids = [self._id_of[self._features.content(triplet.target)] for triplet in chosen]
+        rivals = self._rivals(chosen, generator)
         return TripletBatch(
-            reference_tokens=self._features.tokens([triplet.reference for triplet in chosen]),
-            target_tokens=self._features.tokens([triplet.target for triplet in chosen]),
+            reference_tokens=self._tokens([triplet.reference for triplet in chosen], generator),
+            target_tokens=self._tokens([triplet.target for triplet in chosen], generator),
             modification=self._tokenizer(texts, MAX_TEXT_TOKENS),
             reverse_modification=None if reverse is None else self._tokenizer(reverse, MAX_TEXT_TOKENS),
-            target_ids=torch.tensor(ids),
-            hard_negative_tokens=self._drawn_hard_negatives(chosen, generator),
+            target_ids=self._ids([triplet.target for triplet in chosen]),
+            hard_negative_tokens=self._tokens(rivals, generator) if rivals else None,
+            hard_negative_ids=self._ids(rivals) if rivals else None,
         )
 
-    def _drawn_hard_negatives(self, triplets: list[Triplet], generator: np.random.Generator) -> Tensor | None:
-        if not self._hard_negatives:
-            return None
-        names = [generator.choice(triplet.hard_negatives) for triplet in triplets for _ in range(self._hard_negatives)]
-        return self._features.tokens(names)
+    def _rivals(self, triplets: list[Triplet], generator: np.random.Generator) -> list[str]:
+        """Return the names of the wrong candidates that the triplets bring: their own, then look-alikes."""
+        own = [
+            str(generator.choice(triplet.hard_negatives)) for triplet in triplets for _ in range(self._hard_negatives)
+        ]
+        return own + self._variety.draw_look_alikes([triplet.target for triplet in triplets], generator)
+
+    def _tokens(self, names: list[str], generator: np.random.Generator) -> Tensor:
+        return self._variety.tokens(self._features, names, generator)
+
+    def _ids(self, names: list[str]) -> Tensor:
+        # What is nobody's target is right for nobody.
+        return torch.tensor([self._id_of.get(self._features.content(name), -1) for name in names])
 
 
 class PairBatches:
@@ -106,6 +119,7 @@ class PairBatches:
         share: The part of each batch that is this process's.
         both_directions: Whether each triplet that has a reverse text is also read from target to reference.
         text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
+        variety: Views of the images.
     """
 
     def __init__(
@@ -117,10 +131,11 @@ class PairBatches:
         share: Share = WHOLE,
         both_directions: bool = True,
         text_variants: TextVariants | None = None,
+        variety: Variety = PLAIN,
     ) -> None:
         self._triplets = with_reversed(triplets) if both_directions else list(triplets)
         self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share)
-        self._features, self._text_variants = features, text_variants
+        self._features, self._text_variants, self._variety = features, text_variants, variety
 
     @property
     def steps_per_epoch(self) -> int:
@@ -130,11 +145,13 @@ class PairBatches:
     def batch(self, step: int) -> GeneratorBatch:
         """Return batch number ``step``."""
         chosen = [self._triplets[index] for index in self._epochs.indices(step)]
-        return GeneratorBatch(
-            reference_tokens=self._features.tokens([triplet.reference for triplet in chosen]),
-            target_tokens=self._features.tokens([triplet.target for triplet in chosen]),
-            texts=_texts(chosen, self._text_variants, self._epochs.generator(step)),
+        generator = self._epochs.generator(step)
+        texts = _texts(chosen, self._text_variants, generator)
+        reference, target = (
+            self._variety.tokens(self._features, names, generator)
+            for names in ([triplet.reference for triplet in chosen], [triplet.target for triplet in chosen])
         )
+        return GeneratorBatch(reference, target, texts)
 
 
 class NumberedBatches(Protocol):

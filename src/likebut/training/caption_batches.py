@@ -13,6 +13,7 @@ from likebut.retriever.batch import DescribedBatch
 from likebut.training.batches import MAX_TEXT_TOKENS, PairBatches
 from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
 from likebut.training.token_source import TokenSource
+from likebut.training.variety import PLAIN, Variety
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class CaptionBatches:
         seed: Of order and choice of text.
         share: The part of each batch that is this process's.
         together: Whether an image's text is all of its captions, one after the other, instead of one drawn by lot.
+        variety: Views of the images.
     """
 
     def __init__(
@@ -43,11 +45,12 @@ class CaptionBatches:
         seed: int,
         share: Share = WHOLE,
         together: bool = False,
+        variety: Variety = PLAIN,
     ) -> None:
         self._captions = list(captions)
         self._together = together
         self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share)
-        self._features = features
+        self._features, self._variety = features, variety
 
     @property
     def steps_per_epoch(self) -> int:
@@ -66,7 +69,8 @@ class CaptionBatches:
             texts = [" ".join(caption.texts) for caption in chosen]
         else:
             texts = [caption.texts[generator.integers(len(caption.texts))] for caption in chosen]
-        return CaptionBatch(self._features.tokens([caption.image for caption in chosen]), texts)
+        names = [caption.image for caption in chosen]
+        return CaptionBatch(self._variety.tokens(self._features, names, generator), texts)
 
 
 class DescribedBatches:

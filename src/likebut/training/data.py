@@ -8,12 +8,14 @@ from likebut.backbones.model_folder import WEIGHTS_NAME, find_model_folder
 from likebut.errors import InputError
 from likebut.files import fingerprint, home_folder, sha256_of
 from likebut.images import SetAside
+from likebut.recipes.schema import DataSettings
 from likebut.training.batches import TextVariants
 from likebut.training.caption_batches import Caption
 from likebut.training.epochs import Share
 from likebut.training.features import FeatureCache, VisionEncoder
 from likebut.training.processes import this_process
 from likebut.training.token_source import ResidentFeatures, TokenSource
+from likebut.training.views import view_name
 from likebut.triplets import ImageRef, Triplet
 
 
@@ -86,9 +88,10 @@ class TrainingData:
             names |= {name for triplet in self.triplets for name in triplet.hard_negatives}
         return names
 
-    def names_in(self, cache: FeatureCache) -> list[str]:
-        """Return the names of the data's images that ``cache`` has tokens of."""
-        return [name for name in sorted(self._names()) if name in cache]
+    def names_in(self, cache: FeatureCache, views: int = 1) -> list[str]:
+        """Return the names of the data's images, and of ``views`` of each, that ``cache`` has tokens of."""
+        names = (view_name(name, view) for name in sorted(self._names()) for view in range(views))
+        return [name for name in names if name in cache]
 
 
 def default_feature_folder() -> Path:
@@ -103,11 +106,11 @@ def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureC
     )
 
 
-def token_source(cache: FeatureCache, data: TrainingData, resident: bool) -> TokenSource:
+def token_source(cache: FeatureCache, data: TrainingData, settings: DataSettings) -> TokenSource:
     """Return where batches read from: the cache itself, or a copy of what they need on the model's device."""
-    if not resident:
+    if not settings.resident:
         return cache
-    return ResidentFeatures(cache, data.names_in(cache), this_process().device)
+    return ResidentFeatures(cache, data.names_in(cache, settings.views), this_process().device)
 
 
 def own_share() -> Share:

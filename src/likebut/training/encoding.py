@@ -15,6 +15,7 @@ from likebut.backbones.cores import Cores
 from likebut.errors import ImageError, LikebutError
 from likebut.images import Preprocessing, SetAside, decode
 from likebut.progress import track
+from likebut.training.views import as_view
 from likebut.triplets import ImageRef
 
 _BATCHES_AHEAD = 2
@@ -63,15 +64,15 @@ def encode_in_batches(
         for position, batch in enumerate(batches):
             while len(ahead) <= _BATCHES_AHEAD and position + len(ahead) < len(batches):
                 upcoming = batches[position + len(ahead)]
-                ahead.append([pool.submit(_pixels, image, preprocessing) for _, image in upcoming])
+                ahead.append([pool.submit(_pixels, image, content, preprocessing) for content, image in upcoming])
             pixels = [future.result() for future in ahead.popleft()]
             yield _encode(batch, pixels, encode, preprocessing.size, batch_size)
             progress.advance(len(batch))
 
 
-def _pixels(image: ImageRef, preprocessing: Preprocessing) -> Tensor | SetAside:
+def _pixels(image: ImageRef, content: str, preprocessing: Preprocessing) -> Tensor | SetAside:
     try:
-        return preprocessing(decode(image.path))
+        return preprocessing(as_view(decode(image.path), image.view, content))
     except ImageError as error:
         return SetAside(image.name, error.problem)
 

@@ -35,6 +35,8 @@ from likebut.training.precision import resolve_precision
 from likebut.training.processes import this_process
 from likebut.training.tasks import GeneratorTask
 from likebut.training.token_source import TokenSource
+from likebut.training.variety import Variety
+from likebut.training.views import with_views
 
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data"}
 
@@ -121,11 +123,12 @@ def train_generator(
     identity = _identity(recipe, data, cache)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    set_aside = cache.add(images, generator.vision)
+    cache.add(with_views(images, recipe.data.views), generator.vision)
+    set_aside = cache.set_aside(images)
     usable = data.without(set_aside)
     generator.vision.to("cpu")
     _prepare_language(generator, recipe.training)
-    batches = _batches(recipe, usable, token_source(cache, usable, recipe.data.resident))
+    batches = _batches(recipe, usable, token_source(cache, usable, recipe.data))
     task = GeneratorTask(generator.model)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the generator")
     _save(generator, out, use_best=result.best_step is not None)
@@ -136,13 +139,15 @@ def train_generator(
 def _batches(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource) -> Batches:
     """Return the stages one after the other: words, captions, pairs."""
     stages: NumberedBatches = _pairs(recipe, data, source, recipe.training.batch_size)
-    captions = recipe.captions
+    captions, variety = recipe.captions, Variety(recipe.data.views)
     if captions.steps:
-        images = CaptionBatches(data.captions, source, captions.batch_size, recipe.seed, own_share())
+        images = CaptionBatches(data.captions, source, captions.batch_size, recipe.seed, own_share(), variety=variety)
         stages = Curriculum(images, captions.steps, stages)
     if recipe.words.steps:
         count = recipe.words.images
-        described = CaptionBatches(data.captions, source, count, recipe.seed, own_share(), together=True)
+        described = CaptionBatches(
+            data.captions, source, count, recipe.seed, own_share(), together=True, variety=variety
+        )
         words = WordBatches(_pairs(recipe, data, source, recipe.words.batch_size), described)
         stages = Curriculum(words, recipe.words.steps, stages)
     return stages
@@ -157,6 +162,7 @@ def _pairs(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource, bat
         own_share(),
         both_directions=recipe.data.both_directions,
         text_variants=data.text_variants,
+        variety=Variety(recipe.data.views),
     )
 
 
@@ -177,6 +183,7 @@ def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) 
     return {
         "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "both_directions": recipe.data.both_directions,
+        "views": recipe.data.views,
         "initial_weights": weights_identity(recipe.initial_weights, "generator"),
         "initial_retriever": weights_identity(recipe.initial_retriever, "retriever"),
         "vision": cache.identity.vision,

@@ -25,6 +25,8 @@ from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, tr
 from likebut.training.processes import this_process
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 from likebut.training.token_source import TokenSource
+from likebut.training.variety import PLAIN, Variety, find_look_alikes
+from likebut.training.views import with_views
 
 # Where a recipe found its data does not change what is learnt from it; the data's own fingerprint says what it was.
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "data"}
@@ -104,14 +106,16 @@ def train_retriever(
     identity = _identity(recipe, data, cache)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    set_aside = cache.add(images, retriever.vision)
+    cache.add(with_views(images, recipe.data.views), retriever.vision)
+    set_aside = cache.set_aside(images)
     usable = data.without(set_aside)
     retriever.vision.to("cpu")
     weights = RetrievalWeights(
         recipe.loss.alpha, recipe.loss.lambda_text, recipe.loss.label_smoothing, recipe.loss.mask_false_negatives
     )
-    source = token_source(cache, usable, recipe.data.resident)
-    batches = _batches(recipe, usable, source, retriever)
+    source = token_source(cache, usable, recipe.data)
+    look_alikes = find_look_alikes(cache, usable.names_in(cache), recipe.data.look_alikes)
+    batches = _batches(recipe, usable, source, retriever, Variety(recipe.data.views, look_alikes))
     task = RetrievalTask(retriever.module, weights)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
     _save(retriever, out, use_best=result.best_step is not None)
@@ -119,7 +123,9 @@ def train_retriever(
     return RetrieverRun(retriever, out / "retriever", result, set_aside, len(usable.triplets))
 
 
-def _batches(recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, retriever: Retriever) -> Batches:
+def _batches(
+    recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, retriever: Retriever, variety: Variety = PLAIN
+) -> Batches:
     triplets = TripletBatches(
         data.triplets,
         source,
@@ -131,10 +137,12 @@ def _batches(recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, r
         both_directions=recipe.data.both_directions,
         text_variants=data.text_variants,
         hard_negatives=recipe.data.hard_negatives,
+        variety=variety,
     )
     if not recipe.captions.steps:
         return triplets
-    images = CaptionBatches(data.captions, source, recipe.captions.batch_size, recipe.seed, own_share())
+    count = recipe.captions.batch_size
+    images = CaptionBatches(data.captions, source, count, recipe.seed, own_share(), variety=variety)
     return Curriculum(DescribedBatches(images, retriever.tokenizer), recipe.captions.steps, triplets)
 
 
@@ -143,6 +151,8 @@ def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache) 
         "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "both_directions": recipe.data.both_directions,
         "hard_negatives": recipe.data.hard_negatives,
+        "views": recipe.data.views,
+        "look_alikes": recipe.data.look_alikes,
         "initial_weights": weights_identity(recipe.initial_weights, "retriever"),
         "vision": cache.identity.vision,
         "preprocessing": cache.identity.preprocessing,

@@ -48,7 +48,7 @@ class RetrievalTask:
         candidates = gather_with_gradient(outputs.target_embeddings)
         if outputs.hard_negative_embeddings is not None:
             candidates = torch.cat([candidates, gather_with_gradient(outputs.hard_negative_embeddings)])
-        masked = self._false_negatives(batch.target_ids, len(candidates))
+        masked = self._false_negatives(batch, len(candidates))
         own = first_label(len(outputs.query_embeddings))
         temperature: Tensor = self.model.temperature  # type: ignore[assignment]
         result = {
@@ -74,11 +74,14 @@ class RetrievalTask:
         )
         return {"caption_loss": loss, "temperature": model.temperature.detach()}
 
-    def _false_negatives(self, target_ids: Tensor | None, candidates: int) -> Tensor | None:
-        if target_ids is None or not self.weights.mask_false_negatives:
+    def _false_negatives(self, batch: TripletBatch, candidates: int) -> Tensor | None:
+        if batch.target_ids is None or not self.weights.mask_false_negatives:
             return None
-        same = same_target_mask(target_ids, gather_ids(target_ids))
-        # Hard negatives, if any, follow the targets and are never right.
+        known = gather_ids(batch.target_ids)
+        if batch.hard_negative_ids is not None:
+            known = torch.cat([known, gather_ids(batch.hard_negative_ids)])
+        same = same_target_mask(batch.target_ids, known)
+        # Hard negatives without ids, if any, follow the targets and are never right.
         return torch.nn.functional.pad(same, (0, candidates - same.shape[1]), value=False)
 
 

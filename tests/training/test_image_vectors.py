@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from likebut.synthesis import image_vectors as module
-from likebut.synthesis.image_vectors import frozen_vectors, retriever_vectors
+from likebut.training import image_vectors as module
+from likebut.training.image_vectors import frozen_vectors, retriever_vectors
 
 
 class TwoTokens:

@@ -1,0 +1,51 @@
+"""Several processes that do the ablations' trainings side by side, each training in one of them."""
+
+import multiprocessing
+import time
+from collections.abc import Sequence
+
+from likebut.ablations.material import Material
+from likebut.ablations.place import Place
+from likebut.ablations.plan import Training, plan, trainings
+from likebut.ablations.runs import Runs
+from likebut.ablations.settings import AblationSettings
+from likebut.errors import LikebutError
+
+_PAUSE_SECONDS = 1.0
+
+
+def do_side_by_side(place: Place, settings: AblationSettings, jobs: int) -> None:
+    """Do every training that is not done, ``jobs`` at a time; the texts that they read must be written already.
+
+    On a GPU, whose steps of a small model wait for the processor, several trainings take little longer than one.
+
+    Raises:
+        LikebutError: A process ended before its time; what others finished stays, and the same call goes on.
+    """
+    # Spawned, because a forked process cannot use a GPU that its parent has touched.
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_work, args=(place, settings), daemon=True) for _ in range(jobs)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    failed = sum(worker.exitcode != 0 for worker in workers)
+    if failed:
+        raise LikebutError(f"{failed} of {jobs} processes failed; what they said is above.", "Try again with --jobs 1.")
+
+
+def _work(place: Place, settings: AblationSettings) -> None:
+    runs = Runs(place, settings, Material(place, settings))
+    wanted = trainings(plan(settings))
+    while not _round(runs, wanted):
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _round(runs: Runs, wanted: Sequence[Training]) -> bool:
+    """Do what can be done now and no other process is at; return whether everything is done."""
+    complete = True
+    for training in wanted:
+        ready = training.start is None or runs.result(training.start) is not None
+        done = runs.result(training) or (runs.do_unless_taken(training) if ready else None)
+        complete = complete and done is not None
+    return complete
