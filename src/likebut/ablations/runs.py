@@ -62,7 +62,7 @@ def recipe_of(training: Training, settings: AblationSettings, start: str | None)
             steps=training.steps,
             learning_rate=training.learning_rate,
             gradient_clip=1.0,
-            checkpoint_every=50,
+            checkpoint_every=200,
             keep_checkpoints=1,
         ),
     )
