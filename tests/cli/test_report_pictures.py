@@ -50,3 +50,18 @@ def test_samples_with_their_pictures_and_listings(likebut: Command, tmp_path: Pa
     assert (tmp_path / "shown" / "samples.png").stat().st_size < 1_500_000
     too_many = likebut(*asked, "--count", "40")
     assert too_many.code == 2 and "Give --count 12." in too_many.err
+
+
+def test_failures_by_kind(likebut: Command, tmp_path: Path) -> None:
+    Retriever.from_preset("tiny").save(tmp_path / "model")
+    asked = ("report", "failures", "data", "--model", "model")
+    missing = likebut(*asked)
+    assert missing.code == 2 and "attributes.jsonl" in missing.err
+    names = sorted(path.relative_to("data/images").as_posix() for path in Path("data/images").rglob("*.png"))
+    rows = [json.dumps({"image": name, "attributes": {"colour": name}}) for name in names]
+    Path("data/attributes.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    shown = likebut(*asked)
+    assert shown.code == 0, shown.err
+    assert shown.out.splitlines()[1].split()[:2] == ["all", "12"] and "one kind alone" in shown.out
+    [everything, *_] = json.loads(likebut(*asked, "--json").out)["kinds"]
+    assert everything["name"] == "all" and 0 <= everything["first"] <= everything["among_ten"] <= 100

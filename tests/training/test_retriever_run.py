@@ -205,3 +205,14 @@ def test_views_and_look_alikes_train_and_resume_to_the_same_weights(tmp_path: Pa
     assert any(not torch.equal(value, weights[2][name]) for name, value in weights[0].items())
     with pytest.raises(ResumeError, match="views"):
         run(folder, tmp_path / "once", "data.look_alikes=2", "data.both_directions=true")
+
+
+def test_a_recipe_s_dropout_takes_the_place_of_the_preset_s(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    weights = []
+    for name, dropout in (("preset", ()), ("none", ("model.dropout=0",)), ("much", ("model.dropout=0.5",))):
+        trained = run(folder, tmp_path / name, *dropout)
+        weights.append((tmp_path / name / "retriever" / "model.safetensors").read_bytes())
+        assert trained.retriever.config.preset == "tiny"
+    # Tiny's own is 0.1.
+    assert len(set(weights)) == 3

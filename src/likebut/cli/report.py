@@ -7,15 +7,19 @@ import typer
 
 from likebut.cli.ablations import ablations
 from likebut.cli.grounding import grounding
+from likebut.cli.report_failures import failures
 from likebut.cli.report_panels import panels
 from likebut.cli.report_samples import samples
 
 _PANELS_IN_PICTURE = 4
 
 report_app = typer.Typer(
-    name="report", help="Reports: the demo's page, ablations, panels, samples of texts.", no_args_is_help=True
+    name="report",
+    help="Reports: the demo's page, ablations, failures by kind, panels, samples of texts.",
+    no_args_is_help=True,
 )
 report_app.command("ablations")(ablations)
+report_app.command("failures")(failures)
 report_app.command("grounding")(grounding)
 report_app.command("panels")(panels)
 report_app.command("samples")(samples)
@@ -23,7 +27,7 @@ report_app.command("samples")(samples)
 
 @report_app.callback()
 def report() -> None:
-    """Reports: the demo's page, ablations, panels, samples of texts."""
+    """Reports: the demo's page, ablations, failures by kind, panels, samples of texts."""
 
 
 @report_app.command("demo")

@@ -62,12 +62,14 @@ class ModelSettings(BaseModel):
     Attributes:
         kind: PTHA or a baseline.
         pooling: How hop two is pooled; "published" for the published checkpoints.
+        dropout: The query encoder's in this training, instead of the preset's.
     """
 
     model_config = _STRICT
 
     kind: Kind = "ptha"
     pooling: Pooling = "masked-mean"
+    dropout: float | None = Field(default=None, ge=0, lt=1)
 
 
 class LossSettings(BaseModel):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from likebut.backbones.dropout import set_dropout
 from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
 from likebut.backbones.preset import load_preset
 from likebut.images import SetAside
@@ -69,6 +70,8 @@ def start_retriever(recipe: RetrieverRecipe) -> Retriever:
         saved, state = read_model_folder(folder, "retriever")
         require_same_parts(load_preset(recipe.preset), saved.get("preset", ""), folder, "retriever")
         load_trained_state(retriever.module, state, folder)
+    if recipe.model.dropout is not None:
+        set_dropout(retriever.module, recipe.model.dropout)
     return retriever
 
 
