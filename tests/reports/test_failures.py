@@ -18,6 +18,7 @@ def test_kinds_of_change() -> None:
     assert changed_kinds(SHIRT, SHIRT | {"colour": "blue"}) == {"colour"}
     assert changed_kinds(SHIRT, SHIRT | {"pattern": "striped", "sleeves": "short"}) == {"pattern", "cut"}
     assert changed_kinds(SHIRT, SHIRT | {"pattern": "graphic print", "type": "polo"}) == {"print", "type"}
+    assert changed_kinds(SHIRT | {"second colour": "none"}, SHIRT | {"second colour": "blue"}) == {"further colours"}
     # What is not known of both is no change.
     assert changed_kinds(SHIRT, {"type": "shirt", "neck": "v-neck"}) == set()
 

@@ -10,7 +10,7 @@ MISSED_BEYOND = 10
 ALL = "all"
 # Attributes that are one kind of change to whoever asks; any other attribute is a kind of its own.
 _KINDS = {
-    "colour": ("colour", "second colour", "third colour"),
+    "further colours": ("second colour", "third colour"),
     "cut": ("sleeves", "neck", "hood", "closure", "length", "leg", "fit", "waist", "heel", "height", "brim"),
 }
 _KIND_OF = {attribute: kind for kind, attributes in _KINDS.items() for attribute in attributes}

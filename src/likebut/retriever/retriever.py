@@ -33,6 +33,7 @@ from likebut.retriever.batch import ComposedRetriever
 from likebut.retriever.build import build_retriever
 from likebut.retriever.core import RetrieverCore
 from likebut.retriever.model import Pooling
+from likebut.retriever.recent_tokens import RecentTokens
 from likebut.settings import parse_settings
 
 Embeddings = npt.NDArray[np.float32]
@@ -102,6 +103,7 @@ class Retriever:
         self.vision = vision.to(self.device).eval()
         self.tokenizer = tokenizer
         self._cores = Cores()
+        self._references = RecentTokens(self.vision_tokens)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, device: torch.device | str | None = None) -> "Retriever":
@@ -231,7 +233,7 @@ class Retriever:
             raise InputError(f"{len(images)} images came with {len(texts)} texts.", "Give one text for each image.")
         parts = zip(self._in_batches(images), self._in_batches(texts), strict=True)
         return _as_array(
-            self._cores.map(lambda part: self.embed_query_tokens(self.vision_tokens(part[0]), part[1]), parts)
+            self._cores.map(lambda part: self.embed_query_tokens(self._references.of(part[0]), part[1]), parts)
         )
 
     @torch.inference_mode()
