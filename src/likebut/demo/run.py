@@ -33,6 +33,8 @@ NEXT_STEP = (
     "`likebut index YOUR-PHOTOS && likebut search --image YOUR-PHOTOS/some.jpg --text 'in red'` "
     "searches your own pictures."
 )
+# Enough for a figure of whole percents.
+_PAIRS_CHECKED = 200
 # Trainings of one stage share a chart.
 LABELLED_STAGE, WRITTEN_STAGE = "training on labelled triplets", "pretraining on written triplets"
 
@@ -82,7 +84,7 @@ class Demo:
             self._seeds(row, human, place)
         retriever, ranked = self._pretrained_rows(human, written, place)
         with self._stage("checking what was written against the truth"):
-            grounding, samples = measure_truthfulness(generator, place)
+            grounding, samples = measure_truthfulness(generator, place, pairs=_PAIRS_CHECKED)
         return self._contents(
             place,
             panels=draw_panels(retriever, ranked, place),
