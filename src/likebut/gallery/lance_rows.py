@@ -1,6 +1,12 @@
-"""How images, files and metadata fields lie in Lance tables."""
+"""How images, files and metadata fields lie in Lance tables.
 
+Filters read the columns of single fields. A search reads few rows from all over a table, and each column costs as much
+as the rows together; so all that is told of an image also stands in one column, its card.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -19,6 +25,7 @@ _COLUMN_TYPES = {
 }
 _NAME, _TYPE = b"likebut.field", b"likebut.type"
 IDENTITY = b"likebut.identity"
+CARD = "card"
 IMAGE_COLUMNS = ("id", "path", "file_bytes", "width", "height", "taken", "signature")
 
 FILES_SCHEMA = pa.schema(
@@ -43,6 +50,7 @@ def images_schema(width: int, identity: str) -> pa.Schema:
         ("height", pa.int32()),
         ("taken", pa.timestamp("us")),
         ("signature", pa.binary()),
+        (CARD, pa.string()),
         ("thumbnail", pa.binary()),
         ("embeddings", pa.list_(pa.list_(pa.float16(), width))),
     ]
@@ -90,6 +98,8 @@ def images_to_table(images: Sequence[StoredImage], schema: pa.Schema) -> pa.Tabl
     columns: dict[str, list[Any]] = {name: [getattr(image, name) for image in images] for name in IMAGE_COLUMNS}
     for name, (_, column) in fields_of(schema).items():
         columns[column] = [to_cell(image.metadata[name]) if name in image.metadata else None for image in images]
+    if CARD in schema.names:
+        columns[CARD] = [_card_of(image) for image in images]
     return pa.table(columns, schema=pa.schema([schema.field(name) for name in columns]))
 
 
@@ -116,6 +126,33 @@ def images_from_table(table: pa.Table, fields: Mapping[str, tuple[Field, str]]) 
         }
         images.append(StoredImage(**{name: row[name] for name in IMAGE_COLUMNS}, metadata=metadata))
     return images
+
+
+def _card_of(image: StoredImage) -> str:
+    """Return an image as the JSON of its card."""
+    values = {name: getattr(image, name) for name in IMAGE_COLUMNS}
+    values |= {"taken": _iso(image.taken), "signature": image.signature.hex()}
+    values["metadata"] = {name: to_cell(_iso(value)) for name, value in image.metadata.items()}
+    return json.dumps(values, ensure_ascii=False)
+
+
+def _iso(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def images_from_cards(table: pa.Table, fields: Mapping[str, tuple[Field, str]]) -> list[StoredImage]:
+    """Return the images in rows that have the column :data:`CARD`."""
+    return [_image_of(json.loads(card), fields) for card in table[CARD].to_pylist()]
+
+
+def _image_of(card: dict[str, Any], fields: Mapping[str, tuple[Field, str]]) -> StoredImage:
+    taken = None if card["taken"] is None else datetime.fromisoformat(card["taken"])
+    metadata = {}
+    for name, cell in card["metadata"].items():
+        type_ = fields[name][0].type
+        metadata[name] = datetime.fromisoformat(cell) if type_ is FieldType.DATE else _from_cell(cell, type_)
+    plain = {name: card[name] for name in IMAGE_COLUMNS}
+    return StoredImage(**plain | {"taken": taken, "signature": bytes.fromhex(card["signature"])}, metadata=metadata)
 
 
 def embeddings_from_table(table: pa.Table, width: int) -> TargetEmbeddings:

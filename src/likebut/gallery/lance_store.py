@@ -17,8 +17,9 @@ from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
 from likebut.gallery.lance_filters import to_expression
-from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, tidy, train_if_due
+from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, partitions, tidy, train_if_due
 from likebut.gallery.lance_rows import (
+    CARD,
     FILES_SCHEMA,
     IMAGE_COLUMNS,
     SETTINGS_SCHEMA,
@@ -27,6 +28,7 @@ from likebut.gallery.lance_rows import (
     field_column,
     fields_of,
     files_to_table,
+    images_from_cards,
     images_from_table,
     images_to_table,
     new_images_to_table,
@@ -192,20 +194,24 @@ class LanceStore:
         fields = fields_of(schema)
         # The index ranks tokens, and an image's tokens lie close together: asking for few images finds too few.
         search = self._images.search(query, vector_column_name=VECTORS).distance_type("cosine")
-        search = search.limit(max(limit, effort.candidates)).select([*_image_columns(fields), VECTORS, "_distance"])
+        told = [CARD] if CARD in schema.names else _image_columns(fields)
+        search = search.limit(max(limit, effort.candidates)).select([*told, VECTORS, "_distance"])
         search = search.bypass_vector_index() if exact else search.nprobes(effort.probes).refine_factor(effort.refine)
         where = to_expression(conditions, columns_of(schema))
         if where is not None:
             search = search.where(where, prefilter=True)
         table = search.to_arrow().sort_by("_distance").slice(0, limit)
         embeddings = embeddings_from_table(table, self._identity.width)
-        return [Candidate(*pair) for pair in zip(images_from_table(table, fields), embeddings, strict=True)]
+        read = images_from_cards if CARD in schema.names else images_from_table
+        return [Candidate(*pair) for pair in zip(read(table, fields), embeddings, strict=True)]
 
     def effort(self) -> SearchEffort:
         """Return the effort that searches take."""
         if self._effort is None:
             kept = self.setting("effort")
-            self._effort = SearchEffort(**kept) if kept else SearchEffort.usual(self._identity.tokens)
+            tokens = self._identity.tokens
+            usual = SearchEffort.usual(tokens, partitions(self.count() * tokens))
+            self._effort = SearchEffort(**kept) if kept else usual
         return self._effort
 
     def keep_effort(self, effort: SearchEffort) -> None:
@@ -251,6 +257,7 @@ class LanceStore:
         trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
         if trained:
             self.keep_setting("trained_with", trained)
+            self._effort = None
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""
