@@ -1,5 +1,7 @@
 """The index of a Lance gallery: chosen by size, found again, kept up to date, and not believed blindly."""
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ from likebut.errors import InputError
 from likebut.gallery import lance_index
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.lance_index import effort_for_filter, partitions
+from likebut.gallery.lance_rows import CARD
 from likebut.gallery.lance_store import LanceStore
 from likebut.gallery.lance_tables import remove_gallery
 from likebut.gallery.memory_store import MemoryStore
 from likebut.gallery.search import search_page
-from likebut.gallery.store import SearchEffort
+from likebut.gallery.store import SearchEffort, StoredImage
 from likebut.gallery.tuning import Trial, choose, sample_queries, tune
 
 IMAGES = 1500
@@ -147,3 +150,31 @@ def test_a_gallery_of_another_format_is_refused(tmp_path: Path, monkeypatch: pyt
     other = type(IDENTITY)(**{**IDENTITY.to_json(), "format": 1})
     with pytest.raises(InputError, match="format 1, but this likebut reads format 2"):
         LanceStore(tmp_path / "gallery", other)
+
+
+def test_what_a_search_tells_of_an_image_is_what_is_kept_of_it(tmp_path: Path) -> None:
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.add_fields(FIELDS)
+    day = datetime(2021, 3, 4, 5, 6, 7)
+    store.put(
+        [sample(0, colour='"red", ü', price=1.5, kids=True, day=day, tags=("a", "b")), sample(1), sample(2, tags=())]
+    )
+    store.update([replace(sample(1).image, path="/moved", metadata={"price": 2.0})])
+
+    def told() -> dict[str, StoredImage]:
+        return {each.image.id: each.image for each in store.nearest(query(0), 3)}
+
+    before = told()
+    assert before == store.get([identifier(number) for number in range(3)])
+    assert before[identifier(0)].metadata["day"] == day and before[identifier(1)].path == "/moved"
+    # Galleries of earlier versions have no cards.
+    store._images.drop_columns([CARD])
+    assert LanceStore(tmp_path / "gallery").nearest(query(0), 3)[0].image in before.values()
+    assert told() == before
+    store.put([sample(3)])
+    assert identifier(3) in {each.image.id for each in store.nearest(query(0), 4)}
+
+
+def test_more_clusters_are_visited_the_more_there_are() -> None:
+    assert SearchEffort.usual(8).probes == SearchEffort.usual(8, partitions(800_000)).probes == 20
+    assert SearchEffort.usual(8, partitions(8_000_000)).probes == 40

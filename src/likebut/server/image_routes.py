@@ -55,6 +55,12 @@ _FORM: dict[str, Any] = {
 def image_router(service: Service) -> APIRouter:
     """Return the routes that read images."""
     router = APIRouter(prefix="/v1/images", tags=["images"])
+    _add_listing(router, service)
+    _add_reading(router, service)
+    return router
+
+
+def _add_listing(router: APIRouter, service: Service) -> None:
     gallery, reading = service.gallery, service.reading
 
     @router.get("", operation_id="list_images", summary="List images", responses=errors(422, 429, 503))
@@ -81,6 +87,10 @@ def image_router(service: Service) -> APIRouter:
 
         return await reading.run(read)
 
+
+def _add_reading(router: APIRouter, service: Service) -> None:
+    gallery, reading = service.gallery, service.reading
+
     @router.get("/{image_id}", operation_id="get_image", summary="Describe an image", responses=errors(404, 422, 429))
     async def get_image(image_id: ImageId) -> ImageAnswer:
         return ImageAnswer.of(await reading.run(lambda: gallery.image(image_id)))
@@ -105,8 +115,6 @@ def image_router(service: Service) -> APIRouter:
     )
     async def get_picture(image_id: ImageId) -> Response:
         return _jpeg(await reading.run(lambda: _picture(service, gallery.image(image_id))))
-
-    return router
 
 
 def change_router(service: Service) -> APIRouter:

@@ -116,14 +116,19 @@ def train_retriever(
     weights = RetrievalWeights(
         recipe.loss.alpha, recipe.loss.lambda_text, recipe.loss.label_smoothing, recipe.loss.mask_false_negatives
     )
-    source = token_source(cache, usable, recipe.data)
-    look_alikes = find_look_alikes(cache, usable.names_in(cache), recipe.data.look_alikes)
-    batches = _batches(recipe, usable, source, retriever, Variety(recipe.data.views, look_alikes))
+    batches = _varied_batches(recipe, usable, cache, retriever)
     task = RetrievalTask(retriever.module, weights)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
     _save(retriever, out, use_best=result.best_step is not None)
     retriever.vision.to(retriever.device)
     return RetrieverRun(retriever, out / "retriever", result, set_aside, len(usable.triplets))
+
+
+def _varied_batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, retriever: Retriever) -> Batches:
+    """Return the batches, now that there are tokens to find look-alikes by."""
+    look_alikes = find_look_alikes(cache, data.names_in(cache), recipe.data.look_alikes)
+    source = token_source(cache, data, recipe.data)
+    return _batches(recipe, data, source, retriever, Variety(recipe.data.views, look_alikes))
 
 
 def _batches(

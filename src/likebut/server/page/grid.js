@@ -3,6 +3,9 @@
 import { thumbnailUrl } from "./api.js";
 import { baseName, button, byId, element, icon } from "./dom.js";
 
+// Pictures that surely are in sight are asked for at once, not when the page has found out that they are.
+const IN_SIGHT = 6;
+
 const grid = () => byId("grid");
 
 /**
@@ -35,7 +38,7 @@ export function setUpGrid(actions) {
 
 /** Show items, after those that are there if `further`. */
 export function showItems(items, further) {
-  const tiles = items.map(tileOf);
+  const tiles = items.map((item, position) => tileOf(item, further || position >= IN_SIGHT));
   if (further) grid().append(...tiles);
   else grid().replaceChildren(...tiles);
   if (!grid().querySelector('.pick[tabindex="0"]') && grid().firstElementChild) {
@@ -49,13 +52,14 @@ export function focusItem(id) {
   if (tile) focusTile(tile);
 }
 
-function tileOf(item) {
+function tileOf(item, canWait) {
   const name = baseName(item.path);
   const { width, height } = item.metadata;
   const picture = element("img", {
     src: thumbnailUrl(item.id),
     alt: "",
-    loading: "lazy",
+    loading: canWait ? "lazy" : "eager",
+    fetchPriority: canWait ? "auto" : "high",
     decoding: "async",
     width,
     height,
