@@ -50,7 +50,7 @@ class DemoSettings(BaseModel):
 
 
 def standard() -> DemoSettings:
-    """Return the demo that `make demo` runs: under 20 minutes on two cores."""
+    """Return the demo that `make demo` runs: half an hour on two cores without bf16."""
     return DemoSettings()
 
 

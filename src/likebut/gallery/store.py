@@ -100,8 +100,8 @@ class SearchEffort:
     """
 
     probes: int = 20
-    refine: int = 5
-    candidates: int = 50
+    refine: int = 2
+    candidates: int = 40
 
     @classmethod
     def usual(cls, tokens: int, clusters: int = 0) -> "SearchEffort":
@@ -109,7 +109,7 @@ class SearchEffort:
 
         An index that ranks tokens must look past an image's own; of many clusters a fiftieth is visited.
         """
-        return cls(probes=max(cls.probes, clusters // _CLUSTERS_A_PROBE), candidates=max(cls.candidates, 6 * tokens))
+        return cls(probes=max(cls.probes, clusters // _CLUSTERS_A_PROBE), candidates=max(cls.candidates, 5 * tokens))
 
 
 @dataclass(frozen=True, slots=True)

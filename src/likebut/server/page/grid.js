@@ -3,8 +3,8 @@
 import { thumbnailUrl } from "./api.js";
 import { baseName, button, byId, element, icon } from "./dom.js";
 
-// Pictures that surely are in sight are asked for at once, not when the page has found out that they are.
-const IN_SIGHT = 6;
+// About a row; all other pictures wait until these have been asked for and drawn.
+const FIRST = 6;
 
 const grid = () => byId("grid");
 
@@ -38,9 +38,12 @@ export function setUpGrid(actions) {
 
 /** Show items, after those that are there if `further`. */
 export function showItems(items, further) {
-  const tiles = items.map((item, position) => tileOf(item, further || position >= IN_SIGHT));
+  const isFirst = (position) => !further && position < FIRST;
+  const tiles = items.map((item, position) => tileOf(item, isFirst(position)));
   if (further) grid().append(...tiles);
   else grid().replaceChildren(...tiles);
+  const waiting = tiles.filter((tile, position) => !isFirst(position));
+  requestAnimationFrame(() => setTimeout(() => waiting.forEach(loadPicture)));
   if (!grid().querySelector('.pick[tabindex="0"]') && grid().firstElementChild) {
     makeReachable(grid().firstElementChild);
   }
@@ -52,14 +55,17 @@ export function focusItem(id) {
   if (tile) focusTile(tile);
 }
 
-function tileOf(item, canWait) {
+function loadPicture(tile) {
+  tile.querySelector("img").src = thumbnailUrl(tile.dataset.id);
+}
+
+function tileOf(item, isFirst) {
   const name = baseName(item.path);
   const { width, height } = item.metadata;
   const picture = element("img", {
-    src: thumbnailUrl(item.id),
+    src: isFirst ? thumbnailUrl(item.id) : null,
     alt: "",
-    loading: canWait ? "lazy" : "eager",
-    fetchPriority: canWait ? "auto" : "high",
+    loading: isFirst ? "eager" : "lazy",
     decoding: "async",
     width,
     height,

@@ -35,6 +35,9 @@ function go(changed, { replace = false, fromPanel = false } = {}) {
 /** Show the current turn. */
 async function refresh(fromPanel = false) {
   const turn = current();
+  const lost = turn.images.filter((image) => !isAtHand(image));
+  // Asked for first: the rest of the page is drawn while the answer is under way.
+  const answered = lost.length ? null : results.show(turn);
   showForm(trail, actions);
   showTrail(trail, (at) => go(turns.returned(trail, at)));
   showChips(turn.filter, (name) => setFilter(withField(current().filter, name, null)));
@@ -44,14 +47,13 @@ async function refresh(fromPanel = false) {
   byId("filters-open").textContent = filters ? `Filters (${filters})` : "Filters";
   byId("share").hidden = !turns.isSearch(turn) && !filters;
   showNote(turn, gallery, addToGallery);
-  const lost = turn.images.filter((image) => !isAtHand(image));
   if (lost.length) {
     results.clear();
     summarise("");
     showLostUploads(lost.map((image) => image.name), () => chooseFiles(false, ([file]) => replaceLost(file)));
     return;
   }
-  const page = await results.show(turn);
+  const page = await answered;
   if (page) shown(turn, page);
 }
 

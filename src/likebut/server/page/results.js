@@ -7,7 +7,8 @@ import { clearState } from "./states.js";
 import { isSearch, keyOf } from "./turns.js";
 
 const MOST_KEPT = 30;
-const BUSY_AFTER = 150;
+// Fading the old pictures takes the processor from the search that is waited for, where both are one machine.
+const BUSY_AFTER = 400;
 
 /** The pictures of one turn at a time; those of former turns are kept, so that going back is immediate. */
 export class Results {
