@@ -173,8 +173,3 @@ def test_what_a_search_tells_of_an_image_is_what_is_kept_of_it(tmp_path: Path) -
     assert told() == before
     store.put([sample(3)])
     assert identifier(3) in {each.image.id for each in store.nearest(query(0), 4)}
-
-
-def test_more_clusters_are_visited_the_more_there_are() -> None:
-    assert SearchEffort.usual(8).probes == SearchEffort.usual(8, partitions(800_000)).probes == 20
-    assert SearchEffort.usual(8, partitions(8_000_000)).probes == 40

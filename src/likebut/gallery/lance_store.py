@@ -17,7 +17,7 @@ from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
 from likebut.gallery.lance_filters import to_expression
-from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, partitions, tidy, train_if_due
+from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, tidy, train_if_due
 from likebut.gallery.lance_rows import (
     CARD,
     FILES_SCHEMA,
@@ -209,9 +209,7 @@ class LanceStore:
         """Return the effort that searches take."""
         if self._effort is None:
             kept = self.setting("effort")
-            tokens = self._identity.tokens
-            usual = SearchEffort.usual(tokens, partitions(self.count() * tokens))
-            self._effort = SearchEffort(**kept) if kept else usual
+            self._effort = SearchEffort(**kept) if kept else SearchEffort.usual(self._identity.tokens)
         return self._effort
 
     def keep_effort(self, effort: SearchEffort) -> None:
@@ -257,7 +255,6 @@ class LanceStore:
         trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
         if trained:
             self.keep_setting("trained_with", trained)
-            self._effort = None
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""

@@ -85,10 +85,6 @@ class FileEntry:
     reason: str = ""
 
 
-# At a million images, 2,048 clusters, this takes recall@10 from 0.95 to 0.99 for 4 ms more (docs/gallery.md).
-_CLUSTERS_A_PROBE = 50
-
-
 @dataclass(frozen=True)
 class SearchEffort:
     """How hard an index looks; more is slower and finds more. A store without an index takes no notice.
@@ -99,17 +95,14 @@ class SearchEffort:
         candidates: The least number of candidates, however few hits are wanted.
     """
 
-    probes: int = 20
-    refine: int = 2
+    probes: int = 60
+    refine: int = 3
     candidates: int = 40
 
     @classmethod
-    def usual(cls, tokens: int, clusters: int = 0) -> "SearchEffort":
-        """Return the effort for images of N tokens in an index of so many clusters.
-
-        An index that ranks tokens must look past an image's own; of many clusters a fiftieth is visited.
-        """
-        return cls(probes=max(cls.probes, clusters // _CLUSTERS_A_PROBE), candidates=max(cls.candidates, 5 * tokens))
+    def usual(cls, tokens: int) -> "SearchEffort":
+        """Return the effort for images of N tokens: an index that ranks tokens must look past an image's own."""
+        return cls(candidates=max(cls.candidates, 5 * tokens))
 
 
 @dataclass(frozen=True, slots=True)
