@@ -133,7 +133,11 @@ def test_side_by_side_gives_what_one_after_the_other_gives(place: Place) -> None
     assert together.ablations == alone.ablations
 
 
-def test_a_process_that_fails_is_told(place: Place, tmp_path: Path) -> None:
+def test_a_process_that_fails_is_told_in_a_sentence(
+    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     settings = tiny_settings(tmp_path / "nowhere", only=("zero-shot",), seeds=1)
     with pytest.raises(LikebutError, match="2 of 2 processes failed"):
         do_side_by_side(place, settings, 2)
+    said = capfd.readouterr().err
+    assert said.count("likebut: ") == 2 and "Traceback" not in said

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from command import Command
 from PIL import Image
 
-from likebut.cli.serve import default_uploads, read_token
+from likebut.cli.serve import default_uploads, let_threads_rest, read_token
 from likebut.errors import InputError
 
 
@@ -83,3 +84,15 @@ def test_a_folder_is_indexed_and_served(likebut: Command, tmp_path: Path) -> Non
             assert server.wait(30) == 0
         finally:
             server.kill()
+
+
+def test_idle_threads_rest_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"GOMP_SPINCOUNT": "7"}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", environment)
+        let_threads_rest()
+    assert environment == {"OPENBLAS_NUM_THREADS": "1", "GOMP_SPINCOUNT": "7"}
+    # Both are read once, when numpy and torch are imported.
+    code = "import sys, likebut.cli.serve, likebut.server.settings; print({'numpy', 'torch'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"

@@ -6,6 +6,7 @@ import pytest
 
 from likebut.benchmarks.benchmark import Benchmark, MetricPlan
 from likebut.benchmarks.evaluation import RankedBenchmark, Rankings
+from likebut.benchmarks.outcomes import outcome_of_lists
 from likebut.errors import InputError
 from likebut.reports.failures import KindOfChange, by_kind_of_change, changed_kinds
 from likebut.triplets import ImageRef, Query
@@ -28,7 +29,8 @@ def ranked(rankings: list[list[str]], targets: list[str]) -> RankedBenchmark:
     queries = [Query(str(n), "r", "change it", target, (target,)) for n, target in enumerate(targets)]
     images = {name: ImageRef(name, Path(name)) for name in names}
     benchmark = Benchmark("folder", "val", "folder", names, queries, images, MetricPlan())
-    return RankedBenchmark(benchmark, Rankings(rankings, [[] for _ in rankings]), [])
+    outcomes = [outcome_of_lists(benchmark, *asked, None) for asked in zip(queries, rankings, strict=True)]
+    return RankedBenchmark(benchmark, Rankings(rankings, [[] for _ in rankings]), outcomes)
 
 
 ATTRIBUTES = {

@@ -125,3 +125,14 @@ def test_as_many_texts_as_images_and_at_least_one(retriever: Retriever) -> None:
         retriever.embed_queries(PICTURES, TEXTS[:2])
     with pytest.raises(InputError, match="nothing to embed"):
         retriever.embed_images([])
+
+
+def test_several_texts_on_one_picture_run_the_vision_encoder_once(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = retriever.embed_query_tokens(retriever.vision_tokens(PICTURES[:1]), [TEXTS[1]]).numpy()
+    retriever.embed_queries(PICTURES[:1], [TEXTS[0]])
+    with monkeypatch.context() as patch:
+        patch.setattr(type(retriever.vision), "forward", lambda *_: pytest.fail("the vision encoder ran again"))
+        again = retriever.embed_queries(PICTURES[:1], [TEXTS[1]])
+    np.testing.assert_allclose(again, expected, atol=1e-6)

@@ -194,7 +194,7 @@ def test_every_kind_trains(tmp_path: Path, kind: str) -> None:
     assert done.result.steps == 3
 
 
-def test_views_and_look_alikes_train_and_resume_to_the_same_weights(tmp_path: Path) -> None:
+def test_views_and_look_alikes_change_what_is_learnt_and_are_part_of_what_a_resume_compares(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     varied = ("data.views=3", "data.look_alikes=2", "data.both_directions=true")
     once = run(folder, tmp_path / "once", *varied)

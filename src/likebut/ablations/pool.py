@@ -27,9 +27,9 @@ from likebut.training.data import open_features, weights_identity
 from likebut.training.precision import resolve_precision
 from likebut.triplets import ImageRef, Triplet, read_triplets
 
-# A GPU writes hundreds of texts in the time of one.
-_TEXTS_AT_ONCE = {"cuda": 512}
-_ELSEWHERE = 64
+_TEXTS_AT_ONCE = 64
+# Hundreds take a GPU no longer than one; a shard has no more.
+_TEXTS_AT_ONCE_ON_A_GPU = 256
 
 
 def pool_images(place: Place, settings: AblationSettings) -> list[ImageRef]:
@@ -148,10 +148,11 @@ class Writer:
         }
 
     def _job(self, generator: ModificationGenerator, keep_same_texts: bool = False) -> Job:
+        device = torch.device(generator.device)
         writing = WritingSettings(
             decoding=self.settings.decoding,
-            batch_size=_TEXTS_AT_ONCE.get(torch.device(generator.device).type, _ELSEWHERE),
-            precision=resolve_precision("auto", torch.device(generator.device)),
+            batch_size=_TEXTS_AT_ONCE_ON_A_GPU if device.type == "cuda" else _TEXTS_AT_ONCE,
+            precision=resolve_precision("auto", device),
         )
         # No round trip: the retriever that made it would have learnt from human triplets, and so would every row.
         strictness = {"round_trip_rank": None} | ({"same_text_share": None} if keep_same_texts else {})

@@ -97,23 +97,20 @@ class Runs:
 
         Two processes may work in one folder: each training is one process's.
         """
-        folder = self.folder(training)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(_lock_of(folder)):
-            result = self.result(training) or self._train(training, folder)
-            _tidy(folder, training)
-        return result
+        with self._lock(training):
+            return self._finish(training)
 
     def do_unless_taken(self, training: Training) -> Result | None:
         """Return what a training came to as :meth:`do` does, or None if another process is at it."""
-        folder = self.folder(training)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = self._lock(training)
         try:
-            with FileLock(_lock_of(folder), timeout=0):
-                pass
+            lock.acquire(timeout=0)
         except Timeout:
             return None
-        return self.do(training)
+        try:
+            return self._finish(training)
+        finally:
+            lock.release()
 
     def folder(self, training: Training) -> Path:
         """Return the folder of a training."""
@@ -130,6 +127,17 @@ class Runs:
         found = load_folder(self._place.data.path, self._settings.split)
         require_images(found)
         return found
+
+    def _lock(self, training: Training) -> FileLock:
+        folder = self.folder(training)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder.with_name(folder.name + ".lock"))
+
+    def _finish(self, training: Training) -> Result:
+        folder = self.folder(training)
+        result = self.result(training) or self._train(training, folder)
+        _tidy(folder, training)
+        return result
 
     def _train(self, training: Training, folder: Path) -> Result:
         begun = time.monotonic()
@@ -181,10 +189,6 @@ class Runs:
             "gallery": [name for benchmark in self.benchmarks for name in benchmark.gallery],
             "contents": _contents(self._features, [image.name for image in images]),
         }
-
-
-def _lock_of(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".lock")
 
 
 def _contents(features: FeatureCache, names: Sequence[str]) -> list[str]:

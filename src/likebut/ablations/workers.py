@@ -1,14 +1,17 @@
 """Several processes that do the ablations' trainings side by side, each training in one of them."""
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Sequence
+from multiprocessing.context import SpawnProcess
 
 from likebut.ablations.material import Material
 from likebut.ablations.place import Place
 from likebut.ablations.plan import Training, plan, trainings
 from likebut.ablations.runs import Runs
 from likebut.ablations.settings import AblationSettings
+from likebut.children import end_with_parent
 from likebut.errors import LikebutError
 
 _PAUSE_SECONDS = 1.0
@@ -27,18 +30,35 @@ def do_side_by_side(place: Place, settings: AblationSettings, jobs: int) -> None
     workers = [context.Process(target=_work, args=(place, settings), daemon=True) for _ in range(jobs)]
     for worker in workers:
         worker.start()
-    for worker in workers:
-        worker.join()
+    _wait_for(workers)
     failed = sum(worker.exitcode != 0 for worker in workers)
     if failed:
         raise LikebutError(f"{failed} of {jobs} processes failed; what they said is above.", "Try again with --jobs 1.")
 
 
+def _wait_for(workers: Sequence[SpawnProcess]) -> None:
+    try:
+        for worker in workers:
+            worker.join()
+    except KeyboardInterrupt:
+        # A terminal's Ctrl-C has reached them too; each writes a checkpoint, for which this process must stay.
+        for worker in workers:
+            worker.join()
+        raise
+
+
 def _work(place: Place, settings: AblationSettings) -> None:
-    runs = Runs(place, settings, Material(place, settings))
-    wanted = trainings(plan(settings))
-    while not _round(runs, wanted):
-        time.sleep(_PAUSE_SECONDS)
+    end_with_parent()
+    try:
+        runs = Runs(place, settings, Material(place, settings))
+        wanted = trainings(plan(settings))
+        while not _round(runs, wanted):
+            time.sleep(_PAUSE_SECONDS)
+    except LikebutError as error:
+        print(f"likebut: {error.problem} {error.remedy}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _round(runs: Runs, wanted: Sequence[Training]) -> bool:

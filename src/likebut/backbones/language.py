@@ -25,6 +25,27 @@ class LanguageTokenizer(Protocol):
         """Return the text of ``ids``, leaving out special tokens."""
 
 
+class WritingModel(Protocol):
+    """What is asked of a transformers language model, causal or encoder-decoder."""
+
+    @property
+    def config(self) -> Any:
+        """Its sizes, and whether it ``is_encoder_decoder``."""
+
+    @property
+    def base_model(self) -> Any:
+        """The model without what makes logits of its states."""
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the embeddings of its words."""
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return what makes logits of states."""
+
+    def __call__(self, **inputs: Any) -> Any:
+        """Return an output with ``logits``."""
+
+
 class LanguageModel:
     """A language model with its tokenizer.
 

@@ -194,7 +194,10 @@ class LanceStore:
         fields = fields_of(schema)
         # The index ranks tokens, and an image's tokens lie close together: asking for few images finds too few.
         search = self._images.search(query, vector_column_name=VECTORS).distance_type("cosine")
-        told = [CARD] if CARD in schema.names else _image_columns(fields)
+        # Galleries of earlier versions have no cards.
+        read, told = (
+            (images_from_cards, [CARD]) if CARD in schema.names else (images_from_table, _image_columns(fields))
+        )
         search = search.limit(max(limit, effort.candidates)).select([*told, VECTORS, "_distance"])
         search = search.bypass_vector_index() if exact else search.nprobes(effort.probes).refine_factor(effort.refine)
         where = to_expression(conditions, columns_of(schema))
@@ -202,7 +205,6 @@ class LanceStore:
             search = search.where(where, prefilter=True)
         table = search.to_arrow().sort_by("_distance").slice(0, limit)
         embeddings = embeddings_from_table(table, self._identity.width)
-        read = images_from_cards if CARD in schema.names else images_from_table
         return [Candidate(*pair) for pair in zip(read(table, fields), embeddings, strict=True)]
 
     def effort(self) -> SearchEffort:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from likebut.backbones.language import LanguageModel
+from likebut.backbones.language import LanguageModel, WritingModel
 from likebut.backbones.text import TextBatch
 
 _NO_LABEL = -100
@@ -26,7 +26,7 @@ def with_end_token(language: LanguageModel, texts: Sequence[str]) -> TextBatch:
     return TextBatch(ids, mask)
 
 
-def language_loss(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+def language_loss(model: WritingModel, prefix: Tensor, written: TextBatch) -> Tensor:
     """Return the mean cross-entropy of the written tokens, each given the prefix and the tokens before it.
 
     Args:
@@ -38,15 +38,15 @@ def language_loss(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tenso
     return _token_losses(model, prefix, written).sum() / written.mask.sum()
 
 
-def log_probabilities(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+def log_probabilities(model: WritingModel, prefix: Tensor, written: TextBatch) -> Tensor:
     """Return (B,) the mean log-probability of each text's tokens, the end token included; as :func:`language_loss`."""
     return -_token_losses(model, prefix, written).sum(dim=1) / written.mask.sum(dim=1)
 
 
-def _token_losses(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+def _token_losses(model: WritingModel, prefix: Tensor, written: TextBatch) -> Tensor:
     """Return (B, L) the cross-entropy of each written token, 0 at padding."""
     # A GPU would have to wait until the lengths are known, and padding costs it little.
-    if model.config.is_encoder_decoder or prefix.device.type != "cpu":  # type: ignore[union-attr]
+    if model.config.is_encoder_decoder or prefix.device.type != "cpu":
         return _padded_losses(model, prefix, written)
     lengths = written.mask.sum(dim=1)
     order = lengths.argsort(descending=True, stable=True)
@@ -59,36 +59,36 @@ def _token_losses(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tenso
     return torch.cat(losses)[order.argsort()]
 
 
-def _padded_losses(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+def _padded_losses(model: WritingModel, prefix: Tensor, written: TextBatch) -> Tensor:
     labels = written.ids.masked_fill(written.mask == 0, _NO_LABEL)
-    if model.config.is_encoder_decoder:  # type: ignore[union-attr]
+    if model.config.is_encoder_decoder:
         logits = _encoder_decoder_logits(model, prefix, labels)
     else:
-        logits = model.get_output_embeddings()(_predicting_states(model, prefix, written))  # type: ignore[operator]
+        logits = model.get_output_embeddings()(_predicting_states(model, prefix, written))
     return functional.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=_NO_LABEL, reduction="none")
 
 
-def _unpadded_losses(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+def _unpadded_losses(model: WritingModel, prefix: Tensor, written: TextBatch) -> Tensor:
     real = written.mask.bool()
-    logits = model.get_output_embeddings()(_predicting_states(model, prefix, written)[real])  # type: ignore[operator]
+    logits = model.get_output_embeddings()(_predicting_states(model, prefix, written)[real])
     losses = functional.cross_entropy(logits.float(), written.ids[real], reduction="none")
     return losses.new_zeros(real.shape).masked_scatter(real, losses)
 
 
-def _predicting_states(model: nn.Module, prefix: Tensor, written: TextBatch) -> Tensor:
+def _predicting_states(model: WritingModel, prefix: Tensor, written: TextBatch) -> Tensor:
     """Return (B, L, D) the states at which each written token is predicted."""
-    embed = model.get_input_embeddings()  # type: ignore[operator]
+    embed = model.get_input_embeddings()
     # In the language model's own precision: without autocast its frozen weights may be bf16 while ours are fp32.
     embedded = torch.cat([prefix.to(embed.weight.dtype), embed(written.ids)], dim=1)
     mask = functional.pad(written.mask, (prefix.shape[1], 0), value=1)
-    states = model.base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state  # type: ignore[operator]
+    states = model.base_model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state
     # Logits only there: over 49,000 words they are the dearest part of the pass.
     predicting: Tensor = states[:, prefix.shape[1] - 1 : -1]
     return predicting
 
 
-def _encoder_decoder_logits(model: nn.Module, prefix: Tensor, labels: Tensor) -> Tensor:
-    embed = model.get_input_embeddings()  # type: ignore[operator]
+def _encoder_decoder_logits(model: WritingModel, prefix: Tensor, labels: Tensor) -> Tensor:
+    embed = model.get_input_embeddings()
     mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
     # From labels the model makes its decoder's inputs: the same ids, one place later.
     logits: Tensor = model(inputs_embeds=prefix.to(embed.weight.dtype), attention_mask=mask, labels=labels).logits

@@ -1,12 +1,12 @@
 """Which queries fail: counted by what differs between the reference and the target."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from likebut.benchmarks.evaluation import RankedBenchmark
 from likebut.errors import InputError
+from likebut.reports.panel_choice import MISSED_BEYOND
 
-MISSED_BEYOND = 10
 ALL = "all"
 # Attributes that are one kind of change to whoever asks; any other attribute is a kind of its own.
 _KINDS = {
@@ -54,27 +54,21 @@ def by_kind_of_change(
 ) -> list[KindOfChange]:
     """Return how queries fare by kind of change, the kind with most queries first, all of them before it.
 
-    A query counts for every kind that changes in it, and by how many kinds change. A target beyond the ranking's end
-    is a miss.
+    A query counts for every kind that changes in it, and by how many kinds change.
 
     Raises:
         InputError: The attributes of a query's images are not known.
     """
     groups: dict[str, list[int | None]] = {ALL: []}
     for part in ranked:
-        for query, place in zip(part.benchmark.queries, places_of_targets(part), strict=True):
+        for query, outcome in zip(part.benchmark.queries, part.outcomes, strict=True):
+            place = outcome.hits[0].position if outcome.hits else None
             kinds = changed_kinds(*(_attributes(attributes, name) for name in (query.reference, query.target)))
             number = f"{len(kinds)} kinds at once" if len(kinds) != 1 else "one kind alone"
             for name in (ALL, *kinds, number):
                 groups.setdefault(name, []).append(place)
     rows = [_row(name, places) for name, places in groups.items() if name != ALL]
     return [_row(ALL, groups[ALL]), *sorted(rows, key=lambda row: (-row.queries, row.name))]
-
-
-def places_of_targets(ranked: RankedBenchmark) -> Iterable[int | None]:
-    """Yield each query's target's place in its ranking, counted from 1, or None if it is not there."""
-    for query, names in zip(ranked.benchmark.queries, ranked.rankings.gallery, strict=True):
-        yield names.index(query.target) + 1 if query.target in names else None
 
 
 def _attributes(known: Mapping[str, Mapping[str, str]], name: str) -> Mapping[str, str]:

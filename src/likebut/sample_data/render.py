@@ -3,9 +3,6 @@
 import io
 import json
 import multiprocessing
-import multiprocessing.connection
-import os
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -16,6 +13,7 @@ import resvg_py
 from dicebear import Avatar, Style
 from PIL import Image
 
+from likebut.children import end_with_parent
 from likebut.files import write_bytes
 from likebut.progress import track
 from likebut.sample_data.attributes import Scene
@@ -73,18 +71,4 @@ def draw_files(folder: Path, scenes: Mapping[str, Scene], workers: int = 1) -> N
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent is killed: an orphan would go on writing beside the next run."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    sentinel = parent.sentinel
-
-    def watch() -> None:
-        multiprocessing.connection.wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)

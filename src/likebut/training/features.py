@@ -132,7 +132,9 @@ class FeatureCache:
             self._unreadable.pop(image.name, None)
             if isinstance(content, SetAside):
                 self._unreadable[image.name] = content.reason
-            elif self._is_another(image, view_of(content, image.view)):
+                continue
+            seen = view_of(content, image.view)
+            if self._content_of.setdefault(image.name, seen) != seen:
                 raise InputError(
                     f"Two different images are called {image.name}; the second is {image.path}.", "Rename one of them."
                 )
@@ -225,10 +227,6 @@ class FeatureCache:
 
     def _reason(self, name: str) -> str | None:
         return self._unreadable.get(name) or self._reasons.get(self._content_of.get(name, ""))
-
-    def _is_another(self, image: ImageRef, content: str) -> bool:
-        """Return whether another content has the image's name already; else the name has ``content`` from now on."""
-        return self._content_of.setdefault(image.name, content) != content
 
     def _is_missing(self, name: str) -> bool:
         return name not in self and self._reason(name) is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from likebut.errors import InputError
 from likebut.training.caption_batches import Caption
 from likebut.training.data import TrainingData
-from likebut.triplets import ImageRef, Triplet
+from likebut.triplets import Triplet
 
 
 def merge(parts: Sequence[TrainingData]) -> TrainingData:
@@ -28,7 +28,7 @@ def merge(parts: Sequence[TrainingData]) -> TrainingData:
         taken = next((name for name in first.images if name.startswith(prefix)), None)
         if taken is not None:
             raise InputError(f"The first folder's image {taken} has a name that is kept for others.", "Rename it.")
-        images |= {prefix + name: ImageRef(prefix + name, image.path) for name, image in part.images.items()}
+        images |= {prefix + name: replace(image, name=prefix + name) for name, image in part.images.items()}
         triplets += [_renamed(triplet, prefix) for triplet in part.triplets]
         captions += [Caption(prefix + caption.image, caption.texts) for caption in part.captions]
     return TrainingData(triplets, images, first.text_variants, captions)

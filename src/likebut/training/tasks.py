@@ -50,7 +50,7 @@ class RetrievalTask:
             candidates = torch.cat([candidates, gather_with_gradient(outputs.hard_negative_embeddings)])
         masked = self._false_negatives(batch, len(candidates))
         own = first_label(len(outputs.query_embeddings))
-        temperature: Tensor = self.model.temperature  # type: ignore[assignment]
+        temperature = cast(ComposedRetriever, self.model).temperature
         result = {
             "query_loss": contrastive_loss(
                 outputs.query_embeddings, candidates, temperature, self.weights.label_smoothing, own, masked
