@@ -106,8 +106,8 @@ def test_number_of_partitions() -> None:
 def test_effort_grows_with_what_a_filter_leaves_out() -> None:
     effort = SearchEffort(probes=20, refine=5, candidates=50)
     assert effort_for_filter(effort, 1_000_000, 5000, 8) == (effort, True)
-    assert effort_for_filter(effort, 1_000_000, 250_000, 8) == (SearchEffort(160, 5, 100), False)
-    assert effort_for_filter(effort, 1_000_000, 5001, 8) == (SearchEffort(400, 5, 100), False)
+    assert effort_for_filter(effort, 1_000_000, 250_000, 8) == (SearchEffort(80, 5, 100), False)
+    assert effort_for_filter(effort, 1_000_000, 5001, 8) == (SearchEffort(200, 5, 100), False)
 
 
 def test_tuning_compares_with_exact_search(indexed: LanceStore) -> None:

@@ -74,7 +74,7 @@ def effort_for_filter(effort: SearchEffort, images: int, matching: int, tokens: 
     """
     if matching * tokens <= EXACT_FILTERED_TOKENS:
         return effort, True
-    widening = 2 * min(images / matching, _MAX_WIDENING)
+    widening = min(images / matching, _MAX_WIDENING)
     probes = math.ceil(effort.probes * widening)
     return replace(effort, probes=probes, candidates=2 * effort.candidates), False
 

@@ -96,13 +96,13 @@ class SearchEffort:
     """
 
     probes: int = 60
-    refine: int = 3
-    candidates: int = 40
+    refine: int = 5
+    candidates: int = 50
 
     @classmethod
     def usual(cls, tokens: int) -> "SearchEffort":
         """Return the effort for images of N tokens: an index that ranks tokens must look past an image's own."""
-        return cls(candidates=max(cls.candidates, 5 * tokens))
+        return cls(candidates=max(cls.candidates, 6 * tokens))
 
 
 @dataclass(frozen=True, slots=True)
