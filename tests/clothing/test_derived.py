@@ -60,6 +60,15 @@ def test_other_targets_show_the_same_and_never_the_reference(derived: list[Tripl
         assert len(looks) == 1
 
 
+def test_for_a_generator_all_texts_are_plain_and_name_up_to_five_changes() -> None:
+    training = [photograph for photograph in load_photographs().values() if photograph.split == "train"]
+    derived = list(DerivedTriplets(training[:800], plain=True, most_changes=5).write(1))
+    assert {triplet.meta["register"] for triplet in derived} == {"plain"}
+    counts = Counter(len(triplet.meta["changes"]) for triplet in derived)
+    assert set(counts) == {1, 2, 3, 4, 5}
+    assert all(triplet.modification.count(",") == len(triplet.meta["changes"]) - 1 for triplet in derived)
+
+
 def test_the_seed_makes_every_choice() -> None:
     training = [photograph for photograph in load_photographs().values() if photograph.split == "train"][:200]
     assert list(DerivedTriplets(training, 3).write(1)) == list(DerivedTriplets(training, 3).write(1))

@@ -14,6 +14,12 @@ def clothing(
         int, typer.Option(min=0, help="Triplets derived from attributes, for each training photograph.")
     ] = 4,
     captions_per_image: Annotated[int, typer.Option(min=0, help="Captions composed from attributes, likewise.")] = 3,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Derive plain texts alone, one wording for each change: for a generator.")
+    ] = False,
+    most_changes: Annotated[
+        int, typer.Option(min=1, max=5, help="In how many attributes a derived triplet's photographs differ at most.")
+    ] = 3,
     seed: Annotated[int, typer.Option(help="Makes every choice.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -22,7 +28,13 @@ def clothing(
     from likebut.clothing.folder import ClothingSettings, make_clothing
     from likebut.synthesis.blocklist import Blocklist
 
-    settings = ClothingSettings(seed=seed, derived_per_image=derived_per_image, captions_per_image=captions_per_image)
+    settings = ClothingSettings(
+        seed=seed,
+        derived_per_image=derived_per_image,
+        captions_per_image=captions_per_image,
+        plain=plain,
+        most_changes=most_changes,
+    )
     blocklist = Blocklist.load()
     counts = make_clothing(out, root, settings, lambda text: blocklist.find(text) is None)
     if as_json:

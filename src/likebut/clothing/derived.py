@@ -20,8 +20,9 @@ PLAIN, FREE = "plain", "free"
 _PLAIN_SHARE = 1 / 3
 _DETAIL_SHARE = 0.75  # of the free texts, so that half of all texts have one
 _CROSS_KIND_SHARE = 0.1
-_DIFFERENCES = (1, 2, 3)
-_DIFFERENCE_WEIGHTS = (3, 4, 3)
+# How often one, two, three … attributes differ: as in the pairs that people wrote about.
+_DIFFERENCE_WEIGHTS = (3, 4, 3, 2, 1)
+MOST_CHANGES = len(_DIFFERENCE_WEIGHTS)
 _UNKNOWN = -1
 _MOST_TARGETS = 64
 
@@ -39,12 +40,21 @@ class DerivedTriplets:
         photographs: Of one split.
         seed: Makes every choice.
         may_be_said: Whether a text may be shown to people; one that may not (prints do swear) gives way to a plain one.
+        plain: Whether every text is plain.
+        most_changes: In how many attributes a pair differs at most; up to :data:`MOST_CHANGES`.
     """
 
     def __init__(
-        self, photographs: Sequence[Photograph], seed: int = 0, may_be_said: Callable[[str], bool] = lambda _: True
+        self,
+        photographs: Sequence[Photograph],
+        seed: int = 0,
+        may_be_said: Callable[[str], bool] = lambda _: True,
+        plain: bool = False,
+        most_changes: int = 3,
     ) -> None:
         self.photographs, self.seed, self._may_be_said = list(photographs), seed, may_be_said
+        self._plain_share = 1.0 if plain else _PLAIN_SHARE
+        self._weights = _DIFFERENCE_WEIGHTS[:most_changes]
         self.attributes = [attributes_of(photograph) for photograph in photographs]
         self._codes = _codes(self.attributes)
         self._kinds = np.array([KIND_OF[photograph.type] for photograph in photographs])
@@ -74,16 +84,16 @@ class DerivedTriplets:
         return apart
 
     def _choose_target(self, reference: int, apart: npt.NDArray[np.int64], generator: Random) -> int | None:
-        """Return a photograph that differs in one to three attributes, or None if there is none this time."""
+        """Return a photograph that differs in few attributes, or None if there is none this time."""
         same_kind = self._kinds == self._kinds[reference]
         candidates = self._sayable & (~same_kind if generator.random() < _CROSS_KIND_SHARE else same_kind)
         candidates[reference] = False
-        [count] = generator.choices(_DIFFERENCES, _DIFFERENCE_WEIGHTS)
+        [count] = generator.choices(range(1, len(self._weights) + 1), self._weights)
         fitting = np.flatnonzero(candidates & (apart == count))
         return int(fitting[generator.randrange(len(fitting))]) if len(fitting) else None
 
     def _triplet(self, reference: int, target: int, position: int, generator: Random) -> Triplet:
-        register = PLAIN if generator.random() < _PLAIN_SHARE else FREE
+        register = PLAIN if generator.random() < self._plain_share else FREE
         with_detail = register == FREE and generator.random() < _DETAIL_SHARE
         forward = self._text(reference, target, register, with_detail, generator)
         reverse = self._text(target, reference, register, with_detail, generator)

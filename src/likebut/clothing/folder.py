@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from likebut.clothing.annotations import SPLITS, Photograph, load_gallery, load_photographs, load_triplets
 from likebut.clothing.attributes import attributes_of
 from likebut.clothing.captions import captions_of
-from likebut.clothing.derived import DerivedTriplets
+from likebut.clothing.derived import MOST_CHANGES, DerivedTriplets
 from likebut.clothing.locating import locate_photographs
 from likebut.errors import InputError, ResumeError
 from likebut.files import atomic_path, read_json, remove_temporaries, write_json, write_jsonl
@@ -33,6 +33,8 @@ class ClothingSettings(BaseModel):
         seed: Makes every choice.
         derived_per_image: Triplets derived from the attributes, for each training photograph.
         captions_per_image: Captions composed from the attributes, for each training photograph.
+        plain: Whether every derived text is plain, which is what a generator is grounded with.
+        most_changes: In how many attributes a derived triplet's photographs differ at most.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,8 @@ class ClothingSettings(BaseModel):
     seed: int = 0
     derived_per_image: int = Field(default=4, ge=0)
     captions_per_image: int = Field(default=3, ge=0)
+    plain: bool = False
+    most_changes: int = Field(default=3, ge=1, le=MOST_CHANGES)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def make_clothing(
     photographs = [photograph for name, photograph in load_photographs().items() if name in present]
     training = [photograph for photograph in photographs if photograph.split == "train"]
     human = list(_human_triplets(present.keys()))
-    derived = list(DerivedTriplets(training, settings.seed, may_be_said).write(settings.derived_per_image))
+    writer = DerivedTriplets(training, settings.seed, may_be_said, settings.plain, settings.most_changes)
+    derived = list(writer.write(settings.derived_per_image))
     write_jsonl(
         folder / "gallery.jsonl",
         ({"image": name, "split": split} for name, split in load_gallery() if name in present),
@@ -124,7 +129,7 @@ def _begin(folder: Path, settings: ClothingSettings) -> None:
     header = {"format": _FORMAT, "settings": settings.model_dump()}
     if path.is_file():
         remove_temporaries(folder)
-        if (begun := read_json(path)) != header:
+        if _with_defaults(begun := read_json(path)) != header:
             raise ResumeError(
                 f"The data in {folder} was begun with the settings {begun}, not {header}.",
                 "Give the same settings, or another folder.",
@@ -133,6 +138,11 @@ def _begin(folder: Path, settings: ClothingSettings) -> None:
     if folder.is_dir() and any(not entry.name.endswith(".tmp") for entry in folder.iterdir()):
         raise InputError(f"The folder {folder} holds something else already.", "Give a new or an empty folder.")
     write_json(path, header)
+
+
+def _with_defaults(header: dict[str, Any]) -> dict[str, Any]:
+    """Return a header with the settings that were added after it was written."""
+    return header | {"settings": ClothingSettings().model_dump() | header.get("settings", {})}
 
 
 def _lay_images(folder: Path, images: Iterable[ImageRef]) -> None:
