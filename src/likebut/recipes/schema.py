@@ -170,6 +170,7 @@ class GeneratorRecipe(BaseModel):
         instruction: What the language model is told to do; the model's own words if None.
         image_marks: Whether the generator is told which of two images is the reference where it reads them together;
             beyond the paper.
+        dropout: The query encoder's in this training, instead of the preset's.
         words: The words stage.
         captions: The captions stage.
     """
@@ -185,6 +186,7 @@ class GeneratorRecipe(BaseModel):
     projection_from_shared_words: bool = True
     instruction: str | None = None
     image_marks: bool = False
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     words: WordSettings = WordSettings()
     captions: CaptionSettings = CaptionSettings()
     data: DataSettings = DataSettings()

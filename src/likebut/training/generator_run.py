@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from likebut.backbones.dropout import set_dropout
 from likebut.backbones.loading import load_tokenizer
 from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
 from likebut.backbones.preset import load_preset
@@ -115,6 +116,8 @@ def train_generator(
     """
     require_captions(recipe.stage_steps, data)
     generator = generator or start_generator(recipe)
+    if recipe.dropout is not None:
+        set_dropout(generator.model.query_encoder, recipe.dropout)
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
     cache.learn_names(images)
