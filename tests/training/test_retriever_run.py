@@ -79,12 +79,8 @@ def train_as_one_of_two(folder: Path, out: Path, features: Path, process: int, p
 
 
 def train_without_dropout(folder: Path, out: Path, features: Path) -> None:
-    chosen = recipe("training.steps=4", "training.log_every=1", "training.gradient_clip=100")
-    retriever = start_retriever(chosen)
-    for module in retriever.module.modules():
-        if hasattr(module, "dropout"):
-            module.dropout = torch.nn.Identity() if isinstance(module.dropout, torch.nn.Module) else 0.0
-    train_retriever(chosen, folder_data(folder), out, features, retriever=retriever)
+    chosen = recipe("training.steps=4", "training.log_every=1", "training.gradient_clip=100", "model.dropout=0")
+    train_retriever(chosen, folder_data(folder), out, features)
 
 
 def test_two_processes_train_what_one_would(tmp_path: Path) -> None:

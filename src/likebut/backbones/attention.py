@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from likebut.backbones.dropout import Dropout, drop
 from likebut.backbones.positions import Positions
 
 
@@ -23,7 +24,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, source_width: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(source_width, width)
         self.value = nn.Linear(source_width, width)
@@ -61,7 +62,7 @@ class Attention(nn.Module):
             self._split(seen_positions.sequences(seen[0])),
             self._split(seen_positions.sequences(seen[1])),
             attn_mask=seen_positions.mask,
-            dropout_p=self.dropout if self.training else 0.0,
+            dropout_p=self.dropout.p if self.training else 0.0,
         )
         merged: Tensor = self.output(positions.laid_out(attended.transpose(1, 2).flatten(2)))
         return merged
@@ -96,5 +97,5 @@ def _attend_on_cpu(
         scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1).to(value.dtype)
     if dropout_p > 0.0:
-        weights = functional.dropout(weights, dropout_p)
+        weights = drop(weights, dropout_p)
     return torch.matmul(weights, value)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from likebut.backbones.attention import Attention
+from likebut.backbones.dropout import Dropout
 from likebut.backbones.positions import Dense, Positions, best_layout, dense_layout
 from likebut.backbones.text import TextBatch
 from likebut.errors import InputError
@@ -92,7 +93,7 @@ class QueryEncoderLayer(nn.Module):
     def __init__(self, config: QueryEncoderConfig, cross_attends: bool) -> None:
         super().__init__()
         width, eps = config.hidden_size, config.layer_norm_eps
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.attention = Attention(width, config.heads, width, config.dropout)
         self.attention_norm = nn.LayerNorm(width, eps)
         self.cross_attention = (
@@ -149,7 +150,7 @@ class Embeddings(nn.Module):
         self.word = nn.Embedding(config.vocabulary_size, config.hidden_size)
         self.position = nn.Embedding(config.max_positions, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def words(self, ids: Tensor) -> Tensor:
         """Return (B, L, H) word embeddings without positions."""
