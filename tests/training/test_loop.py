@@ -21,8 +21,8 @@ from training_toys import (
     weights_hash,
 )
 
-from likebut.errors import LikebutError, ResumeError
-from likebut.training.checkpoints import checkpoints
+from likebut.errors import InputError, LikebutError, ResumeError
+from likebut.training.checkpoints import alone_in, checkpoints
 from likebut.training.loop import train
 from likebut.training.metrics_log import read_metrics
 
@@ -113,6 +113,12 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     again = ToyTask()
     result = train(again, NoBatches(), settings(steps=10), tmp_path, seed=3)
     assert result.steps == 10 and weights_hash(again.model) == weights_hash(first.model)
+
+
+def test_a_second_training_in_one_folder_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(InputError, match="Another process trains in"):
+        train_toy(tmp_path, steps=2)
+    assert train_toy(tmp_path, steps=2).model is not None
 
 
 def test_only_the_latest_checkpoints_are_kept_and_hold_trained_weights_alone(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -148,3 +150,24 @@ def claim_folder(folder: Path, settings: Mapping[str, Any]) -> None:
             f"The training in {folder} was begun with other settings: {'; '.join(changed)}.",
             "Give the same settings, another folder, or remove that one.",
         )
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` as its only training; however the process ends, it is free again.
+
+    Raises:
+        InputError: Another process trains there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "training.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"Another process trains in {folder}.", "Wait until it has ended, or give another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

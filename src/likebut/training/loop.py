@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from likebut.errors import LikebutError
 from likebut.files import remove_temporaries
 from likebut.progress import Meter, track
 from likebut.recipes.training import TrainingSettings
-from likebut.training.checkpoints import Progress, claim_folder, load_latest, save_best, save_checkpoint
+from likebut.training.checkpoints import Progress, alone_in, claim_folder, load_latest, save_best, save_checkpoint
 from likebut.training.devices import to_device
 from likebut.training.interrupt import StopRequest
 from likebut.training.metrics_log import MetricsLog
@@ -85,6 +86,7 @@ def train(
 
     Raises:
         ResumeError: ``folder`` holds a training with other settings or another identity.
+        InputError: Another process trains in ``folder``.
     """
     # The loop casts by itself: accelerate allows one precision a process, and a process may train several models.
     this_process()
@@ -92,13 +94,14 @@ def train(
         mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
     )
     precision = resolve_precision(settings.precision, accelerator.device)
-    if accelerator.is_main_process:
-        claim(folder, settings, seed, identity)
-        remove_temporaries(folder / "checkpoints")
-    accelerator.wait_for_everyone()
-    run = _Run(task, batches, settings, folder, seed, accelerator, precision, evaluate)
-    with track(label, run.total_steps, "steps", done=run.progress.step) as meter:
-        run.run(meter)
+    with alone_in(folder) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            claim(folder, settings, seed, identity)
+            remove_temporaries(folder / "checkpoints")
+        accelerator.wait_for_everyone()
+        run = _Run(task, batches, settings, folder, seed, accelerator, precision, evaluate)
+        with track(label, run.total_steps, "steps", done=run.progress.step) as meter:
+            run.run(meter)
     return TrainingResult(run.progress.step, run.progress.best_value, run.progress.best_step)
 
 

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from likebut.generator.batch import CaptionBatch, GeneratorBatch
+from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.model import MTST
 from likebut.retriever.batch import ComposedRetriever, DescribedBatch, RetrievalOutputs, TripletBatch
 from likebut.retriever.gathering import first_label, gather_ids, gather_with_gradient
@@ -86,11 +86,11 @@ class RetrievalTask:
 
 
 class GeneratorTask:
-    """The causal language-model loss of MTST, on captions of single images or on texts of pairs."""
+    """The losses of MTST: of words, and the causal language model's on captions of single images or texts of pairs."""
 
     def __init__(self, model: MTST) -> None:
         self.model = model
 
-    def training_forward(self, model: nn.Module, batch: GeneratorBatch | CaptionBatch) -> dict[str, Tensor]:
-        """Return ``language_loss``."""
-        return {"language_loss": model(batch)}
+    def training_forward(self, model: nn.Module, batch: GeneratorBatch | CaptionBatch | WordBatch) -> dict[str, Tensor]:
+        """Return ``word_loss`` in the words stage, ``language_loss`` in the others."""
+        return {"word_loss" if isinstance(batch, WordBatch) else "language_loss": model(batch)}
