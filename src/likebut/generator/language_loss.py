@@ -11,7 +11,7 @@ from likebut.backbones.text import TextBatch
 
 _NO_LABEL = -100
 # Texts of like length are padded together: the language model is frozen, so that parts cost no more than the whole.
-_ROWS_AT_ONCE = 4
+_ROWS_AT_ONCE = 8
 
 
 def with_end_token(language: LanguageModel, texts: Sequence[str]) -> TextBatch:
