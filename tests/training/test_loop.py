@@ -166,6 +166,24 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_call_goes_on(tmp_path: Path) ->
     assert weights_hash(resumed.model) == weights_hash(undisturbed.model)
 
 
+def test_a_training_that_goes_on_between_two_reports_counts_no_step_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class StoppingAtSeven(ToyBatches):
+        def batch(self, step: int) -> Any:
+            if step == 7:
+                raise KeyboardInterrupt
+            return super().batch(step)
+
+    chosen = settings(steps=10, log_every=4, checkpoint_every=7)
+    with pytest.raises(KeyboardInterrupt):
+        train(ToyTask(), StoppingAtSeven(), chosen, tmp_path, seed=3)
+    capsys.readouterr()
+    train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3)
+    reports = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert [report["done"] for report in reports if "loss" in report] == [8, 10]
+
+
 def test_evaluation_chooses_the_best_weights_and_changes_nothing_else(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

@@ -154,6 +154,7 @@ class _Run:
         # Not handed to accelerate, which would step it once for every process and so end it too early.
         self.schedule: LRScheduler = make_schedule(self.optimizer, settings, self.total_steps)
         self.progress: Progress = load_latest(folder / "checkpoints", self.model, self.optimizer, self.schedule)
+        self._reported = self.progress.step  # the meter's
         self.module, self.stepper = accelerator.prepare(_TaskModule(task), self.optimizer)
 
     def run(self, meter: Meter) -> None:
@@ -184,14 +185,11 @@ class _Run:
             seconds = time.perf_counter() - started
             epoch = done / self.batches.steps_per_epoch
             log.write(done, {"epoch": round(epoch, 4), **values, "learning_rate": rate, "step_seconds": seconds})
-            meter.advance(self._unreported(done), loss=values["loss"], learning_rate=rate)
+            meter.advance(done - self._reported, loss=values["loss"], learning_rate=rate)
+            self._reported = done
         every = self.settings.evaluate_every
         if self.evaluate is not None and every is not None and (done % every == 0 or last):
             self._evaluate(self.evaluate, log)
-
-    def _unreported(self, done: int) -> int:
-        """Return how many steps were done since the meter last heard of any."""
-        return done % self.settings.log_every or self.settings.log_every
 
     def _train_step(self, step: int, batch: Any) -> dict[str, Tensor]:
         # Seeding every step makes dropout a function of seed and step: nothing to save, and an evaluation or a
