@@ -10,6 +10,7 @@ from likebut.generator.generator import ModificationGenerator
 from likebut.recipes.loading import load_recipe
 from likebut.recipes.schema import GeneratorRecipe
 from likebut.training.generator_run import GeneratorRun, start_generator, train_generator
+from likebut.training.metrics_log import read_metrics
 
 
 def recipe(*overrides: str) -> GeneratorRecipe:
@@ -87,3 +88,16 @@ def test_the_query_encoder_starts_from_a_retriever_s(tmp_path: Path) -> None:
 def test_two_starts_at_once_are_refused() -> None:
     with pytest.raises(InputError, match="give initial_weights or initial_retriever, not both"):
         recipe("initial_weights=a", "initial_retriever=b")
+
+
+def test_the_words_stage_s_dropout_is_its_own(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    words = ("words.steps=2", "words.batch_size=4", "words.images=4", "captions.steps=0", "training.steps=4")
+    plain = run(folder, tmp_path / "plain", *words, "words.dropout=0")
+    noisy = run(folder, tmp_path / "noisy", *words, "words.dropout=0.5")
+    own = noisy.generator.model.query_encoder.config.dropout
+    # What the later steps left there.
+    layers = [each for each in noisy.generator.model.query_encoder.modules() if isinstance(each, torch.nn.Dropout)]
+    assert {layer.p for layer in layers} == {own} and own != 0.5
+    assert not torch.equal(plain.generator.model.projection.weight, noisy.generator.model.projection.weight)
+    assert ["word_loss" in row for row in read_metrics(tmp_path / "noisy")] == [True, False]  # every second step

@@ -97,6 +97,8 @@ class WordSettings(BaseModel):
         steps: How many of the training's steps, the first ones; 0 skips the stage.
         batch_size: Pairs in a step.
         images: Single images beside them; they are learned sooner than pairs.
+        dropout: The query encoder's in this stage alone, instead of the preset's. With the language model, which is
+            frozen, it does harm: a generator learns to need the noise.
     """
 
     model_config = _STRICT
@@ -104,6 +106,7 @@ class WordSettings(BaseModel):
     steps: int = Field(default=0, ge=0)
     batch_size: int = Field(default=64, gt=1)
     images: int = Field(default=16, gt=1)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
 
 
 class CaptionSettings(BaseModel):
@@ -170,7 +173,6 @@ class GeneratorRecipe(BaseModel):
         instruction: What the language model is told to do; the model's own words if None.
         image_marks: Whether the generator is told which of two images is the reference where it reads them together;
             beyond the paper.
-        dropout: The query encoder's in this training, instead of the preset's.
         words: The words stage.
         captions: The captions stage.
     """
@@ -186,7 +188,6 @@ class GeneratorRecipe(BaseModel):
     projection_from_shared_words: bool = True
     instruction: str | None = None
     image_marks: bool = False
-    dropout: float | None = Field(default=None, ge=0, lt=1)
     words: WordSettings = WordSettings()
     captions: CaptionSettings = CaptionSettings()
     data: DataSettings = DataSettings()

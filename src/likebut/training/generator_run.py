@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from likebut.backbones.dropout import set_dropout
 from likebut.backbones.loading import load_tokenizer
 from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
 from likebut.backbones.preset import load_preset
@@ -116,8 +115,6 @@ def train_generator(
     """
     require_captions(recipe.stage_steps, data)
     generator = generator or start_generator(recipe)
-    if recipe.dropout is not None:
-        set_dropout(generator.model.query_encoder, recipe.dropout)
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
     cache.learn_names(images)
@@ -132,7 +129,7 @@ def train_generator(
     generator.vision.to("cpu")
     _prepare_language(generator, recipe.training)
     batches = _batches(recipe, usable, token_source(cache, usable, recipe.data))
-    task = GeneratorTask(generator.model)
+    task = GeneratorTask(generator.model, recipe.words.dropout)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the generator")
     _save(generator, out, use_best=result.best_step is not None)
     generator.vision.to(generator.device)

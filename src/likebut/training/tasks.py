@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from likebut.backbones.dropout import set_dropout
 from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.model import MTST
 from likebut.retriever.batch import ComposedRetriever, DescribedBatch, RetrievalOutputs, TripletBatch
@@ -86,11 +87,20 @@ class RetrievalTask:
 
 
 class GeneratorTask:
-    """The losses of MTST: of words, and the causal language model's on captions of single images or texts of pairs."""
+    """The losses of MTST: of words, and the causal language model's on captions of single images or texts of pairs.
 
-    def __init__(self, model: MTST) -> None:
+    Args:
+        model: MTST.
+        words_dropout: The query encoder's in the words stage, instead of its own.
+    """
+
+    def __init__(self, model: MTST, words_dropout: float | None = None) -> None:
         self.model = model
+        self._own_dropout = model.query_encoder.config.dropout
+        self._words_dropout = self._own_dropout if words_dropout is None else words_dropout
 
     def training_forward(self, model: nn.Module, batch: GeneratorBatch | CaptionBatch | WordBatch) -> dict[str, Tensor]:
         """Return ``word_loss`` in the words stage, ``language_loss`` in the others."""
-        return {"word_loss" if isinstance(batch, WordBatch) else "language_loss": model(batch)}
+        is_of_words = isinstance(batch, WordBatch)
+        set_dropout(self.model.query_encoder, self._words_dropout if is_of_words else self._own_dropout)
+        return {"word_loss" if is_of_words else "language_loss": model(batch)}
