@@ -14,6 +14,11 @@ def test_the_share_is_dropped_and_the_mean_stays(probability: float) -> None:
     assert len(found.unique()) == 2
 
 
+def test_a_probability_next_to_one_leaves_something() -> None:
+    torch.manual_seed(0)
+    assert drop(torch.ones(100, 100), 0.999).isfinite().all()
+
+
 def test_gradients_go_where_values_went() -> None:
     torch.manual_seed(0)
     states = torch.ones(40, 40, requires_grad=True)

@@ -116,9 +116,18 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_a_second_training_in_one_folder_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+    refused: list[int] = []
+
+    def evaluate(step: int) -> dict[str, float]:
+        with pytest.raises(InputError, match="Another process trains in"), alone_in(tmp_path):
+            pass
+        refused.append(step)
+        return {}
+
+    train(ToyTask(), ToyBatches(), settings(steps=2, evaluate_every=1), tmp_path, seed=3, evaluate=evaluate)
+    assert refused == [1, 2]
     with alone_in(tmp_path), pytest.raises(InputError, match="Another process trains in"):
         train_toy(tmp_path, steps=2)
-    assert train_toy(tmp_path, steps=2).model is not None
 
 
 def test_only_the_latest_checkpoints_are_kept_and_hold_trained_weights_alone(tmp_path: Path) -> None:

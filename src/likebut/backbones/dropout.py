@@ -20,7 +20,7 @@ def drop(states: Tensor, probability: float) -> Tensor:
     """
     if states.device.type != "cpu":
         return functional.dropout(states, probability)
-    dropped = round(probability * _LEVELS)
+    dropped = min(round(probability * _LEVELS), _LEVELS - 1)
     count = states.numel()
     # From the least to the largest integer: by default the highest bit would always be 0.
     words = torch.empty(-(-count // _BYTES_IN_A_WORD), dtype=torch.int64).random_(-(2**63), None)

@@ -140,9 +140,12 @@ def _begin(folder: Path, settings: ClothingSettings) -> None:
     write_json(path, header)
 
 
-def _with_defaults(header: dict[str, Any]) -> dict[str, Any]:
-    """Return a header with the settings that were added after it was written."""
-    return header | {"settings": ClothingSettings().model_dump() | header.get("settings", {})}
+def _with_defaults(header: Any) -> Any:
+    """Return a header with the settings that were added after it was written; what is none, as it is."""
+    settings = header.get("settings") if isinstance(header, dict) else None
+    if not isinstance(settings, dict):
+        return header
+    return header | {"settings": ClothingSettings().model_dump() | settings}
 
 
 def _lay_images(folder: Path, images: Iterable[ImageRef]) -> None:
