@@ -11,10 +11,11 @@ from torch import Tensor
 from likebut.backbones.preset import Preset
 from likebut.backbones.text import TextBatch
 from likebut.errors import InputError
-from likebut.generator.decoding import Decoding, generate_ids
+from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
 from likebut.generator.language_loss import language_loss
 from likebut.generator.model import MTST
+from likebut.generator.writing import generate_ids, write_texts
 from likebut.retriever.core import RetrieverCore
 from likebut.retriever.retriever import Retriever
 from likebut.retriever.scoring import similarity
@@ -203,3 +204,13 @@ def test_a_source_of_other_sizes_is_refused(changes: dict[str, Any], message: st
     save_blip2(tmp_path)
     with pytest.raises(InputError, match=message):
         Retriever.from_preset(Preset.model_validate(hub_preset(tmp_path, **changes)), device="cpu")
+
+
+def test_consensus_reads_the_prefix_in_an_encoder_too(instructblip: tuple[Any, ModificationGenerator]) -> None:
+    _, generator = instructblip
+    language = generator.model.language
+    prefix = torch.randn(3, 6, 16, generator=torch.Generator().manual_seed(3))
+    decoding = Decoding(method="consensus", texts=4, max_new_tokens=5)
+    texts = write_texts(language, prefix, decoding)
+    assert len(texts) == 3
+    assert texts == write_texts(language, prefix, decoding)

@@ -38,8 +38,11 @@ def test_the_demo_ends_with_a_table_and_a_report(likebut: Command, tmp_path: Pat
     measured = likebut("evaluate", "--model", "demo/trainings/ptha-with-mtst-pretraining-0", *data)
     paper = json.loads((tmp_path / "demo" / "demo.json").read_text())["rows"][-1]["metrics"][0]
     assert {name: json.loads(measured.out)[name] for name in METRICS} == {name: paper[name] for name in METRICS}
-    grounding = likebut("report", "grounding", "demo/data", "--generator", "demo/trainings/generator", "--json")
+    own = ("--generator", "demo/trainings/generator")
+    grounding = likebut("report", "grounding", "demo/data", *own, "--json")
     assert 0 <= json.loads(grounding.out)["f1"] <= 100
+    by_consensus = likebut("report", "grounding", "demo/data", *own, "--decoding", "consensus", "--json")
+    assert json.loads(by_consensus.out)["pairs"] == json.loads(grounding.out)["pairs"]
 
 
 def require_table(shown: Result) -> None:

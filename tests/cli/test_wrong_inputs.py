@@ -306,6 +306,7 @@ WRONG: list[tuple[tuple[str, ...], str, str]] = [
     (("report", "demo", "empty"), "There is no demo.json in empty", "likebut demo"),
     (("report", "grounding", "data", "--generator", "generator", "--split", "val"), 'the split "val"', "test, train"),
     (("report", "grounding", "data", "--generator", "generator"), "no file data/attributes.jsonl", "."),
+    (("report", "grounding", "data", "--decoding", "magic"), "\"method\" is 'magic'", "consensus"),
 ]
 
 

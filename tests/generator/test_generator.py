@@ -96,6 +96,18 @@ def test_pictures_in_any_form_and_the_length_wanted(generator: ModificationGener
         generator.write(tmp_path / "none.png", picture)
 
 
+def test_it_writes_in_the_way_that_was_saved_with_it(generator: ModificationGenerator, tmp_path: Path) -> None:
+    assert generator.own_decoding == Decoding()
+    config = generator.config.model_copy(update={"writes_by": "consensus"})
+    ModificationGenerator(config, generator.model, generator.vision, "cpu").save(tmp_path)
+    again = ModificationGenerator.from_pretrained(tmp_path, "cpu")
+    assert again.own_decoding.method == "consensus"
+    picture = Image.new("RGB", (40, 30), "red")
+    own = Decoding(method="consensus").of_length("short")
+    assert own.share > Decoding(method="consensus").of_length("long").share
+    assert again.write(picture, picture, "short") == again.write(picture, picture, "short", own)
+
+
 def test_what_is_no_generator_is_refused(generator: ModificationGenerator, tmp_path: Path) -> None:
     generator.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

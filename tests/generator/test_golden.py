@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from likebut.backbones.text import TextBatch
 from likebut.cli.main import app
-from likebut.generator.decoding import Decoding, generate_ids
+from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
 from likebut.generator.model import INSTRUCTION, MTST
+from likebut.generator.writing import generate_ids
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "generator.safetensors"
 TOLERANCE = {"rtol": 0, "atol": 1e-4}

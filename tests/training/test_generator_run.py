@@ -101,3 +101,12 @@ def test_the_words_stage_s_dropout_is_its_own(tmp_path: Path) -> None:
     assert {layer.p for layer in layers} == {own} and own != 0.5
     assert not torch.equal(plain.generator.model.projection.weight, noisy.generator.model.projection.weight)
     assert ["word_loss" in row for row in read_metrics(tmp_path / "noisy")] == [True, False]  # every second step
+
+
+def test_how_it_writes_is_saved_and_can_be_changed_without_training_again(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    first = run(folder, tmp_path / "out")
+    assert first.generator.own_decoding.method == "beam"
+    again = run(folder, tmp_path / "out", "writes_by=consensus")
+    assert ModificationGenerator.from_pretrained(tmp_path / "out").own_decoding.method == "consensus"
+    assert torch.equal(first.generator.model.projection.weight, again.generator.model.projection.weight)

@@ -3,9 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from likebut.generator.decoding import Decoding
 
 
 def grounding(
@@ -15,6 +18,10 @@ def grounding(
     own_texts: Annotated[
         bool, typer.Option("--own-texts", help="Measure the folder's own texts instead: a figure to compare with.")
     ] = False,
+    decoding: Annotated[
+        str | None,
+        typer.Option(help="beam, greedy, nucleus or consensus, with no repetition penalty; else the generator's own."),
+    ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="At most this many pairs, drawn by lot.")] = 400,
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -26,6 +33,7 @@ def grounding(
     from likebut.generator.generator import ModificationGenerator
     from likebut.training.data import default_feature_folder
 
+    told = _decoding(decoding) if decoding else None
     folder = DataFolder.open(data)
     # What is not there is said before the generator is loaded.
     folder.queries(split)
@@ -34,7 +42,8 @@ def grounding(
         result, samples = measure_own_texts(folder, split, pairs)
     else:
         place = Workplace(data, folder, features or default_feature_folder())
-        result, samples = measure_truthfulness(ModificationGenerator.from_pretrained(generator), place, split, pairs)
+        writer = ModificationGenerator.from_pretrained(generator)
+        result, samples = measure_truthfulness(writer, place, split, pairs, told or writer.own_decoding)
     if as_json:
         print(json.dumps(asdict(result)))
         return
@@ -45,3 +54,11 @@ def grounding(
     print(f"  blind (texts of other pairs): F1 {result.blind_f1:.1f} %")
     for sample in samples:
         print(f'  "{sample.written}"  (true: {"; ".join(sample.changes)})')
+
+
+def _decoding(method: str) -> "Decoding":
+    from likebut.demo.truthfulness import GREEDY
+    from likebut.generator.decoding import Decoding
+    from likebut.settings import parse_settings
+
+    return parse_settings(Decoding, GREEDY.model_dump() | {"method": method}, "The command line")

@@ -20,17 +20,16 @@ def samples(
     """Draw pairs by lot and show what a generator writes about them, beside what people wrote."""
     from likebut.data_folder import DataFolder
     from likebut.files import require_output_file, write_json, write_text
-    from likebut.generator.decoding import Decoding
     from likebut.generator.generator import ModificationGenerator
     from likebut.reports.sample_grid import GridCell, write_sample_grid
     from likebut.reports.written_samples import draw_pairs, markdown_listing, write_samples
 
     picture = out if out.suffix.lower() == ".png" else out / "samples.png"
     require_output_file(picture)
-    decoding = Decoding().of_length(length)
     folder = DataFolder.open(data)
     pairs = draw_pairs(folder, split, count, seed)
     writer = ModificationGenerator.from_pretrained(generator)
+    decoding = writer.own_decoding.of_length(length)
     found = write_samples(writer, folder, pairs, decoding, features)
     images = folder.images()
     cells = [

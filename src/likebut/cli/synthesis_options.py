@@ -24,7 +24,7 @@ class SynthesisOptions:
     generator: str
     retriever: str | None
     length: str
-    decoding: str
+    decoding: str | None
     beams: int
     seed: int
     round_trip_rank: int
@@ -47,23 +47,25 @@ class SynthesisOptions:
         Raises:
             InputError: An option's value is wrong, or a model cannot be loaded.
         """
-        writing = self._writing()
+        if self.decoding is not None:
+            self._writing(self.decoding)  # a wrong option is said before a model is loaded
         share = same_text_share if self.same_text_share is None else self.same_text_share
         strictness = {"round_trip_rank": self.round_trip_rank, "same_text_share": share}
         filters = parse_settings(FilterSettings, strictness, _HERE)
         blocklist = Blocklist.load(self.blocklist)
+        generator = ModificationGenerator.from_pretrained(self.generator, self.device)
         return Job(
-            generator=ModificationGenerator.from_pretrained(self.generator, self.device),
+            generator=generator,
             retriever=Retriever.from_pretrained(self.retriever, self.device) if self.retriever else None,
-            writing=writing,
+            writing=self._writing(self.decoding or generator.config.writes_by),
             filters=filters,
             blocklist=blocklist,
             refilter=self.refilter,
             feature_folder=self.features,
         )
 
-    def _writing(self) -> WritingSettings:
-        method = {"method": self.decoding, "beams": self.beams, "seed": self.seed}
+    def _writing(self, method_name: str) -> WritingSettings:
+        method = {"method": method_name, "beams": self.beams, "seed": self.seed}
         settings = {
             "decoding": parse_settings(Decoding, method, _HERE).of_length(self.length),
             "log_probability": self.log_probability,

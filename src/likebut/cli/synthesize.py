@@ -25,7 +25,9 @@ _Retriever = Annotated[
     str | None, typer.Option(help="A trained retriever for the round trip; without one there is none.")
 ]
 _Length = Annotated[str, typer.Option(help="short, medium or long.")]
-_Method = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
+_Method = Annotated[
+    str | None, typer.Option(help="beam, greedy, nucleus or consensus; the generator's own unless given.")
+]
 _Beams = Annotated[int, typer.Option(help="For beam; the paper uses 5.")]
 _Seed = Annotated[int, typer.Option(help="For nucleus.")]
 _Rank = Annotated[int, typer.Option(help="How high the retriever must rank the target among the neighbours.")]
@@ -55,7 +57,7 @@ def synthesize(
     generator: _Generator = "small",
     retriever: _Retriever = None,
     length: _Length = "medium",
-    decoding: _Method = "beam",
+    decoding: _Method = None,
     beams: _Beams = 5,
     seed: _Seed = 0,
     round_trip_rank: _Rank = 5,

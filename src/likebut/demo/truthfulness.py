@@ -13,11 +13,15 @@ from likebut.reports.contents import GroundingResult, WrittenText
 
 PAIRS = 400
 SAMPLES = 12
-_DECODING = Decoding(method="greedy", repetition_penalty=1.0, max_new_tokens=32)
+GREEDY = Decoding(method="greedy", repetition_penalty=1.0, max_new_tokens=32)
 
 
 def measure_truthfulness(
-    generator: ModificationGenerator, place: Workplace, split: str = "test", pairs: int = PAIRS
+    generator: ModificationGenerator,
+    place: Workplace,
+    split: str = "test",
+    pairs: int = PAIRS,
+    decoding: Decoding = GREEDY,
 ) -> tuple[GroundingResult, list[WrittenText]]:
     """Return how far written texts are true on held-out pairs, and samples of them drawn by lot (seed 0).
 
@@ -28,11 +32,12 @@ def measure_truthfulness(
         place: Where the data lies: the sample's drawings, or photographs of clothing.
         split: Whose pairs.
         pairs: How many at most.
+        decoding: How it writes.
     """
     triplets = place.data.triplets(split)
     different = sorted({(triplet.reference, triplet.target) for triplet in triplets})
     chosen = Random(0).sample(different, min(pairs, len(different)))
-    return _measure(chosen, write_for_pairs(generator, chosen, place, _DECODING), place.data)
+    return _measure(chosen, write_for_pairs(generator, chosen, place, decoding), place.data)
 
 
 def measure_own_texts(

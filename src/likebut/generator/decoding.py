@@ -1,15 +1,11 @@
-"""How the generator's language model is made to write: greedy, beam or nucleus, short or long."""
+"""How the generator's language model is made to write: greedy, beam, nucleus or consensus; short or long."""
 
-import warnings
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
-from likebut.backbones.language import LanguageModel
 from likebut.errors import InputError
-from likebut.generator.greedy import greedy_ids
+from likebut.recipes.schema import WritingMethod
 
 Length = Literal["short", "medium", "long"]
 
@@ -18,7 +14,8 @@ class Decoding(BaseModel):
     """Settings for writing.
 
     Attributes:
-        method: "greedy", "beam" or "nucleus".
+        method: "greedy", "beam", "nucleus", or "consensus": what a share of many texts says, for a generator that lists
+            changes; of the other settings ``max_new_tokens`` alone counts there.
         beams: Beams of "beam"; the paper uses 5.
         repetition_penalty: Above 1 discourages words already written; the paper uses 1.5.
         length_penalty: For beams: above 0 favours longer texts, below 0 shorter.
@@ -27,11 +24,13 @@ class Decoding(BaseModel):
         temperature: For "nucleus".
         top_p: For "nucleus": the probability mass to draw from.
         seed: For "nucleus".
+        texts: For "consensus": how many are drawn.
+        share: For "consensus": what part of them must have a clause that is written.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["greedy", "beam", "nucleus"] = "beam"
+    method: WritingMethod = "beam"
     beams: int = Field(default=5, ge=1, le=32)
     repetition_penalty: float = Field(default=1.5, ge=1.0, le=5.0)
     length_penalty: float = Field(default=1.0, ge=-5.0, le=5.0)
@@ -40,6 +39,8 @@ class Decoding(BaseModel):
     temperature: float = Field(default=0.9, gt=0.0, le=5.0)
     top_p: float = Field(default=0.9, gt=0.0, le=1.0)
     seed: int = 0
+    texts: int = Field(default=16, ge=2, le=128)
+    share: float = Field(default=0.25, gt=0.0, le=1.0)
 
     def of_length(self, length: str) -> "Decoding":
         """Return these settings made to write a "short", "medium" or "long" text.
@@ -47,10 +48,13 @@ class Decoding(BaseModel):
         Raises:
             InputError: ``length`` is none of the three.
         """
-        bounds = {"short": (1, 12, -1.0), "medium": (6, 24, 0.0), "long": (14, 48, 1.0)}
+        bounds = {"short": (1, 12, -1.0, 0.5), "medium": (6, 24, 0.0, 0.25), "long": (14, 48, 1.0, 0.15)}
         if length not in bounds:
             raise InputError(f'There is no length "{length}".', "Choose short, medium or long.")
-        shortest, longest, penalty = bounds[length]
+        shortest, longest, penalty, share = bounds[length]
+        if self.method == "consensus":
+            # Its texts are as long as they are; how sure a change must be to be named is what makes them longer.
+            return self.model_copy(update={"share": share})
         return self.model_copy(
             update={"min_new_tokens": shortest, "max_new_tokens": longest, "length_penalty": penalty}
         )
@@ -69,40 +73,3 @@ class Decoding(BaseModel):
         if self.method == "nucleus":
             arguments |= {"temperature": self.temperature, "top_p": self.top_p, "top_k": 0}
         return arguments
-
-
-@torch.no_grad()
-def write_texts(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> list[str]:
-    """Return one text for each row of ``prefix`` (B, S, D).
-
-    A row's text does not depend on the other rows of the batch, except under "nucleus", where the draw does.
-    """
-    ids = generate_ids(language, prefix, decoding)
-    return [" ".join(language.decode(row).split()) for row in ids.tolist()]
-
-
-@torch.no_grad()
-def generate_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
-    """Return (B, up to max_new_tokens) token ids written after ``prefix`` (B, S, D)."""
-    plain = decoding.method == "greedy" and decoding.repetition_penalty == 1.0
-    if plain and prefix.device.type == "cpu" and not language.is_encoder_decoder:
-        return greedy_ids(language, prefix, decoding.min_new_tokens, decoding.max_new_tokens)
-    return _generate(language, prefix, decoding)
-
-
-def _generate(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
-    embed = language.model.get_input_embeddings()
-    mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # Only what is written is penalised, as it should be: the prefix has no ids.
-        warnings.filterwarnings("ignore", message="Passing `repetition_penalty`")
-        torch.manual_seed(decoding.seed)
-        written: Tensor = language.model.generate(
-            inputs_embeds=prefix.to(embed.weight.dtype),
-            attention_mask=mask,
-            eos_token_id=language.end_id,
-            pad_token_id=language.pad_id,
-            **decoding.generate_arguments(),
-        )
-    # A decoder that begins from nothing begins with a token of its own, which is not part of the text.
-    return written[:, 1:] if language.is_encoder_decoder else written

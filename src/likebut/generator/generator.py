@@ -20,17 +20,23 @@ from likebut.backbones.model_folder import (
 )
 from likebut.backbones.preset import Preset, load_preset, with_folders_beside
 from likebut.backbones.vision import VisionEncoder
-from likebut.generator.decoding import Decoding, write_texts
+from likebut.generator.decoding import Decoding
 from likebut.generator.language_loss import log_probabilities, with_end_token
 from likebut.generator.model import CAPTION_INSTRUCTION, INSTRUCTION, MTST
+from likebut.generator.writing import write_texts
 from likebut.images import decode
+from likebut.recipes.schema import WritingMethod
 from likebut.settings import parse_settings
 
 Picture = Image.Image | Path | str | bytes
 
 
 class GeneratorConfig(BaseModel):
-    """What ``config.json`` of a saved generator says; a preset that is not shipped stands there whole."""
+    """What ``config.json`` of a saved generator says; a preset that is not shipped stands there whole.
+
+    Attributes:
+        writes_by: How it writes unless told otherwise; the paper's way is "beam".
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,6 +45,7 @@ class GeneratorConfig(BaseModel):
     instruction: str = INSTRUCTION
     caption_instruction: str = CAPTION_INSTRUCTION
     image_marks: bool = False
+    writes_by: WritingMethod = "beam"
     revision: str = ""
     weights_sha256: str = ""
 
@@ -117,6 +124,11 @@ class ModificationGenerator:
         fill_heads(model, sizes, "generator")
         return cls(config, model, load_vision(sizes), device)
 
+    @property
+    def own_decoding(self) -> Decoding:
+        """How it writes unless told otherwise."""
+        return Decoding(method=self.config.writes_by)
+
     def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
         """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written."""
         state = {name: value.to(precision) for name, value in trained_state(self.model).items()}
@@ -131,13 +143,13 @@ class ModificationGenerator:
             reference: A picture: an RGB image, a file, or a file's content.
             target: Likewise.
             length: "short", "medium" or "long".
-            decoding: Other settings than the published ones (5 beams, repetition penalty 1.5).
+            decoding: Other settings than its own; those of the paper are 5 beams and repetition penalty 1.5.
 
         Raises:
             ImageError: A picture cannot be read.
             InputError: ``length`` is none of the three.
         """
-        settings = (decoding or Decoding()).of_length(length)
+        settings = (decoding or self.own_decoding).of_length(length)
         images = [item if isinstance(item, Image.Image) else _opened(item) for item in (reference, target)]
         tokens = self.vision_tokens(images)
         return self.write_batch(tokens[:1], tokens[1:], settings)[0]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from likebut.recipes.training import TrainingSettings
 
 Kind = Literal["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"]
+WritingMethod = Literal["greedy", "beam", "nucleus", "consensus"]
 Pooling = Literal["masked-mean", "published", "cls"]
 Source = Literal["folder", "cirr", "fashioniq"]
 Use = Literal["human", "synthetic", "both"]
@@ -173,6 +174,7 @@ class GeneratorRecipe(BaseModel):
         instruction: What the language model is told to do; the model's own words if None.
         image_marks: Whether the generator is told which of two images is the reference where it reads them together;
             beyond the paper.
+        writes_by: How the trained generator writes unless told otherwise: "beam" as in the paper, or "consensus".
         words: The words stage.
         captions: The captions stage.
     """
@@ -188,6 +190,7 @@ class GeneratorRecipe(BaseModel):
     projection_from_shared_words: bool = True
     instruction: str | None = None
     image_marks: bool = False
+    writes_by: WritingMethod = "beam"
     words: WordSettings = WordSettings()
     captions: CaptionSettings = CaptionSettings()
     data: DataSettings = DataSettings()

@@ -38,7 +38,7 @@ from likebut.training.token_source import TokenSource
 from likebut.training.variety import Variety
 from likebut.training.views import with_views
 
-_NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data"}
+_NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data", "writes_by"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
         InputError: The initial weights are of another preset.
     """
     config = GeneratorConfig(
-        preset=recipe.preset, instruction=recipe.instruction or INSTRUCTION, image_marks=recipe.image_marks
+        preset=recipe.preset,
+        instruction=recipe.instruction or INSTRUCTION,
+        image_marks=recipe.image_marks,
+        writes_by=recipe.writes_by,
     )
     generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
     if recipe.initial_weights is not None:
