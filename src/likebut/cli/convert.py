@@ -34,27 +34,29 @@ class PoolingName(StrEnum):
     MASKED_MEAN = "masked-mean"
 
 
+_Preset = Annotated[
+    str | None,
+    typer.Option(help="Whose parts to use (a name, or a preset's .json file); by default the paper's where they fit."),
+]
+_Pooling = Annotated[
+    PoolingName | None,
+    typer.Option(help="How hop two is pooled; by default as the kind's release does: published, for sprc cls."),
+]
+_StageOne = Annotated[
+    bool, typer.Option("--stage-one", help="A BLIP-2 stage-one checkpoint: its prompt tokens are drawn anew.")
+]
+_Heads = Annotated[int | None, typer.Option(help="The query encoder's attention heads, where width/64 is wrong.")]
+
+
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth, .pt or .safetensors file in LAVIS naming.")],
     job: Annotated[Job, typer.Option(help="What it was trained for.")],
     out: Annotated[Path, typer.Option(help="The model folder to write; it must not exist.")],
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="Whose parts to use (a name, or a preset's .json file); by default the paper's where they fit."
-        ),
-    ] = None,
+    preset: _Preset = None,
     kind: Annotated[Kind, typer.Option(help="Which published retriever.")] = Kind.PTHA,
-    pooling: Annotated[
-        PoolingName | None,
-        typer.Option(help="How hop two is pooled; by default as the kind's release does: published, for sprc cls."),
-    ] = None,
-    stage_one: Annotated[
-        bool, typer.Option("--stage-one", help="A BLIP-2 stage-one checkpoint: its prompt tokens are drawn anew.")
-    ] = False,
-    heads: Annotated[
-        int | None, typer.Option(help="The query encoder's attention heads, where width/64 is wrong.")
-    ] = None,
+    pooling: _Pooling = None,
+    stage_one: _StageOne = False,
+    heads: _Heads = None,
     vision_heads: Annotated[int | None, typer.Option(help="The vision encoder's attention heads, likewise.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

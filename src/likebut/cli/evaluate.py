@@ -11,30 +11,30 @@ from likebut.cli.measured_on import measured_on
 if TYPE_CHECKING:
     from likebut.benchmarks.evaluation import RankedBenchmark
 
+_Benchmark = Annotated[str | None, typer.Option(help="cirr, fashioniq, circo or clothing, instead of --data.")]
+_Protocol = Annotated[
+    str | None,
+    typer.Option(help="FashionIQ: original, original-without-reference or val-split. Clothing: pairs, attributes."),
+]
+_Rankings = Annotated[
+    Path | None, typer.Option(help="Also write the rankings, in the benchmark's own format, to this file.")
+]
+_AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on without the images that are missing.")]
+_ListMissing = Annotated[bool, typer.Option("--list-missing", help="List the missing images as JSON, and stop.")]
+
 
 def evaluate(
     data: Annotated[Path | None, typer.Option(help="A data folder.")] = None,
-    benchmark: Annotated[
-        str | None, typer.Option(help="cirr, fashioniq, circo or clothing, instead of --data.")
-    ] = None,
+    benchmark: _Benchmark = None,
     root: Annotated[Path | None, typer.Option(help="The benchmark's folder.")] = None,
     split: Annotated[str | None, typer.Option(help="test for a data folder, val for a benchmark.")] = None,
     model: Annotated[str, typer.Option(help="A trained retriever: a name or a folder.")] = "small",
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="FashionIQ: original, original-without-reference or val-split. Clothing: pairs, attributes."),
-    ] = None,
+    protocol: _Protocol = None,
     labels: Annotated[str | None, typer.Option(help="CIRR: hard, as published tables use, or soft.")] = None,
     query_mode: Annotated[str, typer.Option(help="What of a query is used: composed, text or image.")] = "composed",
-    rankings: Annotated[
-        Path | None, typer.Option(help="Also write the rankings, in the benchmark's own format, to this file.")
-    ] = None,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Go on without the images that are missing.")
-    ] = False,
-    list_missing: Annotated[
-        bool, typer.Option("--list-missing", help="List the missing images as JSON, and stop.")
-    ] = False,
+    rankings: _Rankings = None,
+    allow_missing: _AllowMissing = False,
+    list_missing: _ListMissing = False,
     cache: Annotated[bool, typer.Option(help="Keep vision tokens on disk for the next time.")] = True,
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images or queries embedded at once.")] = 32,

@@ -10,18 +10,21 @@ import typer
 if TYPE_CHECKING:
     from likebut.generator.decoding import Decoding
 
+_OwnTexts = Annotated[
+    bool, typer.Option("--own-texts", help="Measure the folder's own texts instead: a figure to compare with.")
+]
+_Decoding = Annotated[
+    str | None,
+    typer.Option(help="beam, greedy, nucleus or consensus, with no repetition penalty; else the generator's own."),
+]
+
 
 def grounding(
     data: Annotated[Path, typer.Argument(help="What `likebut data sample` or `likebut data clothing` made.")],
     generator: Annotated[str, typer.Option(help="A trained generator: a name, a folder, a hub id.")] = "small",
     split: Annotated[str, typer.Option(help="Whose pairs; the generator should not have seen them.")] = "test",
-    own_texts: Annotated[
-        bool, typer.Option("--own-texts", help="Measure the folder's own texts instead: a figure to compare with.")
-    ] = False,
-    decoding: Annotated[
-        str | None,
-        typer.Option(help="beam, greedy, nucleus or consensus, with no repetition penalty; else the generator's own."),
-    ] = None,
+    own_texts: _OwnTexts = False,
+    decoding: _Decoding = None,
     pairs: Annotated[int, typer.Option(min=1, help="At most this many pairs, drawn by lot.")] = 400,
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

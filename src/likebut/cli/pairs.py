@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from likebut.synthesis.pairs import PairSettings
     from likebut.triplets import ImageRef
 
+_MaxSimilarity = Annotated[float, typer.Option(help="More similar images are near-duplicates; 0.95 suits photographs.")]
+_Confusable = Annotated[str | None, typer.Option(help="A trained retriever: pair images that it may confuse instead.")]
+
 
 def pairs(
     folder: Annotated[Path, typer.Argument(help="A data folder, or any folder of images.")],
@@ -19,15 +22,11 @@ def pairs(
     benchmark: Annotated[str | None, typer.Option(help="cirr or fashioniq, if FOLDER is that benchmark's.")] = None,
     neighbours: Annotated[int, typer.Option(help="Pairs that an image may begin.")] = 4,
     min_similarity: Annotated[float, typer.Option(help="Less similar images are no pair (cosine).")] = 0.5,
-    max_similarity: Annotated[
-        float, typer.Option(help="More similar images are near-duplicates; 0.95 suits photographs.")
-    ] = 0.98,
+    max_similarity: _MaxSimilarity = 0.98,
     limit: Annotated[int | None, typer.Option(help="At most this many pairs, drawn by --seed.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw under --limit.")] = 0,
     preset: Annotated[str, typer.Option(help="Whose frozen features to compare by.")] = "small",
-    confusable: Annotated[
-        str | None, typer.Option(help="A trained retriever: pair images that it may confuse instead.")
-    ] = None,
+    confusable: _Confusable = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

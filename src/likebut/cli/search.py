@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 _OWN_COLUMNS = ("width", "height", "bytes", "taken")
 
+_ImageId = Annotated[list[str] | None, typer.Option("--image-id", help="A reference image of the gallery, by its id.")]
+_Filters = Annotated[
+    list[str] | None, typer.Option("--filter", help='"colour=red", "price<50", "title~linen"; may be repeated.')
+]
+
 
 def search(
     image: Annotated[list[Path] | None, typer.Option("--image", help="A reference image; may be repeated.")] = None,
-    image_id: Annotated[
-        list[str] | None, typer.Option("--image-id", help="A reference image of the gallery, by its id.")
-    ] = None,
+    image_id: _ImageId = None,
     text: Annotated[str, typer.Option(help="What should be different; without an image, a description.")] = "",
     negative: Annotated[str, typer.Option(help='What the results should not be: "striped".')] = "",
-    filters: Annotated[
-        list[str] | None, typer.Option("--filter", help='"colour=red", "price<50", "title~linen"; may be repeated.')
-    ] = None,
+    filters: _Filters = None,
     k: Annotated[int, typer.Option("--k", "-k", help="How many results.")] = 10,
     offset: Annotated[int, typer.Option(help="How many results to pass over.")] = 0,
     weight: Annotated[float, typer.Option(help="0 heeds the text alone, 1 the image alone.")] = 0.5,

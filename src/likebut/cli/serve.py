@@ -17,29 +17,34 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "LIKEBUT_TOKEN"
 
+_Gallery = Annotated[
+    str,
+    typer.Argument(
+        metavar="GALLERY",
+        envvar="LIKEBUT_GALLERY",
+        help="What `likebut index` made: a folder, or an object-store URI.",
+    ),
+]
+_TokenFile = Annotated[
+    Path | None, typer.Option(help=f"A file that holds the token clients must send; or set {TOKEN_VARIABLE}.")
+]
+_AllowHost = Annotated[
+    list[str] | None, typer.Option(help="A name by which clients may call the server. May be repeated.")
+]
+_Uploads = Annotated[
+    Path | None, typer.Option(help="Folder for added pictures; beside the gallery's folder if not given.")
+]
+
 
 def serve(
-    gallery: Annotated[
-        str,
-        typer.Argument(
-            metavar="GALLERY",
-            envvar="LIKEBUT_GALLERY",
-            help="What `likebut index` made: a folder, or an object-store URI.",
-        ),
-    ] = DEFAULT_GALLERY,
+    gallery: _Gallery = DEFAULT_GALLERY,
     model: Annotated[str | None, typer.Option(help="The retriever, if it is no longer where it was.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8333,
     host: Annotated[str, typer.Option(help="Address to bind to. Others than loopback need a token.")] = "127.0.0.1",
-    token_file: Annotated[
-        Path | None, typer.Option(help=f"A file that holds the token clients must send; or set {TOKEN_VARIABLE}.")
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name by which clients may call the server. May be repeated.")
-    ] = None,
+    token_file: _TokenFile = None,
+    allow_host: _AllowHost = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Refuse adding and deleting.")] = False,
-    uploads: Annotated[
-        Path | None, typer.Option(help="Folder for added pictures; beside the gallery's folder if not given.")
-    ] = None,
+    uploads: _Uploads = None,
     upload_mib: Annotated[int, typer.Option(min=1, help="Largest request, in MiB.")] = 32,
     megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest picture.")] = 50,
     in_flight: Annotated[int, typer.Option(min=1, help="Requests answered at once.")] = 64,

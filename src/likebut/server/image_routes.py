@@ -120,7 +120,12 @@ def _add_reading(router: APIRouter, service: Service) -> None:
 def change_router(service: Service) -> APIRouter:
     """Return the routes that add and delete images."""
     router = APIRouter(prefix="/v1/images", tags=["images"])
+    _add_adding(router, service)
+    _add_deleting(router, service)
+    return router
 
+
+def _add_adding(router: APIRouter, service: Service) -> None:
     @router.post(
         "",
         operation_id="add_images",
@@ -147,6 +152,8 @@ def change_router(service: Service) -> APIRouter:
         service.fields.forget()
         return AddedAnswer(images=[ImageAnswer.of(image) for image in images], added=added)
 
+
+def _add_deleting(router: APIRouter, service: Service) -> None:
     @router.delete(
         "/{image_id}",
         operation_id="delete_image",
@@ -160,8 +167,6 @@ def change_router(service: Service) -> APIRouter:
             raise _read_only("delete pictures")
         await service.writing.run(lambda: _delete(service, image_id))
         service.fields.forget()
-
-    return router
 
 
 def _pictures(form: Form) -> tuple[list[bytes], dict[str, Any]]:

@@ -43,6 +43,11 @@ def status_router(service: Service) -> APIRouter:
             raise RequestError(503, "not_ready", "The model does not answer.", "Start the server anew.")
         return StatusAnswer()
 
+    _add_metrics(router, service)
+    return router
+
+
+def _add_metrics(router: APIRouter, service: Service) -> None:
     @router.get(
         "/metrics",
         operation_id="get_metrics",
@@ -51,10 +56,8 @@ def status_router(service: Service) -> APIRouter:
         responses=errors() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def get_metrics() -> Response:
-        service.metrics.images.set(await reading.run(lambda: len(gallery)))
+        service.metrics.images.set(await service.reading.run(lambda: len(service.gallery)))
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    return router
 
 
 def describe(service: Service) -> GalleryAnswer:
