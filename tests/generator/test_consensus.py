@@ -17,9 +17,20 @@ def test_of_clauses_that_never_stand_together_the_commoner_is_written() -> None:
     assert agreed_text(texts, 0.3) == "in navy, plain"
 
 
+def test_clauses_may_be_joined_by_and() -> None:
+    texts = [
+        "a pink planet and a thin ring",
+        "a pink planet",
+        "a thin ring and a red star and a pink planet",
+        "a pink moon",
+    ]
+    assert agreed_text(texts, 0.5) == "a pink planet and a thin ring"
+    assert agreed_text(["in red and striped, with a hood"] * 2, 0.5) == "in red, striped, with a hood"
+
+
 def test_without_a_common_clause_it_is_the_text_most_like_the_others() -> None:
-    texts = ["make it red and long", "make it red and striped", "make it red and long and striped"]
-    assert agreed_text(texts, 0.5) == "make it red and long and striped"
+    texts = ["make it red", "make it long", "make it red or long", "shorter sleeves"]
+    assert agreed_text(texts, 0.5) == "make it red or long"
 
 
 def test_silence_is_agreed_on_too() -> None:

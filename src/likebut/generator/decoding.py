@@ -40,7 +40,7 @@ class Decoding(BaseModel):
     top_p: float = Field(default=0.9, gt=0.0, le=1.0)
     seed: int = 0
     texts: int = Field(default=16, ge=2, le=128)
-    share: float = Field(default=0.25, gt=0.0, le=1.0)
+    share: float = Field(default=0.15, gt=0.0, le=1.0)
 
     def of_length(self, length: str) -> "Decoding":
         """Return these settings made to write a "short", "medium" or "long" text.
@@ -48,7 +48,7 @@ class Decoding(BaseModel):
         Raises:
             InputError: ``length`` is none of the three.
         """
-        bounds = {"short": (1, 12, -1.0, 0.5), "medium": (6, 24, 0.0, 0.25), "long": (14, 48, 1.0, 0.15)}
+        bounds = {"short": (1, 12, -1.0, 0.4), "medium": (6, 24, 0.0, 0.15), "long": (14, 48, 1.0, 0.1)}
         if length not in bounds:
             raise InputError(f'There is no length "{length}".', "Choose short, medium or long.")
         shortest, longest, penalty, share = bounds[length]
