@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SAMPLE := demo
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
-.PHONY: demo test lint browser docs clean small-generator small-retriever
+.PHONY: demo test lint browser docs clean small-generator small-retriever photographs
 
 demo: $(READY)
 	$(BIN)/likebut models pull small
@@ -32,20 +32,21 @@ browser:
 WEIGHTS := weights
 TRAIN_GENERATOR = $(BIN)/likebut train generator --data $(WEIGHTS)/drawings
 
-small-generator: $(READY)
-	@test -d "$(PHOTOGRAPHS)" || { echo "Say where the photographs are: make small-generator PHOTOGRAPHS=FOLDER" >&2; exit 1; }
+photographs:
+	@test -d "$(PHOTOGRAPHS)" || { echo "Say where the photographs are: PHOTOGRAPHS=FOLDER after the target." >&2; exit 1; }
+
+small-generator: photographs $(READY)
 	$(BIN)/likebut models pull small
 	$(BIN)/likebut data sample $(WEIGHTS)/drawings --train-families 2000 --pool-families 0 --queries-per-family 15 --plain
-	$(BIN)/likebut data clothing $(WEIGHTS)/clothing-16 --root $(PHOTOGRAPHS) --derived-per-image 16
-	$(BIN)/likebut data clothing $(WEIGHTS)/clothing-plain --root $(PHOTOGRAPHS) --derived-per-image 16 --plain --most-changes 5
+	$(BIN)/likebut data clothing $(WEIGHTS)/clothing-16 --root "$(PHOTOGRAPHS)" --derived-per-image 16
+	$(BIN)/likebut data clothing $(WEIGHTS)/clothing-plain --root "$(PHOTOGRAPHS)" --derived-per-image 16 --plain --most-changes 5
 	$(TRAIN_GENERATOR) --recipe generator-words --also $(WEIGHTS)/clothing-16 --init-retriever small --out $(WEIGHTS)/generator-begun
 	$(TRAIN_GENERATOR) --recipe generator-further --also $(WEIGHTS)/clothing-plain --init $(WEIGHTS)/generator-begun --out $(WEIGHTS)/generator
 
-small-retriever: $(READY)
-	@test -d "$(PHOTOGRAPHS)" || { echo "Say where the photographs are: make small-retriever PHOTOGRAPHS=FOLDER" >&2; exit 1; }
+small-retriever: photographs $(READY)
 	$(BIN)/likebut models pull small
 	$(BIN)/likebut data sample $(WEIGHTS)/sample
-	$(BIN)/likebut data clothing $(WEIGHTS)/clothing --root $(PHOTOGRAPHS) --derived-per-image 2
+	$(BIN)/likebut data clothing $(WEIGHTS)/clothing --root "$(PHOTOGRAPHS)" --derived-per-image 2
 	$(BIN)/likebut train retriever --recipe retriever-clothing --data $(WEIGHTS)/clothing --also $(WEIGHTS)/sample --out $(WEIGHTS)/retriever
 
 docs: $(READY)

@@ -11,11 +11,12 @@ from torch import Tensor
 from likebut.backbones.preset import Preset
 from likebut.backbones.text import TextBatch
 from likebut.errors import InputError
+from likebut.generator.consensus import agreed_text
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
 from likebut.generator.language_loss import language_loss
 from likebut.generator.model import MTST
-from likebut.generator.writing import generate_ids, write_texts
+from likebut.generator.writing import _spread_ids, generate_ids, write_texts
 from likebut.retriever.core import RetrieverCore
 from likebut.retriever.retriever import Retriever
 from likebut.retriever.scoring import similarity
@@ -211,6 +212,7 @@ def test_consensus_reads_the_prefix_in_an_encoder_too(instructblip: tuple[Any, M
     language = generator.model.language
     prefix = torch.randn(3, 6, 16, generator=torch.Generator().manual_seed(3))
     decoding = Decoding(method="consensus", texts=4, max_new_tokens=5)
-    texts = write_texts(language, prefix, decoding)
-    assert len(texts) == 3
-    assert texts == write_texts(language, prefix, decoding)
+    drawn = [language.decode(row) for row in _spread_ids(language, prefix, decoding).tolist()]
+    assert len(drawn) == 12 and len(set(drawn)) > 3
+    agreed = [agreed_text([" ".join(text.split()) for text in drawn[at : at + 4]], 0.15) for at in (0, 4, 8)]
+    assert write_texts(language, prefix, decoding) == agreed

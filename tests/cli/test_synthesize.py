@@ -69,6 +69,14 @@ def test_pairs_to_shards(likebut: Callable[..., Result], project: Path) -> None:
     assert json.loads(rows[0].decoding)["max_new_tokens"] == 12
 
 
+def test_a_generator_writes_in_its_own_way_unless_told_otherwise(likebut: Callable[..., Result], project: Path) -> None:
+    config = project / "generator" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"writes_by": "consensus"}))
+    result = likebut("synthesize", "data", "--pairs", "pairs.parquet", "--out", "own", "--generator", "generator")
+    assert result.code == 0, result.err
+    assert json.loads(rows_in(project / "own")[0].decoding)["method"] == "consensus"
+
+
 def test_the_same_command_again_gives_the_same_and_other_settings_are_refused(
     likebut: Callable[..., Result], project: Path
 ) -> None:

@@ -96,16 +96,21 @@ def test_pictures_in_any_form_and_the_length_wanted(generator: ModificationGener
         generator.write(tmp_path / "none.png", picture)
 
 
-def test_it_writes_in_the_way_that_was_saved_with_it(generator: ModificationGenerator, tmp_path: Path) -> None:
+def test_it_writes_in_the_way_that_was_saved_with_it(
+    generator: ModificationGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert generator.own_decoding == Decoding()
     config = generator.config.model_copy(update={"writes_by": "consensus"})
     ModificationGenerator(config, generator.model, generator.vision, "cpu").save(tmp_path)
     again = ModificationGenerator.from_pretrained(tmp_path, "cpu")
     assert again.own_decoding.method == "consensus"
+    used: list[Decoding] = []
+    monkeypatch.setattr(again, "write_batch", lambda _, __, decoding: [used.append(decoding) or ""])
     picture = Image.new("RGB", (40, 30), "red")
-    own = Decoding(method="consensus").of_length("short")
-    assert own.share > Decoding(method="consensus").of_length("long").share
-    assert again.write(picture, picture, "short") == again.write(picture, picture, "short", own)
+    again.write(picture, picture, "short")
+    again.write(picture, picture, "long")
+    assert [decoding.method for decoding in used] == ["consensus", "consensus"]
+    assert used[0].share > used[1].share
 
 
 def test_what_is_no_generator_is_refused(generator: ModificationGenerator, tmp_path: Path) -> None:

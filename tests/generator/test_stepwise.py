@@ -7,6 +7,7 @@ import torch
 from likebut.backbones.language import LanguageModel
 from likebut.backbones.loading import load_language_model
 from likebut.backbones.preset import load_preset
+from likebut.generator.consensus import agreed_text
 from likebut.generator.decoding import Decoding
 from likebut.generator.stepwise import ArithmeticSampling, write_stepwise
 from likebut.generator.writing import _generate, generate_ids, write_texts
@@ -91,6 +92,8 @@ def test_consensus_writes_one_text_for_each_prefix(language: LanguageModel) -> N
     decoding = Decoding(method="consensus", texts=4, max_new_tokens=6)
     prefix = prefix_of(language)[:5]
     together = write_texts(language, prefix, decoding)
+    drawn = [" ".join(language.decode(row).split()) for row in spread(language, prefix, copies=4, most=6).tolist()]
+    assert together == [agreed_text(drawn[4 * at : 4 * at + 4], decoding.share) for at in range(5)]
     assert together == [text for row in prefix for text in write_texts(language, row[None], decoding)]
 
 

@@ -36,7 +36,7 @@ def grounding(
     from likebut.generator.generator import ModificationGenerator
     from likebut.training.data import default_feature_folder
 
-    told = _decoding(decoding) if decoding else None
+    told = None if decoding is None else _decoding(decoding)
     folder = DataFolder.open(data)
     # What is not there is said before the generator is loaded.
     folder.queries(split)

@@ -47,8 +47,7 @@ class SynthesisOptions:
         Raises:
             InputError: An option's value is wrong, or a model cannot be loaded.
         """
-        if self.decoding is not None:
-            self._writing(self.decoding)  # a wrong option is said before a model is loaded
+        self._writing(self.decoding or Decoding().method)  # a wrong option is said before a model is loaded
         share = same_text_share if self.same_text_share is None else self.same_text_share
         strictness = {"round_trip_rank": self.round_trip_rank, "same_text_share": share}
         filters = parse_settings(FilterSettings, strictness, _HERE)

@@ -1,13 +1,11 @@
 """How the generator's language model is made to write: greedy, beam, nucleus or consensus; short or long."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from likebut.errors import InputError
 from likebut.recipes.schema import WritingMethod
-
-Length = Literal["short", "medium", "long"]
 
 
 class Decoding(BaseModel):

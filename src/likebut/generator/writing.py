@@ -50,7 +50,7 @@ def _decoded(language: LanguageModel, ids: Tensor) -> list[str]:
 
 @torch.no_grad()
 def generate_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
-    """Return (B, up to max_new_tokens) token ids written after ``prefix`` (B, S, D)."""
+    """Return (B, up to max_new_tokens) token ids written after ``prefix`` (B, S, D), by any method but consensus."""
     plain = decoding.method == "greedy" and decoding.repetition_penalty == 1.0
     if plain and prefix.device.type == "cpu" and not language.is_encoder_decoder:
         choose = Greedy(language.end_id, decoding.min_new_tokens)

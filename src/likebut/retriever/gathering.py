@@ -1,5 +1,6 @@
 """In-batch negatives from every process, with gradient."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ def gather_with_gradient(embeddings: Tensor) -> Tensor:
     """
     if not is_distributed():
         return embeddings
-    gathered: Tensor = _GatherRows.apply(embeddings)  # type: ignore[no-untyped-call]
-    return gathered
+    gather: Callable[[Tensor], Tensor] = _GatherRows.apply
+    return gather(embeddings)
 
 
 def gather_ids(ids: Tensor) -> Tensor:
