@@ -75,7 +75,7 @@ def test_attributes_are_read_as_texts(folder: Path) -> None:
     ],
 )
 def test_a_wrong_line_is_said_with_its_number(folder: Path, name: str, row: dict[str, object]) -> None:
-    good = {"image": "b.png", "split": "train", "captions": [], "attributes": {}}
+    good = {"image": "b.png", "split": "train", "captions": ["a text"], "attributes": {}}
     write_jsonl(folder / f"{name}.jsonl", [good, row])
     data = DataFolder.open(folder)
     with pytest.raises(InputError, match=f"{name}.jsonl line 2 lacks"):

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from likebut.errors import ImageError, InputError
-from likebut.images import Preprocessing, decode, list_images, picture_size, target_pad
+from likebut.images import (
+    MAX_PIXELS,
+    Preprocessing,
+    decode,
+    list_images,
+    picture_size,
+    shrink_for_padding,
+    target_pad,
+)
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -225,3 +233,17 @@ def test_images_are_listed_by_name_hidden_ones_left_out(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no image files"):
         list_images(tmp_path / "empty")
+
+
+def test_a_long_thin_picture_takes_no_gigabytes() -> None:
+    # Padded as it is, a picture of 16×60,000 pixels would have 2,880,000,000.
+    thin = Image.new("RGB", (16, 60_000), "white")
+    shrunk = shrink_for_padding(thin, 1.25, 3584)
+    assert shrunk.size == (1, 3584) and target_pad(shrunk, 1.25).width * 3584 <= MAX_PIXELS
+    assert Preprocessing(size=32)(thin).shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("size", [(6000, 4000), (9000, 8000), (50, 11_000)])
+def test_other_pictures_are_padded_as_they_are(size: tuple[int, int]) -> None:
+    image = Image.new("L", size)
+    assert shrink_for_padding(image, 1.25, 3584) is image

@@ -78,17 +78,23 @@ class DataFolder:
         return [Query.from_triplet(triplet, position) for position, triplet in enumerate(triplets)]
 
     def captions(self, split: str) -> dict[str, list[str]]:
-        """Return the captions of a split's images, by image name; empty without ``captions.jsonl``."""
+        """Return the captions of a split's images, by image name; empty without ``captions.jsonl``.
+
+        A line is ``{"split": "train", "image": name, "captions": ["…", …]}``; an image may have several.
+
+        Raises:
+            InputError: A line is wrong; the message names it.
+        """
         listing = self.path / "captions.jsonl"
         if not listing.is_file():
             return {}
         captions: dict[str, list[str]] = {}
         for number, row in read_jsonl(listing):
             texts = row.get("captions")
-            is_list = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+            is_list = isinstance(texts, list) and len(texts) > 0 and all(isinstance(text, str) for text in texts)
             if not isinstance(row.get("image"), str) or not isinstance(row.get("split"), str) or not is_list:
                 raise InputError(
-                    f'{listing} line {number} lacks "image", "split" or "captions".',
+                    f'{listing} line {number} lacks "image", "split" or a list of texts as "captions".',
                     'Write {"image": name, "split": "train", "captions": ["…"]}.',
                 )
             if row["split"] == split:

@@ -135,6 +135,22 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
     return upright.convert("RGB")
 
 
+def shrink_for_padding(image: Image.Image, ratio: float, longest: int) -> Image.Image:
+    """Shrink an image so thin that :func:`target_pad` would make more than ``MAX_PIXELS`` of it, as a long screenshot.
+
+    Args:
+        image: Any image; others are returned as they are.
+        ratio: As for :func:`target_pad`.
+        longest: The longer side that is shrunk to, in pixels.
+    """
+    width, height = image.size
+    long, short = max(width, height), min(width, height)
+    if long / short < ratio or long * long / ratio <= MAX_PIXELS:
+        return image
+    scale = longest / long
+    return image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BICUBIC)
+
+
 def target_pad(image: Image.Image, ratio: float) -> Image.Image:
     """Pad with black until the sides' ratio is at most ``ratio`` (CLIP4CIR's TargetPad, which the paper uses)."""
     width, height = image.size
@@ -166,7 +182,8 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the image as a float32 tensor of shape (3, size, size)."""
-        padded = target_pad(image, self.pad_ratio)
+        # Of an image that is shrunk again anyway, sixteen times the input's side keeps whatever can be seen of it.
+        padded = target_pad(shrink_for_padding(image, self.pad_ratio, 16 * self.size), self.pad_ratio)
         width, height = padded.size
         short, long = min(width, height), max(width, height)
         scaled_long = int(self.size * long / short)

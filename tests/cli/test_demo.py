@@ -43,6 +43,26 @@ def test_the_demo_ends_with_a_table_and_a_report(likebut: Command, tmp_path: Pat
     assert 0 <= json.loads(grounding.out)["f1"] <= 100
     by_consensus = likebut("report", "grounding", "demo/data", *own, "--decoding", "consensus", "--json")
     assert json.loads(by_consensus.out)["pairs"] == json.loads(grounding.out)["pairs"]
+    require_bad_images_not_fatal(likebut, tmp_path / "demo" / "data", *own)
+
+
+def require_bad_images_not_fatal(likebut: Command, data: Path, *generator: str) -> None:
+    """Check that a grounding goes on without a damaged image, and says what it lacks of a missing one."""
+    named = json.loads((data / "triplets.jsonl").read_text().splitlines()[-1])["reference"]
+    picture, content = data / "images" / named, (data / "images" / named).read_bytes()
+    picture.write_bytes(b"damaged")
+    shown = likebut("report", "grounding", "demo/data", *generator)
+    assert shown.code == 0 and "1 image was set aside" in shown.out and named in shown.out
+    picture.unlink()
+    for told in (("--own-texts",), generator):
+        missing = likebut("report", "grounding", "demo/data", *told)
+        assert missing.code == 2 and f"have no file below images/, {named} first" in missing.err
+    picture.write_bytes(content)
+    attributes = data / "attributes.jsonl"
+    lines = attributes.read_text().splitlines(keepends=True)
+    attributes.write_text("".join(line for line in lines if json.loads(line)["image"] != named))
+    untold = likebut("report", "grounding", "demo/data", "--own-texts")
+    assert untold.code == 2 and f"have no attributes, {named} first" in untold.err
 
 
 def require_table(shown: Result) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from likebut.files import write_jsonl
 
 SMALL = ("--recipe", "tiny-retriever", "--set", "training.steps=4")
+WATCHED = (*SMALL, "--set", "training.evaluate_every=2")
 
 
 @pytest.fixture
@@ -54,8 +55,8 @@ def test_a_retriever_is_trained_and_then_evaluated(command: Command, folder: Pat
 
 
 def test_the_best_weights_by_an_evaluation_are_named(command: Command, folder: Path, tmp_path: Path) -> None:
-    watched = ("--set", "training.evaluate_every=2", "--set", "training.best_metric=Mean")
-    trained = command("train", "retriever", *SMALL, *watched, "--data", folder, "--out", tmp_path / "out")
+    watched = (*WATCHED, "--set", "training.best_metric=Mean")
+    trained = command("train", "retriever", *watched, "--data", folder, "--out", tmp_path / "out")
     assert trained.code == 0
     assert "4 steps on 8 triplets" in trained.out and "the best by the recipe's metric" in trained.out
 
@@ -64,6 +65,15 @@ def test_a_generator_is_trained(command: Command, folder: Path, tmp_path: Path) 
     options = ("--recipe", "tiny-generator", "--set", "training.steps=3", "--data", folder)
     trained = command("train", "generator", *options, "--out", tmp_path / "out", "--json")
     assert trained.code == 0 and json.loads(trained.out)["model"] == str(tmp_path / "out" / "generator")
+
+
+@pytest.mark.parametrize("name", ["null", "2026-11-28", "run #2"])
+def test_a_generator_s_start_is_a_path_whatever_it_looks_like(
+    command: Command, folder: Path, tmp_path: Path, name: str
+) -> None:
+    options = ("--recipe", "tiny-generator", "--set", "training.steps=3", "--data", folder)
+    refused = command("train", "generator", *options, "--init", name, "--out", tmp_path / "out")
+    assert refused.code == 2 and f'no generator called "{name}"' in refused.err
 
 
 def test_several_folders_are_learnt_from_at_once(command: Command, folder: Path, tmp_path: Path) -> None:
@@ -115,6 +125,10 @@ def interrupt_once_there(log: Path) -> None:
         ((*SMALL, "--set", "data.use=synthetic", "--data", "DATA"), "Add --synthetic FOLDER."),
         ((*SMALL, "--set", "training.batch_size=99", "--data", "DATA"), "fewer than a batch of 99"),
         ((*SMALL, "--set", "data.source=cirr", "--data", "DATA"), "CIRR's annotations are missing"),
+        (
+            (*WATCHED, "--set", "training.best_metric=Recal@1", "--data", "DATA"),
+            'best_metric is "Recal@1", which is not',
+        ),
     ],
 )
 def test_wrong_input_is_one_sentence_and_code_2(

@@ -86,6 +86,9 @@ def test_a_section_that_the_file_lacks_can_be_set() -> None:
         ("model.kind=pthb", "\"model.kind\" is 'pthb'"),
         ("training.betas=[0.9", "is not a value"),
         ("training.precision=fp8", "'auto', 'fp32' or 'bf16'"),
+        ("seed=2026-13-45", "is not a value"),
+        ("training.betas=[0.9, 1.0]", "should be less than 1"),
+        ("training.best_metric=Mean", "best_metric needs evaluate_every"),
     ],
 )
 def test_wrong_overrides_are_refused_in_one_sentence(override: str, message: str) -> None:
@@ -105,6 +108,8 @@ def written(folder: Path, text: str) -> str:
     [
         ("job: train-retriever\ntraining: {batch_size: 4, steps: 2, learning_rate: 1}\nlos: {alpha: 1}", "los"),
         ("job: train-retriever", 'lacks the key "training"'),
+        ("job: [train-retriever]", "\"job\" is ['train-retriever']"),
+        ("seed: 2026-13-45", "is not valid YAML"),
         ("job: train-retrieverr", "\"job\" is 'train-retrieverr'"),
         ("training: {}", '"job" is None'),
         ("job: [", "line 1 is not valid YAML"),

@@ -79,6 +79,16 @@ def test_identity_changes_with_the_weights(retriever: Retriever, tmp_path: Path)
     assert one.fingerprint() != two.fingerprint()
 
 
+def test_a_saved_retriever_and_the_same_loaded_again_are_one(retriever: Retriever, tmp_path: Path) -> None:
+    retriever.save(tmp_path)
+    assert retriever.identity == Retriever.from_pretrained(tmp_path, "cpu").identity
+
+
+def test_unsaved_weights_tell_retrievers_apart() -> None:
+    one, same, other = (Retriever.from_preset("tiny", seed=seed, device="cpu").identity for seed in (1, 1, 2))
+    assert one == same != other
+
+
 def test_a_preset_of_ones_own_stands_in_the_folder(tmp_path: Path) -> None:
     own = load_preset("tiny").model_copy(update={"name": "mine", "embedding_size": 6})
     retriever = Retriever.from_preset(own, device="cpu")

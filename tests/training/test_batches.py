@@ -159,6 +159,7 @@ def test_a_curriculum_reads_captions_first_and_pairs_from_their_beginning() -> N
     assert both.batch(2).texts == captions.batch(2).texts
     assert both.batch(3).texts == pairs.batch(0).texts and both.batch(8).texts == pairs.batch(5).texts
     assert both.steps_per_epoch == pairs.steps_per_epoch
+    assert (pairs.stage_steps, both.stage_steps, Curriculum(captions, 2, both).stage_steps) == (0, 3, 5)
 
 
 def test_hard_negatives_are_each_triplet_s_own() -> None:

@@ -35,6 +35,21 @@ def test_processes_give_different_images_different_ids() -> None:
     assert len({*ids[0], *ids[1]}) == 4
 
 
+def test_one_picture_under_two_names_is_not_its_own_wrong_answer() -> None:
+    class Twins(NamedTokens):
+        def content(self, name: str) -> str:
+            return "0" if name == "1" else name
+
+    ids = DescribedBatches(CaptionBatches(CAPTIONS, Twins(), 8, 0), WordLengths()).batch(0).image_ids.tolist()
+    assert len(set(ids)) == 7
+
+
+@pytest.mark.parametrize("setting", ["captions.batch_size", "words.images"])
+def test_too_large_a_batch_names_the_setting_that_mends_it(setting: str) -> None:
+    with pytest.raises(InputError, match=f"--set {setting}=8"):
+        CaptionBatches(CAPTIONS, NamedTokens(), 9, 0, setting=setting)
+
+
 def test_word_batches_hold_pairs_and_described_images() -> None:
     pairs = PairBatches(triplets(6), NamedTokens(), 3, 0)
     batches = WordBatches(pairs, CaptionBatches(CAPTIONS, NamedTokens(), 2, 0, together=True))

@@ -11,17 +11,19 @@ def test_the_captions_of_one_split(tmp_path: Path) -> None:
     (tmp_path / "captions.jsonl").write_text(
         '{"split": "train", "image": "a.png", "captions": ["one", "two"]}\n'
         '{"split": "val", "image": "b.png", "captions": ["three"]}\n'
+        '{"split": "train", "image": "a.png", "captions": ["four"]}\n'
     )
-    assert read_captions(tmp_path, "train") == [Caption("a.png", ("one", "two"))]
+    # An image on two lines is one image with all of their texts, not its own wrong answer.
+    assert read_captions(tmp_path, "train") == [Caption("a.png", ("one", "two", "four"))]
     assert read_captions(tmp_path / "elsewhere", "train") == []
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"image": "a", "captions": ["x"]}', 'line 1 lacks "image" or "split"'),
-        ('{"split": "train", "image": "a", "captions": []}', 'line 1: "captions" is not a list of texts'),
-        ('{"split": "train", "image": "a", "captions": "x"}', 'line 1: "captions" is not a list of texts'),
+        ('{"image": "a", "captions": ["x"]}', 'line 1 lacks "image", "split"'),
+        ('{"split": "train", "image": "a", "captions": []}', 'line 1 lacks .* a list of texts as "captions"'),
+        ('{"split": "train", "image": "a", "captions": "x"}', 'line 1 lacks .* a list of texts as "captions"'),
         ("{", "line 1 is not valid JSON"),
     ],
 )

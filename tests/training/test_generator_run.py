@@ -57,6 +57,11 @@ def test_captions_that_are_not_there_are_refused(tmp_path: Path) -> None:
     assert run(folder, tmp_path / "without", "captions.steps=0").result.steps == 8
 
 
+def test_a_generator_is_not_measured_while_it_is_trained() -> None:
+    with pytest.raises(InputError, match="evaluate_every is a retriever's"):
+        recipe("training.evaluate_every=4")
+
+
 def test_captions_must_leave_steps_for_pairs() -> None:
     with pytest.raises(InputError, match="captions.steps must be fewer than training.steps"):
         recipe("captions.steps=8")

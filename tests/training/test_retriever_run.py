@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from training_toys import folder_data, free_port, join_two_processes, make_data_folder, run_in_child, tree_hash
 
+from likebut.backbones.preset import load_preset
 from likebut.backbones.vision import VisionEncoder
 from likebut.errors import InputError, ResumeError
 from likebut.recipes.loading import load_recipe
@@ -174,6 +175,42 @@ def test_the_best_weights_are_saved_where_the_recipe_names_a_metric(tmp_path: Pa
     saved = load_file(tmp_path / "out" / "retriever" / "model.safetensors")
     fourth = load_file(tmp_path / "out" / "checkpoints" / "step-00000004" / "model.safetensors")
     assert all(torch.equal(saved[name], fourth[name]) for name in saved)
+
+
+def test_the_best_weights_are_not_chosen_on_two_things_by_turns(tmp_path: Path) -> None:
+    folder, features = make_data_folder(tmp_path / "data"), tmp_path / "features"
+
+    def watched(measured_on: str, *overrides: str) -> None:
+        chosen = recipe("training.evaluate_every=4", *overrides)
+        measure = {"evaluate": lambda step: {"recall": 1.0}, "measured_on": measured_on}
+        train_retriever(chosen, folder_data(folder), tmp_path / measured_on[:3], features, **measure)
+
+    watched("val 1", "training.best_metric=recall")
+    with pytest.raises(ResumeError, match="measured_on was val 1, now val 2"):
+        watched("val 2", "training.best_metric=recall")
+    watched("all 1")
+    watched("all 2")  # what no weight depends on may change
+
+
+def test_a_preset_of_ones_own_is_part_of_what_a_resume_compares(tmp_path: Path) -> None:
+    folder, preset = make_data_folder(tmp_path / "data"), tmp_path / "mine.json"
+    written = load_preset("tiny").model_dump(mode="json") | {"name": "mine"}
+    preset.write_text(json.dumps(written))
+    run(folder, tmp_path / "out", f"preset={preset}")
+    run(folder, tmp_path / "out", f"preset={preset}")
+    written["query_encoder"]["dropout"] = 0.4
+    preset.write_text(json.dumps(written))
+    with pytest.raises(ResumeError, match=r"preset_contents.query_encoder.dropout was .*, now 0.4"):
+        run(folder, tmp_path / "out", f"preset={preset}")
+
+
+def test_epochs_are_passes_over_the_triplets_after_the_captions(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    wanted = ("training.epochs=1", "captions.steps=3", "captions.batch_size=2", "training.batch_size=12")
+    data = folder_data(folder)
+    assert data.captions and len(data.triplets) == 36
+    done = train_retriever(recipe(*wanted), data, tmp_path / "out", tmp_path / "features")
+    assert done.result.steps == 3 + 36 // 12
 
 
 def test_resident_features_train_the_same_weights(tmp_path: Path) -> None:

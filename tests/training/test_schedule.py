@@ -89,3 +89,8 @@ def test_the_paper_s_schedules_end_at_their_last_step(name: str) -> None:
         found.append(optimizer.param_groups[0]["lr"])
     assert max(found) == pytest.approx(training.learning_rate, rel=1e-3)
     assert found.index(max(found)) < 0.05 * total and found[-1] < 1e-4 * training.learning_rate
+
+
+def test_epochs_count_from_where_the_stages_before_end() -> None:
+    assert settings(steps=None, epochs=2).total_steps(steps_per_epoch=7, stage_steps=150) == 164
+    assert settings(steps=20).total_steps(steps_per_epoch=7, stage_steps=15) == 20

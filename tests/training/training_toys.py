@@ -76,7 +76,7 @@ class ToyBatch:
 class ToyBatches:
     """Eight numbers with their sum as target; each batch a function of its number."""
 
-    steps_per_epoch = 5
+    stage_steps, steps_per_epoch = 0, 5
 
     def __init__(self, process: int = 0, processes: int = 1) -> None:
         self.process, self.processes = process, processes

@@ -23,7 +23,7 @@ from likebut.files import fingerprint, read_json, write_json
 from likebut.recipes.schema import DataSettings, LossSettings, ModelSettings, RetrieverRecipe
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
-from likebut.training.data import TrainingData, open_features, weights_identity
+from likebut.training.data import TrainingData, open_features, preset_identity, weights_identity
 from likebut.training.features import FeatureCache
 from likebut.training.retriever_run import train_retriever
 
@@ -163,6 +163,7 @@ class Runs:
             recipe = recipe_of(training, self._settings, None).model_dump(mode="json", exclude={"description"})
             data = self._data_identity(self._material.of(training))
             about = {"format": _FORMAT, "recipe": recipe, "data": data, "start": start, "measured": self._measured}
+            about |= preset_identity(self._settings.preset)
             self._known[training] = fingerprint(about)
         return self._known[training]
 

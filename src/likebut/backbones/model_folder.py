@@ -3,6 +3,7 @@
 Only what was trained is stored; frozen parts come from the preset's own sources.
 """
 
+import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,19 @@ CONFIG_NAME = "config.json"
 def trained_state(module: nn.Module) -> dict[str, Tensor]:
     """Return the parameters that training changes, by name."""
     return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
+
+
+def digest_of_unsaved(module: nn.Module) -> str:
+    """Return a SHA-256 of what training changes, for a model that has no file to name; empty if there is nothing.
+
+    It is not the digest of the file that the model would be saved as.
+    """
+    state = trained_state(module)
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest() if state else ""
 
 
 def load_trained_state(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
@@ -50,13 +64,19 @@ def load_trained_state(module: nn.Module, state: Mapping[str, Tensor], source: P
             value.copy_(state[name])
 
 
-def save_model_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
-    """Write a model folder; each file atomically, the configuration last, for it marks the folder as complete."""
+def save_model_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
+    """Write a model folder; each file atomically, the configuration last, for it marks the folder as complete.
+
+    Returns:
+        The SHA-256 of the weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_NAME).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS_NAME) as temporary:
         save_file({name: value.contiguous().cpu() for name, value in state.items()}, temporary)
-    write_json(folder / CONFIG_NAME, {**config, "weights_sha256": sha256_of(folder / WEIGHTS_NAME)})
+    digest = sha256_of(folder / WEIGHTS_NAME)
+    write_json(folder / CONFIG_NAME, {**config, "weights_sha256": digest})
+    return digest
 
 
 def read_model_folder(folder: Path, job: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:

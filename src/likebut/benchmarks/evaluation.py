@@ -129,6 +129,18 @@ def evaluate(
     return build_report(values, set_aside, _set_aside_notes(benchmarks, unusable)), ranked
 
 
+def metric_names(benchmarks: Sequence[Benchmark]) -> list[str]:
+    """Return the names of the metrics that :func:`evaluate` gives, without evaluating anything.
+
+    Raises:
+        InputError: The labels are hidden.
+    """
+    for benchmark in benchmarks:
+        benchmark.require_labels()
+    nothing_found = [(each, measure(each, [missed(query) for query in each.queries])) for each in benchmarks]
+    return list(build_report(nothing_found).metrics)
+
+
 def _set_aside_notes(benchmarks: Sequence[Benchmark], unusable: Collection[str]) -> list[str]:
     if not unusable:
         return []

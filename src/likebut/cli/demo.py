@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from likebut.demo.settings import DemoSettings
-    from likebut.reports.contents import DemoContents
+    from likebut.reports.contents import DemoContents, RowResult
     from likebut.reports.scores import Score
 
 _Out = Annotated[Path, typer.Option(help="Where pictures, trainings and the report go; about 2 GB.")]
@@ -18,7 +18,7 @@ _Train = Annotated[
     bool, typer.Option("--train-generator", help="Train the generator too, instead of taking the published one.")
 ]
 _Preset = Annotated[str, typer.Option(help="small; or tiny, which needs no download and learns nothing.")]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print every figure as one JSON object, means over seeds.")]
 
 
 def demo(
@@ -43,9 +43,17 @@ def demo(
     write_contents(contents, out / "demo.json")
     write_demo_page(contents, out / "report.html")
     if as_json:
-        print(json.dumps({row.name: row.metrics[0] for row in contents.rows}))
+        print(json.dumps({row.name: _means(row) for row in contents.rows}))
     else:
         _print(contents, out / "report.html")
+
+
+def _means(row: "RowResult") -> dict[str, float]:
+    """Return the row's figures as the table shows them: means over seeds, of the metrics that every seed has."""
+    from likebut.reports.scores import score_of
+
+    scores = {name: score_of(row, name) for name in row.metrics[0]}
+    return {name: score.value for name, score in scores.items() if score is not None}
 
 
 def _settings(fast: bool, full: bool, train_generator: bool, preset: str) -> "DemoSettings":

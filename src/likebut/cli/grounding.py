@@ -30,6 +30,7 @@ def grounding(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare the changes that written texts claim with what truly changed; blind are texts of other pairs."""
+    from likebut.cli.set_aside import set_aside_lines
     from likebut.data_folder import DataFolder
     from likebut.demo.training import Workplace
     from likebut.demo.truthfulness import measure_own_texts, measure_truthfulness
@@ -48,13 +49,15 @@ def grounding(
         writer = ModificationGenerator.from_pretrained(generator)
         result, samples = measure_truthfulness(writer, place, split, pairs, told or writer.own_decoding)
     if as_json:
-        print(json.dumps(asdict(result)))
+        print(json.dumps(asdict(result) | {"set_aside": [image.to_json() for image in result.set_aside]}))
         return
     print(f"{result.pairs} pairs of the split {split}")
     print(
         f"  attribute changes: precision {result.precision:.1f} %, recall {result.recall:.1f} %, F1 {result.f1:.1f} %"
     )
     print(f"  blind (texts of other pairs): F1 {result.blind_f1:.1f} %")
+    for line in set_aside_lines(result.set_aside, "the output of --json"):
+        print(line)
     for sample in samples:
         print(f'  "{sample.written}"  (true: {"; ".join(sample.changes)})')
 

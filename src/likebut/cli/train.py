@@ -65,8 +65,9 @@ def retriever(
 
     gathered = gather(chosen.data, captions=chosen.captions.steps > 0)
     model = start_retriever(chosen)
-    evaluate = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
-    run = train_retriever(chosen, gathered, out, features, evaluate, model)
+    watch = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
+    evaluate, measured_on = (watch.measure, watch.measured_on) if watch else (None, "")
+    run = train_retriever(chosen, gathered, out, features, evaluate, model, measured_on)
     _print(run.folder, run.result, run.triplets, run.set_aside, as_json)
 
 
@@ -89,7 +90,8 @@ def generator(
     from likebut.recipes.schema import GeneratorRecipe
 
     starts = {"initial_weights": init, "initial_retriever": init_retriever}
-    given = [f"{key}={value}" for key, value in starts.items() if value is not None]
+    # A JSON string is a YAML one, whatever the path looks like ("null", "2026-11-28", "run #2").
+    given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in starts.items() if value is not None]
     chosen = load_recipe(recipe, [*(overrides or ()), *given])
     if not isinstance(chosen, GeneratorRecipe):
         raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train retriever`.")

@@ -1,12 +1,17 @@
 """Measuring a retriever while it is trained."""
 
 import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from likebut.benchmarks.adapter import RetrieverAdapter
-from likebut.benchmarks.evaluation import evaluate
+from likebut.benchmarks.benchmark import Benchmark
+from likebut.benchmarks.evaluation import evaluate, metric_names
 from likebut.benchmarks.preparation import cached_tokens, needed_images
 from likebut.cli.training_data import evaluation_benchmarks
+from likebut.errors import InputError
+from likebut.files import fingerprint
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever
 from likebut.training.loop import Evaluation
@@ -14,16 +19,30 @@ from likebut.training.loop import Evaluation
 MEAN = "Mean"
 
 
-def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, features: Path | None) -> Evaluation:
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What measures a retriever while it is trained.
+
+    Attributes:
+        measured_on: The split and a fingerprint of its queries and candidates.
+    """
+
+    measure: Evaluation
+    measured_on: str
+
+
+def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, features: Path | None) -> Watch:
     """Return what measures ``retriever`` on the recipe's evaluation split.
 
     Its figures are the benchmark's metrics and "Mean": the mean of every Recall@K and Recall_subset@K over all
     categories, by which the published code chooses its checkpoint.
 
     Raises:
-        InputError: The split is missing, its labels are hidden, or images are missing.
+        InputError: The split is missing, its labels are hidden, images are missing, or the recipe chooses the best
+            weights by a figure that is not measured there.
     """
     benchmarks = evaluation_benchmarks(recipe.data)
+    _require_metric(recipe.training.best_metric, benchmarks)
     tokens, set_aside = cached_tokens(retriever, needed_images(benchmarks), features)
     adapter = RetrieverAdapter(retriever, tokens)
 
@@ -31,7 +50,23 @@ def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, fea
         report, _ = evaluate(
             benchmarks, adapter.embed_gallery, adapter.embed_queries, set_aside, device=str(retriever.device)
         )
-        recalls = [value for name, value in report.metrics.items() if name.startswith("Recall")]
-        return {**report.metrics, MEAN: statistics.mean(recalls)}
+        return _with_mean(report.metrics)
 
-    return measure
+    return Watch(measure, f"{recipe.data.evaluation_split} {_fingerprint(benchmarks)}")
+
+
+def _with_mean(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {**metrics, MEAN: statistics.mean(value for name, value in metrics.items() if name.startswith("Recall"))}
+
+
+def _require_metric(wanted: str | None, benchmarks: Sequence[Benchmark]) -> None:
+    known = [*metric_names(benchmarks), MEAN]
+    if wanted is not None and wanted not in known:
+        raise InputError(
+            f'training.best_metric is "{wanted}", which is not measured on {benchmarks[0].title}.',
+            f"Set it to one of: {', '.join(known)}.",
+        )
+
+
+def _fingerprint(benchmarks: Sequence[Benchmark]) -> str:
+    return fingerprint([[each.gallery, [asdict(query) for query in each.queries]] for each in benchmarks])

@@ -5,6 +5,7 @@ Every stage leaves its result in the demo's folder and is skipped, or gone on wi
 
 import platform
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -189,10 +190,15 @@ class Demo:
             ],
             panel_rule=PANEL_RULE,
             seconds=self._seconds,
-            peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_memory_mib=_peak_memory_mib(),
             next_step=NEXT_STEP,
             **shown,
         )
+
+
+def _peak_memory_mib() -> float:
+    # macOS counts in bytes, Linux in KiB.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _machine() -> dict[str, str]:

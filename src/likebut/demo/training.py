@@ -88,7 +88,7 @@ def train_row(
 def known_tokens(vision: VisionEncoder, names: Iterable[str], place: Workplace) -> FeatureCache:
     """Return the demo's cache of vision tokens, knowing those of the images called ``names``."""
     features, images = open_features(vision, place.features), place.data.images()
-    features.add([images[name] for name in sorted(set(names))], vision)
+    features.add(place.data.require(sorted(set(names)), images), vision)
     return features
 
 

@@ -1,15 +1,19 @@
 """How far what a generator writes is true, beside a generator that is shown the wrong images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 from likebut.data_folder import DataFolder
 from likebut.demo.readers import Reader, reader_of
 from likebut.demo.show import write_for_pairs
-from likebut.demo.training import Workplace
+from likebut.demo.training import Workplace, known_tokens
+from likebut.errors import InputError
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
+from likebut.images import SetAside
 from likebut.reports.contents import GroundingResult, WrittenText
+from likebut.triplets import ImageRef
 
 PAIRS = 400
 SAMPLES = 12
@@ -33,30 +37,67 @@ def measure_truthfulness(
         split: Whose pairs.
         pairs: How many at most.
         decoding: How it writes.
+
+    Raises:
+        InputError: An image has no file or no attributes, or no pair can be read.
     """
     triplets = place.data.triplets(split)
     different = sorted({(triplet.reference, triplet.target) for triplet in triplets})
     chosen = Random(0).sample(different, min(pairs, len(different)))
-    return _measure(chosen, write_for_pairs(generator, chosen, place, decoding), place.data)
+    _require_attributes(chosen, place.data)
+    seen, set_aside = _usable(chosen, generator, place)
+    result, samples = _measure(seen, write_for_pairs(generator, seen, place, decoding), place.data)
+    return replace(result, set_aside=set_aside), samples
 
 
 def measure_own_texts(
     data: DataFolder, split: str = "test", pairs: int = PAIRS
 ) -> tuple[GroundingResult, list[WrittenText]]:
-    """Return the same of the data folder's own texts: what a generator's figures are to be compared with."""
+    """Return the same of the data folder's own texts: what a generator's figures are to be compared with.
+
+    Raises:
+        InputError: As for :func:`measure_truthfulness`.
+    """
     triplets = data.triplets(split)
     chosen = Random(0).sample(triplets, min(pairs, len(triplets)))
-    return _measure(
-        [(triplet.reference, triplet.target) for triplet in chosen],
-        [triplet.modification for triplet in chosen],
-        data,
-    )
+    named = [(triplet.reference, triplet.target) for triplet in chosen]
+    data.require(_names(named), data.images())
+    _require_attributes(named, data)
+    return _measure(named, [triplet.modification for triplet in chosen], data)
+
+
+def _usable(
+    pairs: Sequence[tuple[str, str]], generator: ModificationGenerator, place: Workplace
+) -> tuple[list[tuple[str, str]], tuple[SetAside, ...]]:
+    """Return the pairs whose images can be read, and the images that cannot."""
+    features = known_tokens(generator.vision, _names(pairs), place)
+    images = place.data.images()
+    set_aside = features.set_aside([images[name] for name in _names(pairs)])
+    bad = {image.name for image in set_aside}
+    usable = [pair for pair in pairs if not bad.intersection(pair)]
+    if not usable:
+        raise InputError(f"Of {place.data.path} no pair of images can be read.", "Replace the images.")
+    return usable, tuple(set_aside)
+
+
+def _require_attributes(pairs: Sequence[tuple[str, str]], data: DataFolder) -> None:
+    seen = data.attributes()
+    lacking = [name for name in _names(pairs) if name not in seen]
+    if lacking:
+        raise InputError(
+            f"{len(lacking)} of the images that {data.path} names have no attributes, {lacking[0]} first.",
+            "Add them to attributes.jsonl.",
+        )
+
+
+def _names(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return sorted({name for pair in pairs for name in pair})
 
 
 def _measure(
     pairs: Sequence[tuple[str, str]], texts: list[str], data: DataFolder
 ) -> tuple[GroundingResult, list[WrittenText]]:
-    seen = data.attributes()
+    images, seen = data.images(), data.attributes()
     reader = reader_of(seen.values())
     shuffled = Random(1).sample(texts, len(texts))
     sighted = reader.measure((seen[r], seen[t], text) for (r, t), text in zip(pairs, texts, strict=True))
@@ -70,17 +111,16 @@ def _measure(
         blind_f1=100 * blind.f1,
         pairs=len(pairs),
     )
-    return result, _samples(pairs[:SAMPLES], texts[:SAMPLES], seen, reader, data)
+    return result, _samples(pairs[:SAMPLES], texts[:SAMPLES], seen, reader, images)
 
 
 def _samples(
     pairs: Sequence[tuple[str, str]],
     texts: Sequence[str],
-    seen: dict[str, dict[str, str]],
+    seen: Mapping[str, Mapping[str, str]],
     reader: Reader,
-    data: DataFolder,
+    images: Mapping[str, ImageRef],
 ) -> list[WrittenText]:
-    images = data.images()
     samples = []
     for (reference, target), text in zip(pairs, texts, strict=True):
         right, claimed = reader.counts(seen[reference], seen[target], text)

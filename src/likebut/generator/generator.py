@@ -12,6 +12,7 @@ from likebut.backbones.device import choose_device
 from likebut.backbones.hub_parts import fill_heads
 from likebut.backbones.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
 from likebut.backbones.model_folder import (
+    digest_of_unsaved,
     find_model_folder,
     load_trained_state,
     read_model_folder,
@@ -132,7 +133,14 @@ class ModificationGenerator:
     def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
         """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written."""
         state = {name: value.to(precision) for name, value in trained_state(self.model).items()}
-        save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
+        saved = save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
+        if precision == torch.float32:
+            self.config = self.config.model_copy(update={"weights_sha256": saved})
+
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of the file that the weights are in; of the weights themselves if they are in none."""
+        return self.config.weights_sha256 or digest_of_unsaved(self.model)
 
     def write(
         self, reference: Picture, target: Picture, length: str = "medium", decoding: Decoding | None = None

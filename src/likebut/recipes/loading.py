@@ -85,7 +85,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     path = find_recipe(name)
     values = _read_yaml(path)
     job = values.get("job")
-    if job not in _JOBS:
+    if not isinstance(job, str) or job not in _JOBS:
         raise InputError(f'{path}: "job" is {job!r}.', f"Set it to one of: {', '.join(_JOBS)}.")
     values = with_overrides(values, overrides, known_keys(_JOBS[job]))
     where = f"{path} with {' '.join(f'--set {override}' for override in overrides)}" if overrides else str(path)
@@ -98,8 +98,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path} line {line} is not valid YAML: {error.problem}.", "Mend that line.") from None
-    except (UnicodeDecodeError, yaml.YAMLError):
+    except UnicodeDecodeError:
         raise InputError(f"{path} is not a YAML text.", "Give a recipe in UTF-8.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        # PyYAML's own ValueError: a day or a number that there is not, as 2026-13-45.
+        raise InputError(f"{path} is not valid YAML: {error}.", "Mend that value, or put it in quotes.") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no settings.", "Copy a recipe with `likebut recipes cp` and edit it.")
     return values
@@ -144,7 +147,7 @@ def _apply(values: dict[str, Any], override: str, known: set[str]) -> None:
 def _parsed(override: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise InputError(f'--set {override}: "{text}" is not a value.', "Write a number, a word or [a, b].") from None
 
 

@@ -202,6 +202,8 @@ class GeneratorRecipe(BaseModel):
             raise ValueError("give initial_weights or initial_retriever, not both")
         if self.training.steps is not None and self.stage_steps >= self.training.steps:
             raise ValueError("words.steps + captions.steps must be fewer than training.steps, which counts them too")
+        if self.training.evaluate_every is not None:
+            raise ValueError("evaluate_every is a retriever's: measure a generator with `likebut report grounding`")
         return self
 
     @property

@@ -8,6 +8,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 ScheduleName = Literal["one-cycle", "constant"]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingSettings(BaseModel):
@@ -15,8 +16,8 @@ class TrainingSettings(BaseModel):
 
     Attributes:
         batch_size: Examples in a step, over all processes.
-        steps: How many steps; give this or ``epochs``.
-        epochs: How many passes over the data; give this or ``steps``.
+        steps: How many steps, those of the stages before included; give this or ``epochs``.
+        epochs: How many passes over the triplets, after the stages before; give this or ``steps``.
         learning_rate: The highest learning rate of the schedule.
         weight_decay: AdamW's decay.
         decay_everything: Whether biases, norms and scalars decay too, as in the published code. Otherwise only
@@ -45,7 +46,7 @@ class TrainingSettings(BaseModel):
     learning_rate: Positive
     weight_decay: float = Field(default=0.05, ge=0)
     decay_everything: bool = False
-    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    betas: tuple[Beta, Beta] = (0.9, 0.98)
     epsilon: Positive = 1e-8
     schedule: ScheduleName = "one-cycle"
     warm_up_fraction: Fraction = 0.1
@@ -65,6 +66,17 @@ class TrainingSettings(BaseModel):
             raise ValueError("give either steps or epochs")
         return self
 
-    def total_steps(self, steps_per_epoch: int) -> int:
-        """Return how many steps the training takes."""
-        return self.steps if self.steps is not None else (self.epochs or 0) * steps_per_epoch
+    @model_validator(mode="after")
+    def _best_of_what(self) -> "TrainingSettings":
+        if self.best_metric is not None and self.evaluate_every is None:
+            raise ValueError("best_metric needs evaluate_every, or nothing is measured that it could choose by")
+        return self
+
+    def total_steps(self, steps_per_epoch: int, stage_steps: int = 0) -> int:
+        """Return how many steps the training takes.
+
+        Args:
+            steps_per_epoch: Steps of one pass over the triplets.
+            stage_steps: Steps of the stages before, which read something else.
+        """
+        return self.steps if self.steps is not None else stage_steps + (self.epochs or 0) * steps_per_epoch

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from likebut.images import SetAside
+
 
 @dataclass(frozen=True)
 class RowResult:
@@ -86,6 +88,10 @@ class GroundingResult:
     """How far written texts are true, in percent, micro-averaged over attribute changes of held-out pairs.
 
     The blind figures are of the same generator, shown other images than those it is asked about.
+
+    Attributes:
+        pairs: Pairs that are measured.
+        set_aside: Images that could not be read; pairs with one are not measured.
     """
 
     precision: float
@@ -95,6 +101,7 @@ class GroundingResult:
     blind_recall: float
     blind_f1: float
     pairs: int
+    set_aside: tuple[SetAside, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from likebut.backbones.cores import Cores
 from likebut.backbones.device import choose_device, require_device
 from likebut.backbones.loading import load_tokenizer, load_vision
 from likebut.backbones.model_folder import (
+    digest_of_unsaved,
     find_model_folder,
     load_trained_state,
     read_model_folder,
@@ -158,6 +159,8 @@ class Retriever:
     def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
         """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written.
 
+        Saved in full precision it counts as the one in the folder: a gallery of the one takes the other.
+
         Raises:
             InputError: It is a dual encoder, of which nothing was trained.
         """
@@ -166,7 +169,9 @@ class Retriever:
                 "A dual encoder has nothing trained to save.", f'Load it by its name again: "{self.config.preset}".'
             )
         state = {name: value.to(precision) for name, value in trained_state(self.module).items()}
-        save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
+        saved = save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
+        if precision == torch.float32:
+            self.config = self.config.model_copy(update={"weights_sha256": saved})
 
     @property
     def model(self) -> ComposedRetriever:
@@ -178,10 +183,14 @@ class Retriever:
         """What a gallery records."""
         return RetrieverIdentity(
             model=f"{self.config.kind}/{_name_of(self.config.preset)}",
-            weights_sha256=self.config.weights_sha256,
+            weights_sha256=self.config.weights_sha256 or self._digest_of_unsaved(),
             vision=self.vision.name,
             preprocessing=self.vision.preprocessing.fingerprint(),
         )
+
+    def _digest_of_unsaved(self) -> str:
+        # A dual encoder's weights are its vision encoder's, which the identity names.
+        return "" if isinstance(self.module, DualEncoder) else digest_of_unsaved(self.module)
 
     @property
     def query_tokens(self) -> int:

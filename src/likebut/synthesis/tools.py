@@ -36,6 +36,7 @@ def tools_identity(generator: ModificationGenerator, retriever: Retriever | None
     return {
         "generator": {
             **generator.config.model_dump(),
+            "weights_sha256": generator.weights_sha256,
             "vision": generator.vision.name,
             "preprocessing": generator.vision.preprocessing.fingerprint(),
         },

@@ -71,6 +71,8 @@ class TripletBatches:
         contents = sorted({features.content(triplet.target) for triplet in self._triplets})
         self._id_of = {content: number for number, content in enumerate(contents)}
 
+    stage_steps = 0
+
     @property
     def steps_per_epoch(self) -> int:
         """How many batches one pass over the triplets has."""
@@ -120,6 +122,7 @@ class PairBatches:
         both_directions: Whether each triplet that has a reverse text is also read from target to reference.
         text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
         variety: Views of the images.
+        setting: The recipe's name for ``batch_size``, for messages.
     """
 
     def __init__(
@@ -132,10 +135,13 @@ class PairBatches:
         both_directions: bool = True,
         text_variants: TextVariants | None = None,
         variety: Variety = PLAIN,
+        setting: str = "training.batch_size",
     ) -> None:
         self._triplets = with_reversed(triplets) if both_directions else list(triplets)
-        self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share)
+        self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share, setting)
         self._features, self._text_variants, self._variety = features, text_variants, variety
+
+    stage_steps = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -154,15 +160,23 @@ class PairBatches:
         return GeneratorBatch(reference, target, texts)
 
 
-class NumberedBatches(Protocol):
+class StageBatches(Protocol):
+    """What a stage reads."""
+
+    def batch(self, step: int) -> Any:
+        """Return batch number ``step``."""
+
+
+class NumberedBatches(StageBatches, Protocol):
     """Any of the above."""
+
+    @property
+    def stage_steps(self) -> int:
+        """How many batches, the first ones, are of stages before the data itself."""
 
     @property
     def steps_per_epoch(self) -> int:
         """How many batches one pass has."""
-
-    def batch(self, step: int) -> Any:
-        """Return batch number ``step``."""
 
 
 class Curriculum:
@@ -174,8 +188,13 @@ class Curriculum:
         then: What all later steps read, from its own step 0.
     """
 
-    def __init__(self, first: NumberedBatches, first_steps: int, then: NumberedBatches) -> None:
+    def __init__(self, first: StageBatches, first_steps: int, then: NumberedBatches) -> None:
         self._first, self._first_steps, self._then = first, first_steps, then
+
+    @property
+    def stage_steps(self) -> int:
+        """How many batches come before the second kind, or before what it ends with."""
+        return self._first_steps + self._then.stage_steps
 
     @property
     def steps_per_epoch(self) -> int:

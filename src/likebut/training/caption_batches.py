@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from likebut.backbones.text import Tokenizer
 from likebut.generator.batch import CaptionBatch, WordBatch
@@ -35,6 +33,7 @@ class CaptionBatches:
         share: The part of each batch that is this process's.
         together: Whether an image's text is all of its captions, one after the other, instead of one drawn by lot.
         variety: Views of the images.
+        setting: The recipe's name for ``batch_size``, for messages.
     """
 
     def __init__(
@@ -46,20 +45,23 @@ class CaptionBatches:
         share: Share = WHOLE,
         together: bool = False,
         variety: Variety = PLAIN,
+        setting: str = "captions.batch_size",
     ) -> None:
         self._captions = list(captions)
         self._together = together
-        self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share)
+        self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share, setting)
         self._features, self._variety = features, variety
+        number_of: dict[str, int] = {}
+        self._ids = [number_of.setdefault(features.content(each.image), len(number_of)) for each in self._captions]
 
     @property
     def steps_per_epoch(self) -> int:
         """How many batches one pass over the images has."""
         return self._epochs.steps_per_epoch
 
-    def places(self, step: int) -> NDArray[np.int64]:
-        """Return which of the captioned images batch number ``step`` holds."""
-        return self._epochs.indices(step)
+    def image_ids(self, step: int) -> list[int]:
+        """Return a number for each image of batch number ``step``, equal for equal contents, in every process."""
+        return [self._ids[index] for index in self._epochs.indices(step)]
 
     def batch(self, step: int) -> CaptionBatch:
         """Return batch number ``step``."""
@@ -92,8 +94,7 @@ class DescribedBatches:
     def batch(self, step: int) -> DescribedBatch:
         """Return batch number ``step``."""
         images = self._captions.batch(step)
-        # Places among all images, not in this process's part: the ids of all processes are compared.
-        ids = torch.from_numpy(self._captions.places(step))
+        ids = torch.tensor(self._captions.image_ids(step))
         return DescribedBatch(images.image_tokens, self._tokenizer(images.texts, MAX_TEXT_TOKENS), ids)
 
 

@@ -1,32 +1,15 @@
-"""Captions of single images, which a generator learns from before it sees pairs."""
+"""Captions of single images, which trainings learn from before they see pairs or triplets."""
 
 from pathlib import Path
 
-from likebut.errors import InputError
-from likebut.files import read_jsonl
+from likebut.data_folder import DataFolder
 from likebut.training.caption_batches import Caption
-
-CAPTIONS_NAME = "captions.jsonl"
 
 
 def read_captions(folder: Path, split: str) -> list[Caption]:
-    """Return the captions of one split of a data folder, none if it has no ``captions.jsonl``.
-
-    A line: ``{"split": "train", "image": name, "captions": ["…", …]}``.
+    """Return the captions of one split of a data folder, an image each; none if it has no ``captions.jsonl``.
 
     Raises:
         InputError: A line is wrong; the message names it.
     """
-    path = folder / CAPTIONS_NAME
-    if not path.is_file():
-        return []
-    found = []
-    for number, row in read_jsonl(path):
-        texts = row.get("captions")
-        if not isinstance(row.get("image"), str) or not isinstance(row.get("split"), str):
-            raise InputError(f'{path} line {number} lacks "image" or "split".', 'Write {"split": "train", "image": …}.')
-        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-            raise InputError(f'{path} line {number}: "captions" is not a list of texts.', 'Write ["a red flower", …].')
-        if row["split"] == split:
-            found.append(Caption(row["image"], tuple(texts)))
-    return found
+    return [Caption(image, tuple(texts)) for image, texts in DataFolder(folder).captions(split).items()]

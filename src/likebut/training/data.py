@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from likebut.backbones.model_folder import WEIGHTS_NAME, find_model_folder
+from likebut.backbones.preset import Preset, load_preset
 from likebut.errors import InputError
 from likebut.files import fingerprint, home_folder, sha256_of
 from likebut.images import SetAside
@@ -127,6 +129,12 @@ def weights_identity(name: str | None, job: str) -> str:
         job: "retriever" or "generator".
     """
     return "none" if name is None else sha256_of(find_model_folder(name, job) / WEIGHTS_NAME)
+
+
+def preset_identity(preset: str) -> dict[str, Any]:
+    """Return what a training depends on besides its preset's name: the contents of one that is not shipped."""
+    found = load_preset(preset).reference()
+    return {"preset_contents": found.model_dump(mode="json")} if isinstance(found, Preset) else {}
 
 
 def require_captions(steps: int, data: TrainingData) -> None:

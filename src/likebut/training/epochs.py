@@ -27,21 +27,24 @@ class ShuffledEpochs:
         batch_size: Of a step, over all processes.
         seed: Of the shuffles.
         share: The part of each batch that is this process's.
+        setting: The recipe's name for ``batch_size``, for the messages.
 
     Raises:
         InputError: There are fewer examples than one batch has, or the processes cannot share a batch evenly.
     """
 
-    def __init__(self, examples: int, batch_size: int, seed: int, share: Share) -> None:
+    def __init__(
+        self, examples: int, batch_size: int, seed: int, share: Share, setting: str = "training.batch_size"
+    ) -> None:
         if examples < batch_size:
             raise InputError(
                 f"The training data has {examples} examples, fewer than a batch of {batch_size}.",
-                f"Give more data, or --set training.batch_size={max(examples, 1)}.",
+                f"Give more data, or --set {setting}={max(examples, 1)}.",
             )
         if batch_size % share.processes:
             raise InputError(
                 f"A batch of {batch_size} cannot be shared evenly by {share.processes} processes.",
-                "Make training.batch_size a multiple of the number of processes.",
+                f"Make {setting} a multiple of the number of processes.",
             )
         self.steps_per_epoch = examples // batch_size
         self._examples, self._batch_size, self._seed, self._share = examples, batch_size, seed, share

@@ -25,6 +25,7 @@ from likebut.training.data import (
     TrainingData,
     open_features,
     own_share,
+    preset_identity,
     require_captions,
     token_source,
     weights_identity,
@@ -141,22 +142,23 @@ def train_generator(
 
 def _batches(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource) -> Batches:
     """Return the stages one after the other: words, captions, pairs."""
-    stages: NumberedBatches = _pairs(recipe, data, source, recipe.training.batch_size)
+    stages: NumberedBatches = _pairs(recipe, data, source, recipe.training.batch_size, "training.batch_size")
     captions, variety = recipe.captions, Variety(recipe.data.views)
     if captions.steps:
         images = CaptionBatches(data.captions, source, captions.batch_size, recipe.seed, own_share(), variety=variety)
         stages = Curriculum(images, captions.steps, stages)
     if recipe.words.steps:
-        count = recipe.words.images
-        described = CaptionBatches(
-            data.captions, source, count, recipe.seed, own_share(), together=True, variety=variety
-        )
-        words = WordBatches(_pairs(recipe, data, source, recipe.words.batch_size), described)
+        count, share = recipe.words.images, own_share()
+        described = CaptionBatches(data.captions, source, count, recipe.seed, share, True, variety, "words.images")
+        pairs = _pairs(recipe, data, source, recipe.words.batch_size, "words.batch_size")
+        words = WordBatches(pairs, described)
         stages = Curriculum(words, recipe.words.steps, stages)
     return stages
 
 
-def _pairs(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource, batch_size: int) -> PairBatches:
+def _pairs(
+    recipe: GeneratorRecipe, data: TrainingData, source: TokenSource, batch_size: int, setting: str
+) -> PairBatches:
     return PairBatches(
         data.triplets,
         source,
@@ -166,6 +168,7 @@ def _pairs(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource, bat
         both_directions=recipe.data.both_directions,
         text_variants=data.text_variants,
         variety=Variety(recipe.data.views),
+        setting=setting,
     )
 
 
@@ -192,6 +195,7 @@ def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) 
         "vision": cache.identity.vision,
         "preprocessing": cache.identity.preprocessing,
         "data": data.fingerprint(cache),
+        **preset_identity(recipe.preset),
     }
 
 

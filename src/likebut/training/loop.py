@@ -37,6 +37,10 @@ class Batches(Protocol):
     """The training data, each batch a pure function of its number."""
 
     @property
+    def stage_steps(self) -> int:
+        """How many batches, the first ones, are of stages before the data itself."""
+
+    @property
     def steps_per_epoch(self) -> int:
         """How many batches one pass over the data has."""
 
@@ -148,7 +152,7 @@ class _Run:
         self.settings, self.folder, self.seed = settings, folder, seed
         self.accelerator, self.precision, self.evaluate = accelerator, precision, evaluate
         self.model, self.batches = task.model, batches
-        self.total_steps = settings.total_steps(batches.steps_per_epoch)
+        self.total_steps = settings.total_steps(batches.steps_per_epoch, batches.stage_steps)
         self.model.to(accelerator.device)
         self.optimizer: Optimizer = make_optimizer(self.model, settings)
         # Not handed to accelerate, which would step it once for every process and so end it too early.
@@ -183,7 +187,7 @@ class _Run:
             if not math.isfinite(values["loss"]):
                 raise LikebutError(f"The loss is {values['loss']} at step {done}.", "Lower training.learning_rate.")
             seconds = time.perf_counter() - started
-            epoch = done / self.batches.steps_per_epoch
+            epoch = max(done - self.batches.stage_steps, 0) / self.batches.steps_per_epoch
             log.write(done, {"epoch": round(epoch, 4), **values, "learning_rate": rate, "step_seconds": seconds})
             meter.advance(done - self._reported, loss=values["loss"], learning_rate=rate)
             self._reported = done

@@ -17,6 +17,7 @@ from likebut.training.data import (
     TrainingData,
     open_features,
     own_share,
+    preset_identity,
     require_captions,
     token_source,
     weights_identity,
@@ -82,6 +83,7 @@ def train_retriever(
     feature_folder: Path | None = None,
     evaluate: Evaluation | None = None,
     retriever: Retriever | None = None,
+    measured_on: str = "",
 ) -> RetrieverRun:
     """Train a retriever and save it in ``out/retriever``; ``out`` itself then counts as a model folder.
 
@@ -94,6 +96,8 @@ def train_retriever(
         feature_folder: Where vision tokens are cached; in the user's cache folder if None.
         evaluate: Measures the retriever every ``training.evaluate_every`` steps.
         retriever: What :func:`start_retriever` gave, where ``evaluate`` needs it before training begins.
+        measured_on: What ``evaluate`` measures on, in a word that differs when that differs; the best weights, where
+            the recipe names a metric for them, depend on it.
 
     Raises:
         ResumeError: ``out`` holds a training with other settings or data.
@@ -106,7 +110,7 @@ def train_retriever(
     cache.learn_names(images)
     # What is wrong with the triplets should be said before hours of encoding.
     _batches(recipe, data.without(cache.set_aside(images)), cache, retriever)
-    identity = _identity(recipe, data, cache)
+    identity = _identity(recipe, data, cache, measured_on)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
     cache.add(with_views(images, recipe.data.views), retriever.vision)
@@ -154,7 +158,8 @@ def _batches(
     return Curriculum(DescribedBatches(images, retriever.tokenizer), recipe.captions.steps, triplets)
 
 
-def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache) -> dict[str, Any]:
+def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, measured_on: str) -> dict[str, Any]:
+    chosen_by = {} if recipe.training.best_metric is None else {"measured_on": measured_on}
     return {
         "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "both_directions": recipe.data.both_directions,
@@ -165,6 +170,8 @@ def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache) 
         "vision": cache.identity.vision,
         "preprocessing": cache.identity.preprocessing,
         "data": data.fingerprint(cache),
+        **preset_identity(recipe.preset),
+        **chosen_by,
     }
 
 
