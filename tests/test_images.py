@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from likebut.errors import ImageError, InputError
 from likebut.images import (
@@ -247,3 +247,25 @@ def test_a_long_thin_picture_takes_no_gigabytes() -> None:
 def test_other_pictures_are_padded_as_they_are(size: tuple[int, int]) -> None:
     image = Image.new("L", size)
     assert shrink_for_padding(image, 1.25, 3584) is image
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_picture_whose_exif_is_malformed_is_shown_upright(kind: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "Maker"
+    # The maker's tag is given the number of one that holds a whole number: Pillow cannot write such EXIF anew.
+    make, wrong = (int(tag).to_bytes(2, "big") for tag in (ExifTags.Base.Make, ExifTags.Base.ImageWidth))
+    raw = exif.tobytes().replace(make, wrong, 1)
+    assert raw != exif.tobytes()
+    assert decode(encoded(noise(64, 48), kind, exif=raw)).size == (48, 64)
+
+
+def test_a_thread_of_pixels_is_refused() -> None:
+    with pytest.raises(ImageError, match="70000 pixels long, more than 65535"):
+        decode(encoded(Image.new("1", (70_000, 1)), "PNG"))
+
+
+def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("now a file")
+    with pytest.raises(ImageError, match=r"cannot be read \(Not a directory\)"):
+        decode(tmp_path / "folder" / "picture.png")

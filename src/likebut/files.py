@@ -46,6 +46,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def normal_path(path: Path | str) -> Path:
+    """Return ``path`` absolute and without "..", so that one file has one name wherever it is spoken of from."""
+    return Path(os.path.abspath(path))
+
+
 def require_place(path: Path) -> None:
     """Check that a file or a folder can be made at ``path``: to be asked before the work whose result it will hold.
 

@@ -4,6 +4,7 @@ Everything that opens an image goes through :func:`decode`, so that limits and r
 """
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from likebut.errors import ImageError, InputError
@@ -23,6 +24,31 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 65_535  # JPEG's own limit; a thread of pixels beyond it takes gigabytes to resize
+
+# What turns a picture upright, by its EXIF orientation.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Pillow answers damage in many ways; these are what a hundred thousand mutated files brought to light.
+DAMAGE: tuple[type[Exception], ...] = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -91,7 +117,7 @@ def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
             raise ImageError("The file is not an image that can be read.", "Replace it.") from None
         except Image.DecompressionBombError:
             raise ImageError(f"The image has more than {max_pixels} pixels.", "Make it smaller.") from None
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+        except DAMAGE as error:
             raise ImageError(f"The image is damaged ({str(error).rstrip('.')}).", "Replace it.") from None
 
 
@@ -112,6 +138,8 @@ def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         raise ImageError(f"{path} is a folder, not an image.", "Give an image file.") from None
     except PermissionError:
         raise ImageError(f"{path} may not be read.", "Change its permissions.") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror}).", "Check the path, and the disk.") from None
 
 
 def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None) -> Image.Image:
@@ -120,10 +148,12 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
         raise ImageError(
             f"The image has {image.width}×{image.height} pixels, more than {max_pixels}.", "Make it smaller."
         )
+    if max(image.size) > MAX_SIDE:
+        raise ImageError(f"The image is {max(image.size)} pixels long, more than {MAX_SIDE}.", "Make it smaller.")
     if least_side is not None:
         # Twice the side wanted keeps enough detail for the bicubic resize that follows.
         image.draft("RGB", (2 * least_side, 2 * least_side))
-    upright = ImageOps.exif_transpose(image)
+    upright = _turned(image)
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         overlay = upright.convert("RGBA")
         paper = Image.new("RGBA", overlay.size, (255, 255, 255, 255))
@@ -133,6 +163,18 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
         grey = (np.asarray(upright, dtype=np.uint32) >> 8).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     return upright.convert("RGB")
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """Return the image as its EXIF orientation says it is to be seen.
+
+    Pillow's own ``exif_transpose`` also writes the EXIF anew, which fails where any other field of it is malformed.
+    """
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except DAMAGE:
+        turn = None  # pictures with broken EXIF are shown as they lie everywhere
+    return image if turn is None else image.transpose(turn)
 
 
 def shrink_for_padding(image: Image.Image, ratio: float, longest: int) -> Image.Image:

@@ -76,6 +76,41 @@ def test_index_with_another_model_is_refused_and_rebuild_mends_it(
     assert rebuilt.code == 0 and json.loads(rebuilt.out)["added"] == 4
 
 
+def test_a_rebuilding_removes_nothing_before_it_can_begin(likebut: Command, indexed: Path, tmp_path: Path) -> None:
+    gallery, photos = tmp_path / "gallery", tmp_path / "photos"
+    shutil.copytree(indexed / "gallery", gallery)
+    shutil.copytree(indexed / "photos", photos)
+    again = ("index", photos, "--gallery", gallery, "--rebuild")
+    assert likebut(*again, "--model", "tinymodle").code == 2
+    (photos / "metadata.jsonl").write_text('{"image": "red.png", "width": 3}\n')
+    refused = likebut(*again)
+    assert refused.code == 2 and "the name of one that every image has" in refused.err
+    kept = likebut("search", "--gallery", gallery, "--text", "red", "--json")
+    assert kept.code == 0 and len(json.loads(kept.out)["hits"]) == 4
+    (photos / "metadata.jsonl").unlink()
+    # Without --model it is the gallery's own again, not the usual one.
+    rebuilt = likebut(*again, "--json")
+    assert rebuilt.code == 0 and json.loads(rebuilt.out)["added"] == 4
+
+
+def test_a_stopped_rebuilding_goes_on(
+    likebut: Command, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(indexed / "gallery", tmp_path / "gallery")
+    again = ("index", indexed / "photos", "--gallery", tmp_path / "gallery", "--rebuild", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr("likebut.gallery.gallery.Gallery.optimise", interrupted)
+        assert likebut(*again).code == 130
+    gone_on = json.loads(likebut(*again).out)
+    assert (gone_on["added"], gone_on["unchanged"]) == (0, 4)
+    anew = json.loads(likebut(*again).out)
+    assert (anew["added"], anew["unchanged"]) == (4, 0)
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_index_without_a_folder(likebut: Command, tmp_path: Path) -> None:
     result = likebut("index", "--gallery", tmp_path / "gallery")
     assert result.code == 2 and "No folder was named" in result.err

@@ -14,7 +14,7 @@ from likebut.synthesis.pair_file import write_pairs
 from likebut.synthesis.pairs import MinedPair
 from likebut.synthesis.rows import SyntheticRow, read_rows
 from likebut.synthesis.shards import read_synthetic
-from likebut.triplets import Triplet, read_triplets, write_triplets
+from likebut.triplets import ImageRef, Triplet, read_triplets, write_triplets
 
 
 @pytest.fixture
@@ -146,3 +146,18 @@ def test_neither_pairs_nor_split_and_an_unknown_split(likebut: Callable[..., Res
     assert "Say what to write about" in likebut("synthesize", "data", "--out", "out").err
     result = likebut("synthesize", "data", "--reverse-for", "test", "--out", "out", *GREEDY)
     assert result.code == 2 and 'no triplets of the split "test". Splits there: train, val.' in result.err
+
+
+def test_pairs_of_a_benchmark_s_split_are_written_about_with_that_split_s_images(
+    likebut: Callable[..., Result], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def images_of(folder: Path, split: str | None, benchmark: str | None) -> list[ImageRef]:
+        asked.append((split, benchmark))
+        return [ImageRef(f"{number}.png", project / "data" / "images" / f"{number}.png") for number in range(6)]
+
+    monkeypatch.setattr("likebut.cli.image_sources.source_images", images_of)
+    write_pairs(project / "pairs.parquet", [MinedPair("0.png", "1.png", 0.5)], {"split": "val"})
+    assert likebut(*PAIRS, "--benchmark", "cirr").code == 0
+    assert asked == [("val", "cirr")]

@@ -54,6 +54,14 @@ def test_values_that_do_not_fit_are_refused(value: object, type_: FieldType) -> 
         typed(value, type_)
 
 
+def test_a_gap_of_a_table_is_no_value() -> None:
+    rows = [{"price": float("nan")}, {"price": 3}]
+    assert infer_fields(rows, {}) == [Field("price", FieldType.NUMBER)]
+    assert typed_row(rows[0], {"price": FieldType.NUMBER}, "a line") == {}
+    with pytest.raises(ValueError):
+        typed(float("nan"), FieldType.NUMBER)
+
+
 def test_only_new_fields_are_inferred_and_empty_values_say_nothing() -> None:
     rows = [{"price": None, "colour": "red"}, {"price": "3", "colour": "2"}, {"size": None}]
     assert infer_fields(rows, {}) == [Field("colour", FieldType.TEXT), Field("price", FieldType.NUMBER)]

@@ -50,12 +50,19 @@ def test_wrong_filters_are_explained(filters: dict[str, Any], message: str) -> N
     assert message in str(error.value)
 
 
+def test_several_conditions_on_one_field_must_all_hold() -> None:
+    twice = [("tags", "contains", "a"), ("tags", "contains", "b")]
+    assert stated({"tags": [{"contains": "a"}, {"contains": "b"}]}) == twice
+    assert stated(parse_expressions(["tags=a", "tags~b"])) == twice
+    assert stated(parse_expressions(["price!=1", "price!=2"])) == [("price", "!=", 1.0), ("price", "!=", 2.0)]
+
+
 def test_command_line_expressions() -> None:
     assert parse_expressions(["colour=red", "price<50", "price >= 10", "title~linen=x", "size=S|M"]) == {
-        "colour": {"=": "red"},
-        "price": {"<": "50", ">=": "10"},
-        "title": {Operator.CONTAINS.value: "linen=x"},
-        "size": {Operator.IN.value: ["S", "M"]},
+        "colour": [{"=": "red"}],
+        "price": [{"<": "50"}, {">=": "10"}],
+        "title": [{Operator.CONTAINS.value: "linen=x"}],
+        "size": [{Operator.IN.value: ["S", "M"]}],
     }
     with pytest.raises(InputError, match="not of the form"):
         parse_expressions(["colour"])

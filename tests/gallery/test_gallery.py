@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 from store_samples import KINDS
 
 from likebut.errors import InputError, UnknownImageError
+from likebut.gallery import indexing
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.identity import GalleryIdentity
 from likebut.gallery.memory_store import MemoryStore
@@ -118,6 +119,54 @@ def test_changed_files_replace_their_image(gallery: Gallery, folder: Path, retri
     assert old not in gallery and new in gallery and len(gallery) == 1
     (folder / "3.png").write_bytes(b"broken")
     assert len(gallery.add(folder / "3.png").set_aside) == 1
+    assert len(gallery) == 0
+
+
+def test_renumbered_files_lose_nothing(
+    gallery: Gallery, folder: Path, retriever: FakeRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "_COMMIT_FILES", 2)
+    for image_id in gallery.add(folder).ids:
+        gallery.set_metadata(image_id, {"note": image_id})
+    for number in range(11, -1, -1):
+        (folder / f"{number}.png").rename(folder / f"{number + 1}.png")
+    coloured(100).save(folder / "0.png")
+    gallery.synchronise(folder)
+    assert len(gallery) == 13 and retriever.embedded == 13
+    assert [image.metadata.get("note") for image in gallery.images(100)].count(None) == 1
+
+
+def test_what_a_changed_file_held_goes_even_if_the_run_was_killed(
+    gallery: Gallery, folder: Path, retriever: FakeRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_COMMIT_FILES", 1), ("_BATCH", 1)):
+        monkeypatch.setattr(indexing, name, value)
+    old = gallery.add(folder).ids
+    for number in range(12):
+        coloured(200 + number).save(folder / f"{number}.png")
+    with monkeypatch.context() as patch:
+        embed = retriever.embed_images
+        patch.setattr(retriever, "embed_images", lambda images: embed(images) if retriever.embedded < 18 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            gallery.add(folder)
+    assert gallery.synchronise(folder).updated + 6 >= 12
+    assert len(gallery) == 12 and not any(image_id in gallery for image_id in old)
+    assert retriever.embedded == 24
+
+
+def test_a_folder_is_the_same_by_whatever_way(gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder.parent / "work").mkdir()
+    monkeypatch.chdir(folder.parent / "work")
+    assert gallery.synchronise("../photos").added == 12
+    monkeypatch.chdir(folder.parent)
+    (folder / "3.png").unlink()
+    report = gallery.synchronise("photos")
+    assert (report.unchanged, report.removed, report.copies) == (11, 1, 0)
+
+
+def test_faulty_metadata_is_said_before_anything_is_added(gallery: Gallery, folder: Path) -> None:
+    with pytest.raises(InputError, match="has the name of one that every image has"):
+        gallery.add(folder, {"width": 3})
     assert len(gallery) == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from store_samples import FIELDS, IDENTITY, identifier, query, sample
 
 from likebut.errors import InputError
-from likebut.gallery import lance_index
+from likebut.gallery import lance_index, lance_store
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.lance_index import effort_for_filter, partitions
 from likebut.gallery.lance_rows import CARD
@@ -53,6 +53,20 @@ def recall(store: LanceStore, oracle: MemoryStore, filters: dict[str, object]) -
         found = {hit.id for hit in search_page(store, query(seed), 10, conditions=conditions).hits}
         shares.append(len(truth & found) / len(truth))
     return float(np.mean(shares))
+
+
+def test_a_search_beside_the_first_use_of_a_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.add_fields(FIELDS)
+    store.put([sample(1, price=2.0)])
+    known, asked = lance_store.fields_of, []
+
+    def older_at_first(schema: object) -> object:
+        asked.append(schema)
+        return {} if len(asked) == 1 else known(schema)
+
+    monkeypatch.setattr(lance_store, "fields_of", older_at_first)
+    assert [found.image.metadata for found in store.nearest(query(0), 1)] == [{"price": 2.0}]
 
 
 def test_small_galleries_are_searched_exactly(tmp_path: Path) -> None:

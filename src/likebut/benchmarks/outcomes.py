@@ -120,7 +120,7 @@ def measure(benchmark: Benchmark, outcomes: Sequence[Outcome]) -> MetricValues:
 
 def _precisions(rows: Sequence[tuple[Query, Outcome]], k: int) -> list[float]:
     return [
-        average_precision_at(outcome.target_hits, len(query.targets), k)
+        average_precision_at(outcome.target_hits, len(set(query.targets)), k)
         for query, outcome in rows
         if outcome.target_hits is not None
     ]

@@ -9,9 +9,11 @@ from likebut.errors import InputError
 
 if TYPE_CHECKING:
     from likebut.gallery.gallery import Gallery
+    from likebut.gallery.identity import GalleryIdentity
 
 DEFAULT_MODEL = "small"
 _MODEL = "model"
+_REBUILDING = "rebuilding"
 
 GalleryPath = Annotated[
     str,
@@ -39,10 +41,54 @@ def open_gallery(location: str, model: str | None = None, device: str | None = N
 
     name = model or recorded or DEFAULT_MODEL
     gallery = Gallery.open(location, Retriever.from_pretrained(name, device), create)
-    lasting_name = str(Path(name).absolute()) if Path(name).is_dir() else name
-    if create and recorded != lasting_name:
-        gallery.store.keep_setting(_MODEL, lasting_name)
+    if create and recorded != _lasting(name):
+        gallery.store.keep_setting(_MODEL, _lasting(name))
     return gallery
+
+
+def open_for_rebuilding(location: str, model: str | None, device: str | None) -> "Gallery":
+    """Return an empty gallery in place of the one there; one whose rebuilding was stopped, as far as it had got.
+
+    Nothing is removed before the retriever is loaded. :func:`rebuilt` is to be called at the end.
+
+    Raises:
+        InputError: There is no such retriever, or something else is at ``location``.
+        MissingWeightsError: The retriever is not on this machine.
+    """
+    from likebut.gallery.gallery import Gallery
+    from likebut.gallery.identity import GalleryIdentity
+    from likebut.gallery.lance_store import LanceStore
+    from likebut.gallery.lance_tables import remove_gallery
+    from likebut.retriever.retriever import Retriever
+
+    name = model or recorded_model(location, may_be_missing=True) or DEFAULT_MODEL
+    retriever = Retriever.from_pretrained(name, device)
+    if not _is_being_rebuilt(location, GalleryIdentity.of(retriever)):
+        remove_gallery(location)
+    store = LanceStore(location, GalleryIdentity.of(retriever))
+    store.keep_setting(_MODEL, _lasting(name))
+    store.keep_setting(_REBUILDING, True)
+    return Gallery(store, retriever, location)
+
+
+def rebuilt(gallery: "Gallery") -> None:
+    """Note that a rebuilding has come to its end: the next one begins anew."""
+    gallery.store.keep_setting(_REBUILDING, False)
+
+
+def _is_being_rebuilt(location: str, identity: "GalleryIdentity") -> bool:
+    from likebut.gallery.lance_store import LanceStore
+
+    try:
+        store = LanceStore(location)
+    except InputError:
+        return False
+    return store.identity == identity and bool(store.setting(_REBUILDING))
+
+
+def _lasting(name: str) -> str:
+    """Return the name of a retriever as it holds in every folder."""
+    return str(Path(name).absolute()) if Path(name).is_dir() else name
 
 
 def recorded_model(location: str, may_be_missing: bool = False) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likebut.cli.gallery_access import DEFAULT_GALLERY, GalleryPath, open_gallery
+from likebut.cli.gallery_access import DEFAULT_GALLERY, GalleryPath, open_for_rebuilding, open_gallery, rebuilt
 from likebut.cli.set_aside import set_aside_lines
 from likebut.errors import InputError
 
@@ -33,7 +33,9 @@ def index(
     tune: Annotated[
         bool, typer.Option("--tune", help="Measure recall and latency of the index, and keep the best setting.")
     ] = False,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Remove the gallery first and encode all anew.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Empty the gallery first and encode all anew; its metadata goes too.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a report.")] = False,
 ) -> None:
@@ -46,20 +48,29 @@ def index(
             raise InputError("No folder was named.", "Write `likebut index FOLDER`, or `likebut index --tune`.")
         _tune_only(gallery, as_json)
         return
-    from likebut.gallery.lance_tables import remove_gallery
-    from likebut.images import list_images
-
-    list_images(folder)  # a mistyped folder must make no gallery, and cost none
-    if rebuild:
-        remove_gallery(gallery)
-    with open_gallery(gallery, model, device, create=True) as opened:
+    _require_pictures(folder, metadata)
+    opening = open_for_rebuilding(gallery, model, device) if rebuild else open_gallery(gallery, model, device, True)
+    with opening as opened:
         report = opened.synchronise(folder, metadata, progress=True)
         opened.optimise()
+        if rebuild:
+            rebuilt(opened)
         _print_report(report, opened, as_json)
         if tune:
             _print_trials(_tune(opened.store), as_json)
         if watch:
             _watch(opened, folder, metadata, as_json)
+
+
+def _require_pictures(folder: Path, metadata: Path | None) -> None:
+    """Check what is to be indexed: a mistyped folder or a faulty metadata file must make no gallery, and cost none."""
+    from likebut.gallery.fields import infer_fields
+    from likebut.gallery.inputs import metadata_for
+    from likebut.images import list_images
+
+    list_images(folder)
+    table = metadata_for([folder], metadata)
+    infer_fields((row.values for row in table.rows.values()) if table else (), {})
 
 
 def _watch(gallery: "Gallery", folder: Path, metadata: Path | None, as_json: bool) -> None:

@@ -48,7 +48,7 @@ def serve(
     upload_mib: Annotated[int, typer.Option(min=1, help="Largest request, in MiB.")] = 32,
     megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest picture.")] = 50,
     in_flight: Annotated[int, typer.Option(min=1, help="Requests answered at once.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Longest time for an answer, in seconds.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Longest time for an answer, in seconds.")] = 30.0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:

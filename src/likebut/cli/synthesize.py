@@ -95,10 +95,11 @@ def _about_pairs(
 ) -> None:
     from likebut.cli.image_sources import source_images
     from likebut.synthesis.jobs import write_about_pairs
-    from likebut.synthesis.pair_file import read_pairs
+    from likebut.synthesis.pair_file import read_pairs, split_of_pairs
 
     mined = read_pairs(pairs)
-    images = {image.name: image for image in source_images(folder, None, benchmark)}
+    split = split_of_pairs(pairs) if benchmark else None  # of a folder all images are known anyway
+    images = {image.name: image for image in source_images(folder, split, benchmark)}
     summary = write_about_pairs(out, mined, images, options.job(same_text_share=0.01))
     _print(summary, out, as_json, {})
 

@@ -1,5 +1,6 @@
 """The typed metadata fields of a gallery, and how values from a CSV or JSONL file get their types."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def _number(value: Any) -> float:
     except OverflowError:
         raise ValueError(value) from None
     # Beyond this a float drops digits: an article number, not a quantity. Infinities are beyond it too.
-    if abs(number) >= 2**53:
+    if not abs(number) < 2**53:  # NaN, which compares with nothing, is none either
         raise ValueError(value)
     return number
 
@@ -136,6 +137,11 @@ def _fits(value: Any, type_: FieldType) -> bool:
     return True
 
 
+def _is_absent(value: Any) -> bool:
+    """Return whether there is no value: None, or the NaN that tables have for a gap."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def infer_fields(rows: Iterable[Mapping[str, Any]], known: Mapping[str, FieldType]) -> list[Field]:
     """Return the fields of ``rows`` that ``known`` lacks, with the types that hold all their values.
 
@@ -145,7 +151,7 @@ def infer_fields(rows: Iterable[Mapping[str, Any]], known: Mapping[str, FieldTyp
     values: dict[str, list[Any]] = {}
     for row in rows:
         for name, value in row.items():
-            if value is not None:
+            if not _is_absent(value):
                 values.setdefault(name, []).append(value)
     if "" in values:
         raise InputError("A metadata field has no name.", "Give every column of the first line a name.")
@@ -171,7 +177,7 @@ def typed_row(row: Mapping[str, Any], types: Mapping[str, FieldType], where: str
     """
     values: dict[str, Value] = {}
     for name, value in row.items():
-        if value is None:
+        if _is_absent(value):
             continue
         try:
             values[name] = typed(value, types[name])
@@ -181,6 +187,13 @@ def typed_row(row: Mapping[str, Any], types: Mapping[str, FieldType], where: str
                 "Change that value, or give the field another name.",
             ) from None
     return values
+
+
+def infer_and_type(row: Mapping[str, Any], known: Iterable[Field], where: str) -> tuple[list[Field], dict[str, Value]]:
+    """Return the fields of one row that ``known`` lacks, and the row's values typed; see the two functions above."""
+    types = {field.name: field.type for field in known}
+    new = infer_fields([row], types)
+    return new, typed_row(row, types | {field.name: field.type for field in new}, where)
 
 
 def json_value(value: Value) -> Any:

@@ -64,7 +64,8 @@ def parse_filter(filters: Mapping[str, Any], fields: Sequence[Field]) -> tuple[C
 
     Args:
         filters: Field → a value (equal; for labels: has it), a list (any of them), or an object of operators, as in
-            ``{"price": {"<": 50}, "colour": ["red", "blue"]}``.
+            ``{"price": {"<": 50}, "colour": ["red", "blue"]}``; a list of such objects where one operator is needed
+            twice: ``{"title": [{"contains": "linen"}, {"contains": "summer"}]}``.
         fields: What the gallery's images have.
 
     Raises:
@@ -76,8 +77,9 @@ def parse_filter(filters: Mapping[str, Any], fields: Sequence[Field]) -> tuple[C
         if name not in known:
             raise _unknown_field(name, known)
         field = known[name]
-        if isinstance(wanted, Mapping):
-            conditions += [_condition(field, symbol, value) for symbol, value in wanted.items()]
+        objects = [wanted] if isinstance(wanted, Mapping) else wanted
+        if isinstance(objects, list | tuple) and objects and all(isinstance(each, Mapping) for each in objects):
+            conditions += [_condition(field, symbol, value) for each in objects for symbol, value in each.items()]
         elif isinstance(wanted, list | tuple):
             conditions.append(_condition(field, Operator.IN, list(wanted)))
         else:
@@ -150,12 +152,12 @@ _EXPRESSION = re.compile(r"(?P<field>[^=!<>~]+?)\s*(?P<operator><=|>=|!=|=|<|>|~
 def parse_expressions(expressions: Sequence[str]) -> dict[str, Any]:
     """Return the filter that command-line expressions state: ``colour=red``, ``price<50``, ``title~linen``.
 
-    ``colour=red|blue`` asks for either; ``~`` is "contains".
+    ``colour=red|blue`` asks for either; ``~`` is "contains". All of them must hold, several on one field too.
 
     Raises:
         InputError: An expression has no operator.
     """
-    filters: dict[str, dict[str, Any]] = {}
+    filters: dict[str, list[dict[str, Any]]] = {}
     for expression in expressions:
         match = _EXPRESSION.fullmatch(expression.strip())
         if match is None:
@@ -164,9 +166,9 @@ def parse_expressions(expressions: Sequence[str]) -> dict[str, Any]:
                 "Write colour=red, price<50 or title~linen.",
             )
         symbol, value = match["operator"], match["value"]
-        stated = filters.setdefault(match["field"], {})
+        stated = filters.setdefault(match["field"], [])
         if symbol == "=" and "|" in value:
-            stated[Operator.IN.value] = value.split("|")
+            stated.append({Operator.IN.value: value.split("|")})
         else:
-            stated[Operator.CONTAINS.value if symbol == "~" else symbol] = value
-    return filters
+            stated.append({Operator.CONTAINS.value if symbol == "~" else symbol: value})
+    return dict(filters)

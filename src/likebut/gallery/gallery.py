@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from PIL import Image
 
+from likebut.files import normal_path
 from likebut.gallery.embedder import Embedder
-from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_fields, typed_row
+from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_and_type
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.identity import GalleryIdentity, require_same
 from likebut.gallery.indexing import Indexer, forget_files
@@ -105,6 +106,8 @@ class Gallery:
         given = [Path(each) for each in ([paths] if isinstance(paths, str | Path) else paths)]
         files = picture_files(given)
         table = None if isinstance(metadata, Mapping) else metadata_for(given, metadata)
+        if isinstance(metadata, Mapping):
+            infer_and_type(metadata, self.store.fields(), "The metadata")  # said before anything is added
         with track("indexing", len(files), "images") if progress else nullcontext() as meter:
             report = Indexer(self.store, self.retriever, table, meter).run(files)
         if isinstance(metadata, Mapping):
@@ -120,7 +123,7 @@ class Gallery:
         Raises:
             InputError: There is no such folder, or no picture in it, or the metadata is wrong.
         """
-        root = Path(folder).absolute()
+        root = normal_path(folder)
         report = self.add(root, metadata, progress)
         there = {str(image.path) for image in list_images(root)}
         known = self.store.files()
@@ -142,9 +145,7 @@ class Gallery:
             InputError: A value does not fit its field.
         """
         image = self.image(image_id)
-        types = {field.name: field.type for field in self.store.fields()}
-        new = infer_fields([values], types)
-        row = typed_row(values, types | {field.name: field.type for field in new}, f"Image {image_id[:12]}")
+        new, row = infer_and_type(values, self.store.fields(), f"Image {image_id[:12]}")
         self.store.add_fields(new)
         kept = {name: value for name, value in image.metadata.items() if name not in values}
         changed = replace(image, metadata=kept | row)

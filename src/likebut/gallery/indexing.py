@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from likebut.files import normal_path
 from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import FieldType, Value, infer_fields, typed_row
 from likebut.gallery.metadata import MetadataFile
@@ -51,7 +52,8 @@ class Indexer:
         self._pending: list[tuple[ReadFile, Picture]] = []
         self._embedded: list[NewImage] = []
         self._entries: list[FileEntry] = []
-        self._replaced: set[str] = set()
+        self._held_back = 0
+        self._replaced: dict[str, str] = {}  # path → the image that it held before
         self._moves: dict[str, str] = {}
         self._stale: list[str] = []
         self._committed_at = time.monotonic()
@@ -66,7 +68,7 @@ class Indexer:
         Raises:
             InputError: A metadata value does not fit its field; nothing was added.
         """
-        files = self._nameable(dict.fromkeys(path.absolute() for path in paths))
+        files = self._nameable(dict.fromkeys(normal_path(path) for path in paths))
         rows = self._typed_metadata(files)
         unread = [path for path in files if not self._is_unchanged(path)]
         reading = set(unread)
@@ -78,6 +80,7 @@ class Indexer:
             self._take(read, rows)
         self._embed(rows)
         self._commit()
+        self._drop_replaced()
         self._advance(0, now=True)
         self._update_metadata(files, rows)
         ids = [entry.image_id for path in files if (entry := self._known.get(str(path))) and entry.image_id]
@@ -130,7 +133,7 @@ class Indexer:
         before = self._known.get(read.path)
         before_id = before.image_id if before is not None else None
         if before_id is not None and before_id != read.image_id:
-            self._replaced.add(before_id)
+            self._replaced[read.path] = before_id
         self._remember(FileEntry(read.path, read.image_id, read.file_bytes, read.modified_ns, read.reason), before_id)
         if read.image_id is None:
             self._set_aside.append(SetAside(read.path, read.reason))
@@ -145,7 +148,7 @@ class Indexer:
         if len(self._pending) >= _BATCH:
             self._embed(rows)
         due = time.monotonic() - self._committed_at > _COMMIT_SECONDS
-        if len(self._embedded) >= _COMMIT_IMAGES or len(self._entries) >= _COMMIT_FILES or due:
+        if len(self._embedded) >= _COMMIT_IMAGES or len(self._entries) - self._held_back >= _COMMIT_FILES or due:
             self._commit()
 
     def _remember(self, entry: FileEntry, before_id: str | None) -> None:
@@ -196,17 +199,25 @@ class Indexer:
         """
         self._store.put(self._embedded)
         self._embedded.clear()
-        self._store.delete([image_id for image_id in self._replaced if not self._holders.get(image_id)])
-        self._replaced.clear()
         moved = self._store.get(list(self._moves))
         self._store.update([replace(image, path=self._moves[image.id]) for image in moved.values()])
         self._moves.clear()
+        # What a file held before may be what the next one holds, so nothing is removed before all files are read.
+        # Until then such a file is not put down as read: after a kill it is read again, and its image removed then.
         pending = {read.path for read, _ in self._pending}
+        pending |= {path for path, before_id in self._replaced.items() if not self._holders.get(before_id)}
         self._store.remove_files(self._stale)
         self._stale.clear()
         self._store.put_files([entry for entry in self._entries if entry.path not in pending])
         self._entries = [entry for entry in self._entries if entry.path in pending]
+        self._held_back = len(self._entries)
         self._committed_at = time.monotonic()
+
+    def _drop_replaced(self) -> None:
+        """Remove the images that files held before and no file holds now."""
+        self._store.delete([image_id for image_id in self._replaced.values() if not self._holders.get(image_id)])
+        self._replaced.clear()
+        self._commit()
 
     def _update_metadata(self, files: Sequence[Path], rows: Mapping[str, Mapping[str, Value]]) -> None:
         """Give images that were there already the metadata that changed."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from likebut.errors import InputError
+from likebut.files import normal_path
 from likebut.gallery.metadata import MetadataFile, find_metadata, read_metadata
 from likebut.images import list_images
 
@@ -41,7 +42,7 @@ def metadata_for(paths: Sequence[Path], named: Path | str | None) -> MetadataFil
         return read_metadata(Path(named), folder or Path(named).parent)
     if folder is None:
         return None
-    found = find_metadata(folder.absolute())
+    found = find_metadata(normal_path(folder))
     return read_metadata(found, folder) if found else None
 
 

@@ -204,6 +204,8 @@ class LanceStore:
         if where is not None:
             search = search.where(where, prefilter=True)
         table = search.to_arrow().sort_by("_distance").slice(0, limit)
+        # A card may be of a newer version than the schema was, and name a field that was added in between.
+        fields = fields_of(self._images.schema) if told == [CARD] else fields
         embeddings = embeddings_from_table(table, self._identity.width)
         return [Candidate(*pair) for pair in zip(read(table, fields), embeddings, strict=True)]
 

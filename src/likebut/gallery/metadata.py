@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from likebut.errors import InputError
-from likebut.files import read_jsonl
+from likebut.files import normal_path, read_jsonl
 
 KEY_NAMES = ("image", "path", "file", "filename", "name")
 DEFAULT_NAMES = ("metadata.csv", "metadata.jsonl", "annotations.jsonl", "gallery.jsonl")
@@ -36,8 +36,9 @@ class MetadataFile:
     def of(self, image: Path) -> MetadataRow | None:
         """Return the row of an image: by its path below the folder, with or without ``images/``, or by its name."""
         names = [image.name]
-        if image.absolute().is_relative_to(self.folder):
-            relative = image.absolute().relative_to(self.folder).as_posix()
+        path = normal_path(image)
+        if path.is_relative_to(self.folder):
+            relative = path.relative_to(self.folder).as_posix()
             names = [relative, relative.removeprefix("images/"), image.name]
         return next((self.rows[name] for name in names if name in self.rows), None)
 
@@ -76,7 +77,7 @@ def read_metadata(path: Path, folder: Path) -> MetadataFile:
             )
         values = {name: value for name, value in row.items() if name != key}
         rows[row[key].removeprefix("./")] = MetadataRow(values, f"{path} line {number}")
-    return MetadataFile(folder.absolute(), rows)
+    return MetadataFile(normal_path(folder), rows)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from likebut.errors import InputError
+from likebut.files import normal_path
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.requests import AddReport
 
@@ -34,10 +35,10 @@ def watch(
     """
     from watchfiles import watch as watch_files
 
-    own = Path(gallery.name).absolute()
+    own = normal_path(gallery.name)
     is_first = True
     for changes in watch_files(
-        folder.absolute(),
+        normal_path(folder),
         watch_filter=lambda _, path: not Path(path).is_relative_to(own),
         stop_event=stop,
         step=_SETTLE_MS,

@@ -81,7 +81,11 @@ def run(service: Service, listening: socket.socket, started: Callable[[], None])
     """
     service.warm_up()
     # Connections wait in the socket's queue from here on, so the address may be told already.
-    listening.listen(_BACKLOG)
+    try:
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        # Two sockets can be bound to one port while neither listens.
+        raise InputError(f"The port is in use by now ({error.strerror}).", "Give another with --port.") from None
     started()
     try:
         uvicorn.Server(server_config(service)).run(sockets=[listening])

@@ -66,6 +66,13 @@ def read_pairs(path: Path) -> list[MinedPair]:
     return pairs
 
 
+def split_of_pairs(path: Path) -> str | None:
+    """Return the split whose images the pairs in a Parquet file were mined from, if the file tells."""
+    described = json.loads((pq.read_schema(path).metadata or {}).get(_METADATA_KEY, b"{}"))
+    split = described.get("split") if isinstance(described, dict) else None
+    return split if isinstance(split, str) else None
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
