@@ -11,7 +11,11 @@ from likebut.cli.clothing_data import clothing
 if TYPE_CHECKING:
     from likebut.sample_data.data_sets import DataSet
 
-data_app = typer.Typer(name="data", help="Draw sample data, check data folders.", no_args_is_help=True)
+data_app = typer.Typer(
+    name="data",
+    help="Make data folders (drawings, photographs of clothing), check them, and say where data sets come from.",
+    no_args_is_help=True,
+)
 
 
 @data_app.command("sample")

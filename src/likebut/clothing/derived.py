@@ -20,7 +20,7 @@ PLAIN, FREE = "plain", "free"
 _PLAIN_SHARE = 1 / 3
 _DETAIL_SHARE = 0.75  # of the free texts, so that half of all texts have one
 _CROSS_KIND_SHARE = 0.1
-# How often one, two, three … attributes differ: as in the pairs that people wrote about.
+# How often one, two, three … attributes differ: as in the pairs that have written texts.
 _DIFFERENCE_WEIGHTS = (3, 4, 3, 2, 1)
 MOST_CHANGES = len(_DIFFERENCE_WEIGHTS)
 _UNKNOWN = -1

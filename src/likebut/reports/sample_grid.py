@@ -79,7 +79,7 @@ def _draw_cell(picture: Image.Image, cell: GridCell, number: int, corner: tuple[
         draw.rectangle([at - 1, top - 1, at + side, top + side], outline=_LINE)
         picture.paste(small, (at + (side - small.width) // 2, top + (side - small.height) // 2))
     written = wrapped(f"{number}  “{cell.written}”", font(_SIZE), _TEXT_WIDTH)
-    human = wrapped(f"people: “{cell.human}”", font(_SIZE), _TEXT_WIDTH) if cell.human else []
+    human = wrapped(f"own text: “{cell.human}”", font(_SIZE), _TEXT_WIDTH) if cell.human else []
     room = _most_lines(side)
     lines = [(line, _INK) for line in _cut(written, max(room - len(human), -(-room // 2)))]
     lines += [(line, _FAINT) for line in _cut(human, room - len(lines))]

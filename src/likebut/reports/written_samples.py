@@ -18,7 +18,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A pair, what was written about it, and what people wrote.
+    """A pair, what was written about it, and the data's own text.
 
     Attributes:
         reference: The image's name.
@@ -84,7 +84,7 @@ def write_samples(
 
 def markdown_listing(samples: Sequence[Sample], heading: str) -> str:
     """Return the samples as a Markdown table below a line of what they are."""
-    lines = [f"{heading}\n", "| | reference | target | the generator writes | people wrote |", "|---:|---|---|---|---|"]
+    lines = [f"{heading}\n", "| | reference | target | the generator writes | the data's own text |", "|---:|---|---|---|---|"]
     lines += [
         f"| {number} | {_cell(sample.reference)} | {_cell(sample.target)} | {_cell(sample.written)} | "
         f"{_cell(sample.human or '–')} |"

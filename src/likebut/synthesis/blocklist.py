@@ -3,7 +3,7 @@
 The list is that of the package ``glin-profanity`` (MIT; English), with what ``blocklist.json`` adds (names and signs of
 hate movements, which a word list of swearing lacks) and takes out (words and phrases that plainly describe pictures:
 "nude" is a colour, "a single strap on the left shoulder" a cut; found by running the list over 75,000 modification
-texts that people wrote for CIRR, FashionIQ, CIRCO and photographs of clothing).
+texts of CIRR, FashionIQ, CIRCO and the photographs of clothing).
 """
 
 import json

@@ -58,7 +58,7 @@ def is_empty(text: str) -> bool:
 def is_repeated(text: str) -> bool:
     """Return whether a word or phrase comes three times on end, or fewer than half of a long text's words differ.
 
-    Of 75,000 modification texts that people wrote for CIRR, FashionIQ, CIRCO and clothing, none is.
+    Of 75,000 modification texts of CIRR, FashionIQ, CIRCO and clothing, none is.
     """
     words = words_of(text)
     if len(words) >= _LONG_TEXT and len(set(words)) < _DISTINCT_SHARE * len(words):
