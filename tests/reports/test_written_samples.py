@@ -56,7 +56,7 @@ def test_each_pair_gets_its_own_text_and_what_nobody_should_see_is_withheld(
 def test_a_listing_in_markdown() -> None:
     samples = [Sample("a.png", "b.png", "red | blue\n<b>", "redder"), Sample("c.png", "d.png", "green", None)]
     assert markdown_listing(samples, "Two pairs.").splitlines()[2:] == [
-        "| | reference | target | the generator writes | people wrote |",
+        "| | reference | target | the generator writes | the data's own text |",
         "|---:|---|---|---|---|",
         "| 1 | a.png | b.png | red \\| blue &lt;b> | redder |",
         "| 2 | c.png | d.png | green | – |",
