@@ -113,3 +113,66 @@ def test_dropping_and_pasting_a_picture(visitor: Visitor) -> None:
     )
     expect(visitor.steps).to_have_count(1)
     expect(page.locator("#references .reference")).to_have_count(1)
+
+
+def test_words_that_were_not_sent_yet_stay(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("/?filter=" + '{"price":{">=":10}}')
+    visitor.words.fill("in blue")
+    page.get_by_role("button", name="Remove the filter").click()
+    visitor.expect_title("8 pictures")
+    expect(visitor.words).to_have_value("in blue")
+    visitor.words.press("Enter")
+    visitor.expect_title("“in blue”")
+    # Another turn has words of its own.
+    visitor.words.fill("something else")
+    visitor.tiles.first.locator(".pick").click()
+    expect(visitor.words).to_have_value("")
+
+
+def test_a_balance_moved_just_before_the_words_are_sent_counts(visitor: Visitor) -> None:
+    visitor.open(f"/?image_id={IDS['red']}&text=blue")
+    visitor.expect_title("Like this, but blue")
+    visitor.page.locator("#weight").fill("0.2")
+    visitor.say("green")
+    visitor.expect_title("Like this, but green")
+    visitor.page.wait_for_timeout(400)
+    assert ("weight", "0.2") in visitor.query()
+
+
+def test_skipping_to_the_pictures_keeps_the_search(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.upload("mine.png", STRANGE)
+    visitor.expect_title("Like this")
+    visitor.page.locator(".skip").focus()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.locator("#results")).to_be_focused()
+    visitor.expect_title("Like this")
+    visitor.expect_names("red")
+
+
+def test_a_step_and_a_chip_leave_the_keyboard_where_it_can_go_on(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("/?text=red&then=&text=blue&filter=" + '{"price":{">=":10}}')
+    visitor.expect_title("“blue”")
+    page.get_by_role("button", name="Remove the filter").press("Enter")
+    expect(page.get_by_role("button", name="Filters")).to_be_focused()
+    visitor.steps.first.press("Enter")
+    visitor.expect_title("“red”")
+    expect(visitor.steps.first).to_be_focused()
+
+
+def test_filters_of_a_link_that_no_control_shows_are_told_in_a_chip(visitor: Visitor) -> None:
+    visitor.open('/?filter={"colour":[{"contains":"r"},{"contains":"e"}]}')
+    expect(visitor.page.locator("#chips")).to_have_text("colour: contains r and contains e")
+
+
+def test_clearing_filters_forgets_what_was_typed_a_moment_ago(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.get_by_role("button", name="Filters").click()
+    panel = visitor.page.get_by_role("complementary", name="Filters")
+    panel.get_by_label("price from").fill("12")
+    panel.get_by_role("button", name="Clear").click()
+    visitor.page.wait_for_timeout(600)
+    visitor.expect_title("8 pictures")
+    assert visitor.query() == []

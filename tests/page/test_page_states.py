@@ -86,6 +86,9 @@ def test_the_token_is_asked_for_once(browser: Browser) -> None:
         visitor.expected_failures = True
         visitor.open("/?text=red")
         field = visitor.page.get_by_role("textbox", name="Token")
+        for _ in range(3):
+            visitor.page.keyboard.press("Escape")
+        expect(field).to_be_visible()
         field.fill("wrong-horse-battery")
         field.press("Enter")
         expect(visitor.page.get_by_role("alert")).to_contain_text("This is not the token.")
@@ -93,6 +96,9 @@ def test_the_token_is_asked_for_once(browser: Browser) -> None:
         field.press("Enter")
         visitor.expect_names("red")
         assert visitor.tiles.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+        visitor.page.get_by_role("button", name="Keyboard and help").click()
+        visitor.page.keyboard.press("Escape")
+        expect(visitor.page.locator("#message")).to_be_hidden()
         visitor.page.reload()
         visitor.expect_names("red")
         context.close()
@@ -115,5 +121,45 @@ def test_long_galleries_are_shown_page_after_page(browser: Browser, tmp_path: Pa
         expect(visitor.tiles).to_have_count(108)
         ids = visitor.tiles.evaluate_all("tiles => tiles.map(tile => tile.dataset.id)")
         assert len(set(ids)) == 108
+        context.close()
+        visitor.check_nothing_odd_happened()
+
+
+def test_each_lost_picture_is_chosen_again_by_itself(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("/?upload=a.png&upload=b.png&text=blue")
+    for name, colour in (("a.png", (250, 0, 0)), ("b.png", (0, 250, 0))):
+        expect(page.locator("#state h1")).to_contain_text(f"“{name}”")
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose the picture").click()
+        chooser.value.set_files([{"name": name, "mimeType": "image/png", "buffer": picture(colour)}])
+    visitor.expect_title("Like these, but blue")
+    assert visitor.query()[:2] == [("upload", "a.png"), ("upload", "b.png")]
+
+
+def test_a_damaged_picture_keeps_none_of_the_others_out(browser: Browser, tmp_path: Path) -> None:
+    with LiveServer(Service(empty_gallery(tmp_path / "gallery"), ServerSettings(uploads=tmp_path / "up"))) as server:
+        context = browser.new_context()
+        visitor = Visitor(context.new_page(), server)
+        visitor.expected_failures = True
+        visitor.open()
+        files = [(f"{n}.png", picture((n, 40 * n, 200)) if n != 5 else b"damaged") for n in range(7)]
+        transfer = visitor.page.evaluate_handle(
+            """files => {
+                const transfer = new DataTransfer();
+                for (const [name, bytes] of files) {
+                    transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+                }
+                return transfer;
+            }""",
+            [[name, list(content)] for name, content in files],
+        )
+        # In an empty gallery there is nothing to start from: dropped anywhere, pictures are added.
+        visitor.page.dispatch_event("body", "dragenter", {"dataTransfer": transfer})
+        expect(visitor.page.locator(".zone")).to_have_text("Add it to the gallery")
+        visitor.page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+        visitor.expect_title("6 pictures")
+        expect(visitor.tiles).to_have_count(6)
+        expect(visitor.page.locator("#state")).to_contain_text("not an image that can be read")
         context.close()
         visitor.check_nothing_odd_happened()

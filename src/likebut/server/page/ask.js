@@ -14,6 +14,7 @@ const WEIGHT_PAUSE = 250;
  */
 export function setUpForm(actions) {
   const [text, negative] = [byId("text"), byId("negative")];
+  let timer = 0;
   byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     if (!actions.hasImages() && !text.value.trim() && negative.value.trim()) {
@@ -21,10 +22,10 @@ export function setUpForm(actions) {
       text.reportValidity();
       return;
     }
-    actions.ask({ text: text.value, negative: negative.value });
+    clearTimeout(timer);
+    actions.ask({ text: text.value, negative: negative.value, weight: Number(byId("weight").value) });
   });
   text.addEventListener("input", () => text.setCustomValidity(""));
-  let timer = 0;
   byId("weight").addEventListener("input", () => {
     describeWeight();
     clearTimeout(timer);
@@ -41,14 +42,17 @@ export function setUpForm(actions) {
  * Show the current turn in the form.
  * @param {object} trail
  * @param {object} actions remove(position), chooseFile(), chooseFurtherFile()
+ * @param {boolean} keepsWords Whether what is typed stays, though it was not asked for yet.
  */
-export function showForm(trail, actions) {
+export function showForm(trail, actions, keepsWords = false) {
   const turn = currentTurn(trail);
   const hasImages = turn.images.length > 0;
   document.body.classList.toggle("searching", isSearch(turn));
   document.body.classList.toggle("with-images", hasImages);
-  byId("text").value = turn.text;
-  byId("negative").value = turn.negative;
+  if (!keepsWords) {
+    byId("text").value = turn.text;
+    byId("negative").value = turn.negative;
+  }
   byId("text-label").textContent = hasImages ? "but" : "Describe a picture";
   byId("text-label").className = hasImages ? "" : "unseen";
   byId("text").placeholder = hasImages ? "in red, with longer sleeves…" : "Describe a picture";

@@ -55,6 +55,7 @@ export function showUnshareable(names, canAdd, add) {
 /** Ask for the token until it is right. */
 export function askForToken() {
   return new Promise((resolve) => {
+    const asking = new AbortController();
     const field = element("input", { type: "password", required: true, autocomplete: "current-password", id: "token" });
     const wrong = element("p", { class: "wrong", role: "alert" });
     const form = element(
@@ -69,6 +70,7 @@ export function askForToken() {
       event.preventDefault();
       try {
         await beginSession(field.value);
+        asking.abort();
         close();
         resolve();
       } catch (error) {
@@ -76,7 +78,9 @@ export function askForToken() {
         field.select();
       }
     });
-    dialog().addEventListener("cancel", (event) => event.preventDefault());
+    // A browser closes a dialog that is told to close twice, whatever becomes of the first; then it is opened again.
+    dialog().addEventListener("cancel", (event) => event.preventDefault(), { signal: asking.signal });
+    dialog().addEventListener("close", () => dialog().showModal(), { signal: asking.signal });
     open("This server asks for its token", element("p", {}, "Whoever started it knows it."), form);
     field.focus();
   });

@@ -6,7 +6,8 @@ const OWN = "application/x-likebut-id";
 
 /**
  * Wire dropping and pasting up.
- * @param {object} actions hasImages(), begin(image or file), add(image or file), refuse(message)
+ * @param {object} actions hasImages(), isEmpty(), canAdd(), begin(image or file), add(image or file), keep(files),
+ *   refuse(message)
  */
 export function setUpDropping(actions) {
   const zones = byId("drop");
@@ -30,7 +31,7 @@ export function setUpDropping(actions) {
   addEventListener("drop", (event) => {
     if (zones.hidden) return;
     event.preventDefault();
-    const act = event.target.closest("[data-act]")?.dataset.act ?? "begin";
+    const act = event.target.closest("[data-act]")?.dataset.act ?? usual(actions);
     leave();
     take(event.dataTransfer, act, actions);
   });
@@ -44,10 +45,15 @@ export function setUpDropping(actions) {
 
 function take(transfer, act, actions) {
   const id = transfer.getData(OWN);
-  const file = [...transfer.files].find(isPicture);
-  if (id) actions[act]({ id });
-  else if (file) actions[act](file);
-  else actions.refuse("What was dropped is not a picture file.");
+  const files = [...transfer.files].filter(isPicture);
+  if (id && act !== "keep") actions[act]({ id });
+  else if (files.length) actions[act](act === "keep" ? files : files[0]);
+  else if (!id) actions.refuse("What was dropped is not a picture file.");
+}
+
+/** Return what becomes of a picture that is dropped beside the zones: an empty gallery has nothing to search. */
+function usual(actions) {
+  return actions.isEmpty() && actions.canAdd() ? "keep" : "begin";
 }
 
 function carriesPicture(transfer) {
@@ -60,7 +66,7 @@ function isPicture(file) {
 
 function showZones(zones, actions) {
   const zone = (act, text) => element("div", { class: "zone", dataset: { act } }, text);
-  const shown = [zone("begin", "Start from this picture")];
+  const shown = usual(actions) === "begin" ? [zone("begin", "Start from this picture")] : [];
   if (actions.hasImages()) shown.push(zone("add", "Add it to the references"));
   if (actions.canAdd()) shown.push(zone("keep", "Add it to the gallery"));
   zones.replaceChildren(...shown);

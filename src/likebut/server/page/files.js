@@ -4,8 +4,11 @@ import { addImages } from "./api.js";
 import { announce, byId, counted } from "./dom.js";
 import { showProgress } from "./notes.js";
 
-// Few at a time, so that a request stays below the server's limit and progress shows.
+// Few at a time, so that progress shows.
 const AT_ONCE = 4;
+// What a form needs besides the files themselves.
+const FORM_BYTES = 4096;
+const REFUSED = new Set([400, 413, 415, 422]);
 
 /** Let the person choose picture files; take() gets them. */
 export function chooseFiles(several, take) {
@@ -19,24 +22,56 @@ export function chooseFiles(several, take) {
 }
 
 /**
- * Add files to the gallery, and return them as images in the same order.
+ * Add files to the gallery. A file that is refused keeps none of the others from it.
  * @param {File[]} files
- * @param {(error: Error, further: boolean) => void} onError
- * @returns {Promise<object[]|null>} null if it went wrong.
+ * @param {number} mostBytes Of one request.
+ * @returns {Promise<{images: (object|null)[], error: Error|null}>} An image for each file, null where there is none,
+ *   and what went wrong first.
  */
-export async function keepInGallery(files, onError) {
-  const images = [];
+export async function keepInGallery(files, mostBytes) {
+  const images = files.map(() => null);
+  let error = null;
   try {
-    for (let start = 0; start < files.length; start += AT_ONCE) {
-      if (files.length > 1) showProgress(start, files.length);
-      images.push(...(await addImages(files.slice(start, start + AT_ONCE))));
+    for (const part of batches(files, mostBytes)) {
+      if (files.length > 1) showProgress(part[0], files.length);
+      const added = await addTogether(part.map((number) => files[number]));
+      part.forEach((number, place) => {
+        images[number] = added[place].image ?? null;
+        error ??= added[place].error ?? null;
+      });
+      if (error && !REFUSED.has(error.status)) break;
     }
-  } catch (error) {
-    onError(error, true);
-    return null;
   } finally {
     showProgress(0, 0);
   }
-  announce(`${counted(images.length, "picture")} added.`);
-  return images;
+  announce(`${counted(images.filter(Boolean).length, "picture")} added.`);
+  return { images, error };
+}
+
+/** Return what became of each file, {image} or {error}: the server takes all of a request or none. */
+async function addTogether(files) {
+  try {
+    return (await addImages(files)).map((image) => ({ image }));
+  } catch (error) {
+    if (files.length === 1 || !REFUSED.has(error.status)) return files.map(() => ({ error }));
+  }
+  const outcomes = [];
+  for (const file of files) outcomes.push(...(await addTogether([file])));
+  return outcomes;
+}
+
+/** Return the places of the files, as many together as a request may hold. */
+function batches(files, mostBytes) {
+  const found = [];
+  let bytes = 0;
+  files.forEach((file, number) => {
+    const last = found.at(-1);
+    bytes += file.size + FORM_BYTES;
+    if (last && last.length < AT_ONCE && bytes <= mostBytes) last.push(number);
+    else {
+      found.push([number]);
+      bytes = file.size + FORM_BYTES;
+    }
+  });
+  return found;
 }

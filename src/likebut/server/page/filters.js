@@ -18,6 +18,7 @@ export function labelOf(name) {
  * @param {object} actions set(name, condition or null), clear(), close()
  */
 export function showFilters(gallery, filter, actions) {
+  forgetPending();
   const fields = gallery.fields.filter((field) => field.images > 0);
   const own = fields.filter((field) => !field.built_in || field.name === "taken");
   const ofFile = fields.filter((field) => field.built_in && field.name !== "taken");
@@ -42,6 +43,15 @@ export function showFilters(gallery, filter, actions) {
   );
 }
 
+/** Open the panel, or close it. */
+export function openPanel(open) {
+  byId("filters").hidden = !open;
+  byId("filters-open").setAttribute("aria-expanded", String(open));
+  document.body.classList.toggle("filtering", open);
+  const target = open ? byId("filters").querySelector("button, input") : byId("filters-open");
+  target.focus();
+}
+
 /** Return a filter with a field's condition replaced; null takes it away. */
 export function withField(filter, name, wanted) {
   const { [name]: _, ...others } = filter;
@@ -61,6 +71,7 @@ export function showChips(filter, onRemove) {
 }
 
 function phrase(wanted) {
+  if (isAllOf(wanted)) return wanted.map(phrase).join(" and ");
   if (Array.isArray(wanted)) return wanted.join(" or ");
   if (wanted === true) return "yes";
   if (wanted === false) return "no";
@@ -70,9 +81,15 @@ function phrase(wanted) {
     .join(" ");
 }
 
+/** Return whether a condition is a list of conditions that must all hold: only links have such. */
+function isAllOf(wanted) {
+  return Array.isArray(wanted) && wanted.some((each) => each !== null && typeof each === "object");
+}
+
 function partOf(field, wanted, change) {
   const build = PARTS[field.type];
-  return element("fieldset", {}, element("legend", {}, labelOf(field.name)), ...build(field, wanted, change));
+  const shown = isAllOf(wanted) ? undefined : wanted; // a chip shows it, which no control here could
+  return element("fieldset", {}, element("legend", {}, labelOf(field.name)), ...build(field, shown, change));
 }
 
 function textPart(field, wanted, change) {
@@ -140,10 +157,20 @@ function truthPart(field, wanted, change) {
   return [element("div", { class: "segments" }, ...options)];
 }
 
+const pending = new Set();
+
 function later(act) {
   let timer = 0;
   return () => {
     clearTimeout(timer);
+    pending.delete(timer);
     timer = setTimeout(act, PAUSE);
+    pending.add(timer);
   };
+}
+
+/** Forget what was typed a moment ago into a panel that is shown anew. */
+function forgetPending() {
+  for (const timer of pending) clearTimeout(timer);
+  pending.clear();
 }

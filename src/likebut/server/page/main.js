@@ -7,12 +7,13 @@ import { askForToken, showHelp, showLink, showUnshareable } from "./dialogs.js";
 import { announce, byId } from "./dom.js";
 import { setUpDropping } from "./dropping.js";
 import { chooseFiles, keepInGallery } from "./files.js";
-import { showChips, showFilters, withField } from "./filters.js";
+import { openPanel, showChips, showFilters, withField } from "./filters.js";
 import { focusItem, setUpGrid } from "./grid.js";
+import { setUpKeys } from "./keys.js";
 import { showNote } from "./notes.js";
 import { Results } from "./results.js";
 import { showEmptyGallery, showError, showLostUploads, showNothingFound } from "./states.js";
-import { titleOf } from "./titles.js";
+import { showTitle, titleOf } from "./titles.js";
 import { showTrail } from "./trail.js";
 import * as turns from "./turns.js";
 import { fileOf, isAtHand, keepUpload } from "./uploads.js";
@@ -21,26 +22,32 @@ let gallery = null;
 let trail = turns.emptyTrail();
 const results = new Results(fail);
 const current = () => turns.currentTurn(trail);
+const summarise = (title, detail = "") => showTitle(title, detail, turns.isSearch(current()));
 
 /** Take another trail as the current one, in a new entry of the browser's history or in place of the present one. */
-function go(changed, { replace = false, fromPanel = false } = {}) {
+function go(changed, { replace = false, fromPanel = false, keepsWords = false } = {}) {
   trail = changed;
   const address = location.pathname + turns.encode(trail);
   if (replace) history.replaceState(trail, "", address);
   else history.pushState(trail, "", address);
   if (!replace) scrollTo({ top: 0 });
-  return refresh(fromPanel);
+  return refresh({ fromPanel, keepsWords });
+}
+
+/** Change the current turn; words that are typed and not yet asked for stay. */
+function edit(changes, options = {}) {
+  return go(turns.edited(trail, changes), { keepsWords: true, ...options });
 }
 
 /** Show the current turn. */
-async function refresh(fromPanel = false) {
+async function refresh({ fromPanel = false, keepsWords = false } = {}) {
   const turn = current();
   const lost = turn.images.filter((image) => !isAtHand(image));
   // Asked for first: the rest of the page is drawn while the answer is under way.
   const answered = lost.length ? null : results.show(turn);
-  showForm(trail, actions);
-  showTrail(trail, (at) => go(turns.returned(trail, at)));
-  showChips(turn.filter, (name) => setFilter(withField(current().filter, name, null)));
+  showForm(trail, actions, keepsWords);
+  showTrail(trail, goBack);
+  showChips(turn.filter, dropFilter);
   // A panel that is being typed into keeps its focus.
   if (!fromPanel) buildPanel();
   const filters = Object.keys(turn.filter).length;
@@ -74,13 +81,6 @@ function shown(turn, page) {
   }
 }
 
-function summarise(title, detail = "") {
-  byId("summary").textContent = title;
-  byId("summary").hidden = title === "";
-  byId("timing").textContent = detail;
-  document.title = title && turns.isSearch(current()) ? `${title} – likebut` : "likebut";
-}
-
 /** An upload that turns out to be in the gallery is named by its id from then on, so that links can carry it. */
 function nameKnownUploads(turn, references) {
   const uploads = turn.images.filter((image) => !image.id);
@@ -93,13 +93,13 @@ function renameUploads(ids) {
   trail = turns.withIds(trail, ids);
   history.replaceState(trail, "", location.pathname + turns.encode(trail));
   results.keep(current(), results.latest);
-  showForm(trail, actions);
-  showTrail(trail, (at) => go(turns.returned(trail, at)));
+  showForm(trail, actions, true);
+  showTrail(trail, goBack);
   showNote(current(), gallery, addToGallery);
 }
 
 /** Say what went wrong and what can be done. */
-async function fail(error, further) {
+async function fail(error, further, repeat = null) {
   if (error.status === 401) {
     await askForToken();
     return start();
@@ -109,7 +109,8 @@ async function fail(error, further) {
     summarise("");
     byId("note").hidden = true;
   }
-  const again = { label: "Try again", act: () => (gallery ? (further ? results.show(current(), true) : refresh()) : start()) };
+  const usual = () => (gallery ? (further ? results.show(current(), true) : refresh()) : start());
+  const again = { label: "Try again", act: repeat ?? usual };
   const clear = { label: "Clear the filters", act: () => setFilter({}) };
   const another = { label: "Choose another picture", act: () => chooseFiles(false, ([file]) => begin(file)) };
   const over = { label: "Start over", act: startOver };
@@ -124,8 +125,19 @@ function startOver() {
   go(turns.emptyTrail());
 }
 
+/** Look at another step of the trail, whose button is made anew: the keyboard stays on it. */
+function goBack(at) {
+  go(turns.returned(trail, at));
+  byId("trail").querySelector("[aria-current]")?.focus();
+}
+
 function setFilter(filter, fromPanel = false) {
-  go(turns.edited(trail, { filter }), { replace: true, fromPanel });
+  edit({ filter }, { replace: true, fromPanel });
+}
+
+function dropFilter(name) {
+  setFilter(withField(current().filter, name, null));
+  byId("filters-open").focus();
 }
 
 function asImage(source) {
@@ -140,7 +152,7 @@ function begin(source) {
 function addReference(source) {
   const image = asImage(source);
   const images = current().images.filter((each) => !each.id || each.id !== image.id);
-  go(turns.edited(trail, { images: [...images, image].slice(-gallery.limits.references) }));
+  edit({ images: [...images, image].slice(-gallery.limits.references) });
   focusWords();
 }
 
@@ -149,10 +161,10 @@ function refine(item) {
   focusWords();
 }
 
+/** Put a file in the place of the first picture that is not at hand; the next is asked for then. */
 function replaceLost(file) {
-  const image = keepUpload(file);
-  const images = current().images.map((each) => (isAtHand(each) ? each : image));
-  go(turns.edited(trail, { images }), { replace: true });
+  const [lost, found] = [current().images.findIndex((image) => !isAtHand(image)), keepUpload(file)];
+  edit({ images: current().images.map((image, number) => (number === lost ? found : image)) }, { replace: true });
 }
 
 /** Put the keyboard into the words; not on a touch screen, where a keyboard would cover the pictures. */
@@ -163,19 +175,25 @@ function focusWords() {
 /** Add the current turn's uploads to the gallery. */
 async function addToGallery() {
   const uploads = turns.uploadsOf(trail).filter(isAtHand);
-  const images = await keepInGallery(uploads.map(fileOf), fail);
-  if (!images) return false;
-  galleryChanged();
-  renameUploads(new Map(uploads.map((each, number) => [each.upload, images[number].id])));
-  return true;
+  const { images, error } = await keepInGallery(uploads.map(fileOf), gallery.limits.upload_bytes);
+  const added = uploads.map((each, number) => [each.upload, images[number]?.id]).filter(([, id]) => id);
+  if (added.length) {
+    galleryChanged();
+    renameUploads(new Map(added));
+  }
+  if (error) fail(error, true, addToGallery);
+  return !error;
 }
 
 /** Add files to the gallery, and look at it. */
 async function addPictures(files) {
-  if (await keepInGallery(files, fail)) {
+  const { images, error } = await keepInGallery(files, gallery.limits.upload_bytes);
+  if (images.some(Boolean)) {
     await galleryChanged();
-    refresh();
+    await refresh();
   }
+  const rest = files.filter((_, number) => !images[number]);
+  if (error) fail(error, true, () => addPictures(rest));
 }
 
 async function removeFromGallery(item) {
@@ -213,19 +231,11 @@ function buildPanel() {
   });
 }
 
-function openPanel(open) {
-  byId("filters").hidden = !open;
-  byId("filters-open").setAttribute("aria-expanded", String(open));
-  document.body.classList.toggle("filtering", open);
-  const target = open ? byId("filters").querySelector("button, input") : byId("filters-open");
-  target.focus();
-}
-
 const actions = {
   hasImages: () => current().images.length > 0,
-  ask: (changes) => go(turns.edited(trail, changes)),
-  weigh: (weight) => go(turns.edited(trail, { weight }), { replace: true }),
-  remove: (position) => go(turns.edited(trail, { images: current().images.filter((_, n) => n !== position) })),
+  ask: (changes) => edit(changes),
+  weigh: (weight) => edit({ weight }, { replace: true }),
+  remove: (position) => edit({ images: current().images.filter((_, n) => n !== position) }),
   chooseFile: () => chooseFiles(false, ([file]) => begin(file)),
   chooseFurtherFile: () => chooseFiles(false, ([file]) => addReference(file)),
 };
@@ -244,8 +254,9 @@ function setUp() {
   setUpDropping({
     begin,
     add: addReference,
-    keep: (source) => (source instanceof File ? addPictures([source]) : null),
+    keep: addPictures,
     hasImages: actions.hasImages,
+    isEmpty: () => gallery.images === 0,
     canAdd: () => gallery.can_add,
     refuse: (message) => fail({ status: 422, code: "bad_image", message, remedy: "Give a JPEG, PNG or WebP file." }, true),
   });
@@ -257,27 +268,18 @@ function setUp() {
     event.preventDefault();
     startOver();
   });
+  // As a link it would go to another address, and lose pictures that are in this browser alone.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("results").focus();
+  });
   addEventListener("popstate", (event) => {
     trail = event.state ?? turns.decode(location.search);
     refresh();
   });
-  addEventListener("keydown", onKey);
+  setUpKeys();
   // The filters begin where the form ends, and the form grows with what it has to say.
   new ResizeObserver(() => document.body.style.setProperty("--top", `${byId("top").offsetHeight}px`)).observe(byId("top"));
-}
-
-function onKey(event) {
-  if (event.target.matches("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) {
-    if (event.key === "Escape") event.target.blur?.();
-    return;
-  }
-  if (document.querySelector("dialog[open]")) return;
-  if (event.key === "/") {
-    event.preventDefault();
-    byId("text").focus();
-    byId("text").select();
-  } else if (event.key === "?") showHelp();
-  else if (event.key === "Escape" && !byId("filters").hidden) openPanel(false);
 }
 
 async function start() {

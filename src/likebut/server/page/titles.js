@@ -1,6 +1,6 @@
-/** What a turn is called, above its pictures. */
+/** What a turn is called, above its pictures and in the window's title. */
 
-import { counted } from "./dom.js";
+import { byId, counted } from "./dom.js";
 import { isSearch } from "./turns.js";
 
 /** Return the title of a turn's pictures; the gallery's own is their number. */
@@ -14,4 +14,12 @@ export function titleOf(turn, total) {
   if (!turn.images.length) return `“${text}”${without}`;
   const like = turn.images.length > 1 ? "Like these" : "Like this";
   return text ? `${like}, but ${text}${without}` : `${like}${without}`;
+}
+
+/** Show what the pictures are, and how long they took; a search is named in the window's title too. */
+export function showTitle(title, detail, searched) {
+  byId("summary").textContent = title;
+  byId("summary").hidden = title === "";
+  byId("timing").textContent = detail;
+  document.title = title && searched ? `${title} – likebut` : "likebut";
 }
