@@ -169,3 +169,10 @@ def test_sha256_of_a_known_text(tmp_path: Path) -> None:
 def test_fingerprints_heed_values_and_not_the_order_of_keys() -> None:
     assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
     assert len({fingerprint(value) for value in ({"a": 1}, {"a": 2}, {"a": "1"}, {"a": [1]}, [1], None)}) == 6
+
+
+def test_a_mark_at_the_beginning_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    (tmp_path / "lines.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
+    assert read_json(tmp_path / "one.json") == {"a": 1}
+    assert [row for _, row in read_jsonl(tmp_path / "lines.jsonl")] == [{"a": 1}, {"a": 2}]

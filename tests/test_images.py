@@ -14,6 +14,8 @@ from likebut.errors import ImageError, InputError
 from likebut.images import (
     MAX_PIXELS,
     Preprocessing,
+    as_rgb,
+    as_source,
     decode,
     list_images,
     picture_size,
@@ -269,3 +271,32 @@ def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("now a file")
     with pytest.raises(ImageError, match=r"cannot be read \(Not a directory\)"):
         decode(tmp_path / "folder" / "picture.png")
+
+
+def test_a_decoded_picture_is_seen_as_its_file_is(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    noise(40, 20).save(tmp_path / "phone.jpg", exif=exif)
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    Image.fromarray(np.full((20, 20), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    for path in tmp_path.iterdir():
+        with Image.open(path) as image:
+            assert as_rgb(image).tobytes() == as_rgb(decode(path)).tobytes() == decode(path).tobytes()
+            # Square ones too, which no padding turns into RGB.
+            assert torch.equal(Preprocessing(size=16)(image), Preprocessing(size=16)(decode(path)))
+    plain = noise()
+    assert as_rgb(plain) is plain
+    with pytest.raises(ImageError, match="damaged"):
+        as_rgb(Image.open(io.BytesIO(encoded(noise(200, 200), "JPEG")[:-500])))
+
+
+def test_pictures_are_taken_in_any_sensible_form(tmp_path: Path) -> None:
+    content = encoded(noise(), "PNG")
+    for form in (content, bytearray(content), memoryview(content), io.BytesIO(content)):
+        assert as_source(form) == content
+    assert as_source("a.png") == as_source(Path("a.png")) == Path("a.png")
+    with pytest.raises(InputError, match=r"given as a ndarray.*fromarray"):
+        as_source(np.zeros((4, 4, 3)))
+    with pytest.raises(ImageError, match="There is no file"):
+        decode(Path("a\0.png"))

@@ -127,7 +127,7 @@ def read_json(path: Path) -> Any:
         InputError: The file is missing or is not JSON; the message names the file and the line.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.", "Check the path.") from None
     except UnicodeDecodeError:
@@ -145,7 +145,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         InputError: The file is missing, or a line is not a JSON object; the message names the line.
     """
     try:
-        handle = path.open(encoding="utf-8")
+        handle = path.open(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.", "Check the path.") from None
     with handle:

@@ -4,7 +4,6 @@ Everything that opens an image goes through :func:`decode`, so that limits and r
 """
 
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from likebut.errors import ImageError, InputError
 from likebut.files import fingerprint
+from likebut.orientation import DAMAGE, turned_upright
 from likebut.triplets import ImageRef
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -25,30 +25,6 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535  # JPEG's own limit; a thread of pixels beyond it takes gigabytes to resize
-
-# What turns a picture upright, by its EXIF orientation.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# Pillow answers damage in many ways; these are what a hundred thousand mutated files brought to light.
-DAMAGE: tuple[type[Exception], ...] = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    IndexError,
-    OverflowError,
-    struct.error,
-)
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -94,6 +70,40 @@ def decode(
         return _to_upright_rgb(image, max_pixels, least_side)
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Return a decoded picture as :func:`decode` gives it of its file: upright, RGB, transparency over white.
+
+    Raises:
+        ImageError: It was not decoded yet, and is damaged.
+    """
+    try:
+        if image.mode == "RGB" and "transparency" not in image.info and turned_upright(image) is image:
+            image.load()  # what Image.open gave may still have to be read
+            return image
+        return _to_upright_rgb(image, MAX_PIXELS, None)
+    except DAMAGE as error:
+        raise ImageError(f"The image is damaged ({str(error).rstrip('.')}).", "Replace it.") from None
+
+
+def as_source(given: object) -> Path | bytes | Image.Image:
+    """Return a picture in one of the forms that are read: a file's path, its content, or decoded.
+
+    Raises:
+        InputError: It is none of these, nor an open file.
+    """
+    if isinstance(given, str | Path):
+        return Path(given)
+    if isinstance(given, Image.Image):
+        return given
+    content = given.read() if isinstance(given, io.BufferedIOBase) else given
+    if isinstance(content, bytes | bytearray | memoryview):
+        return bytes(content)
+    raise InputError(
+        f"A picture is given as a {type(given).__name__}.",
+        "Give a path, the content of a file as bytes, or an image of Pillow's (Image.fromarray(…) makes one).",
+    )
+
+
 def picture_size(content: bytes) -> tuple[int, int]:
     """Return width and height of an image from its header alone; its pixels may still turn out to be damaged.
 
@@ -132,7 +142,7 @@ def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         if size > max_bytes:
             raise ImageError(f"The file has {size} bytes, more than {max_bytes}.", "Make it smaller.")
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a name that no file can have
         raise ImageError(f"There is no file {path}.", "Check the path.") from None
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not an image.", "Give an image file.") from None
@@ -153,7 +163,7 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
     if least_side is not None:
         # Twice the side wanted keeps enough detail for the bicubic resize that follows.
         image.draft("RGB", (2 * least_side, 2 * least_side))
-    upright = _turned(image)
+    upright = turned_upright(image)
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         overlay = upright.convert("RGBA")
         paper = Image.new("RGBA", overlay.size, (255, 255, 255, 255))
@@ -163,18 +173,6 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
         grey = (np.asarray(upright, dtype=np.uint32) >> 8).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     return upright.convert("RGB")
-
-
-def _turned(image: Image.Image) -> Image.Image:
-    """Return the image as its EXIF orientation says it is to be seen.
-
-    Pillow's own ``exif_transpose`` also writes the EXIF anew, which fails where any other field of it is malformed.
-    """
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except DAMAGE:
-        turn = None  # pictures with broken EXIF are shown as they lie everywhere
-    return image if turn is None else image.transpose(turn)
 
 
 def shrink_for_padding(image: Image.Image, ratio: float, longest: int) -> Image.Image:
@@ -223,9 +221,9 @@ class Preprocessing:
     std: tuple[float, float, float] = CLIP_STD
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Return the image as a float32 tensor of shape (3, size, size)."""
+        """Return the image, of any mode, as a float32 tensor of shape (3, size, size)."""
         # Of an image that is shrunk again anyway, sixteen times the input's side keeps whatever can be seen of it.
-        padded = target_pad(shrink_for_padding(image, self.pad_ratio, 16 * self.size), self.pad_ratio)
+        padded = target_pad(shrink_for_padding(as_rgb(image), self.pad_ratio, 16 * self.size), self.pad_ratio)
         width, height = padded.size
         short, long = min(width, height), max(width, height)
         scaled_long = int(self.size * long / short)

@@ -141,3 +141,25 @@ def test_a_process_that_fails_is_told_in_a_sentence(
         do_side_by_side(place, settings, 2)
     said = capfd.readouterr().err
     assert said.count("likebut: ") == 2 and "Traceback" not in said
+
+
+def test_every_training_is_the_planned_one_and_starts_from_the_planned_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes: dict[Path, Any] = {}
+    train = runs.train_retriever
+
+    def watched(recipe: Any, data: Any, out: Path, *others: Any) -> Any:
+        recipes[out] = recipe
+        return train(recipe, data, out, *others)
+
+    monkeypatch.setattr(runs, "train_retriever", watched)
+    Experiment(place, tiny_settings(save_generator(place.out.parent / "writer"), only=("hops-and-losses",)), str).run()
+    assert len(recipes) == 2 + 5  # a pretraining for each kind of retriever
+    for folder, recipe in recipes.items():
+        planned = read_json(folder / "result.json")["training"]
+        chosen = {"kind": recipe.model.kind, "alpha": recipe.loss.alpha, "lambda_text": recipe.loss.lambda_text}
+        chosen |= {"seed": recipe.seed, "steps": recipe.training.steps, "learning_rate": recipe.training.learning_rate}
+        assert chosen == {name: planned[name] for name in chosen}
+        start = recipe.initial_weights
+        assert planned["start"] == (start and read_json(Path(start) / "result.json")["training"])

@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Iterator
 
@@ -47,3 +48,15 @@ def test_a_single_part_is_computed_here_on_all_cores(two_threads: None) -> None:
 def test_errors_come_through(two_threads: None) -> None:
     with pytest.raises(ZeroDivisionError):
         Cores().map(lambda number: 1 // number, [1, 0, 1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_cores_of_its_own(two_threads: None) -> None:
+    cores = Cores()
+    cores.map(threads_of, range(4))
+    child = os.fork()
+    if child == 0:
+        threading.Timer(20, os._exit, [1]).start()
+        os._exit(0 if cores.map(lambda number: number + 1, range(4)) == [1, 2, 3, 4] else 2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -4,10 +4,11 @@ import huggingface_hub
 import pytest
 import torch
 from hub_models import hub_preset
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors.torch import save_file
 
 from likebut.backbones.device import choose_device
-from likebut.backbones.hub_folder import find_source, read_tensors, weights_sha256
+from likebut.backbones.hub_folder import find_local_source, find_source, read_tensors, weights_sha256
 from likebut.backbones.preset import Preset, load_preset
 from likebut.errors import InputError, MissingWeightsError
 from likebut.files import sha256_of, write_json
@@ -36,6 +37,28 @@ def test_no_access_to_the_hub_is_one_sentence_with_a_way_out() -> None:
     assert "LIKEBUT_MODELS/owner/name" in raised.value.remedy
     with pytest.raises(MissingWeightsError, match="There is no folder /no/such"):
         find_source("/no/such")
+
+
+def test_a_cut_connection_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = next(base for base in HfHubHTTPError.__bases__ if base is not OSError)("peer closed connection")
+
+    def break_off(*_: object, **__: object) -> str:
+        raise cut
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", break_off)
+    with pytest.raises(MissingWeightsError, match="could not be fetched .*peer closed connection"):
+        find_source("owner/name")
+
+
+def test_half_a_download_is_not_there(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {})
+    assert find_local_source(str(tmp_path)) is None
+    write_json(tmp_path / "model.safetensors.index.json", {"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}})
+    save_file({"a": torch.ones(1)}, tmp_path / "1.safetensors")
+    assert find_local_source(str(tmp_path)) is None
+    save_file({"b": torch.ones(1)}, tmp_path / "2.safetensors")
+    assert find_local_source(str(tmp_path)) == tmp_path
+    assert find_local_source("~/no such place") is None
 
 
 def test_only_the_files_with_wanted_tensors_are_opened(tmp_path: Path) -> None:

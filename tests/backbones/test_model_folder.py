@@ -116,3 +116,14 @@ def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch: pytest.Mon
         MissingWeightsError, match=r"There is no folder some/model, and it could not be fetched .* \(no route to host\)"
     ):
         find_model_folder("some/model", "retriever")
+
+
+def test_a_folder_of_pictures_called_like_published_weights_hides_them_from_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    assert find_model_folder("small", "retriever").name == "small-retriever"
+    (tmp_path / "small" / "retriever").mkdir()
+    (tmp_path / "small" / "retriever" / "config.json").write_text("{}")
+    assert find_model_folder("small", "retriever") == Path("small/retriever")

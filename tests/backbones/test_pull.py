@@ -17,6 +17,7 @@ from published import bert_source, write_preset
 
 from likebut.backbones import conversion, wheels
 from likebut.backbones.loading import load_query_encoder, load_tokenizer
+from likebut.backbones.parts import WEIGHTS_NAME
 from likebut.backbones.preset import Preset, load_preset
 from likebut.backbones.pull import pull
 from likebut.errors import InputError, LikebutError
@@ -167,7 +168,8 @@ def test_an_sdist_is_never_built(preset: Preset, index: Path) -> None:
 
 def test_one_damaged_part_says_what_to_remove(preset: Preset) -> None:
     part = pull(preset)[0].part
-    (part.folder / "model.safetensors").write_bytes(b"\x00" * 100)
+    weights = part.folder / "model.safetensors"
+    weights.write_bytes(b"\x00" * weights.stat().st_size)
     with pytest.raises(InputError, match=f"cannot be read.*Remove the folder {part.folder}"):
         load_query_encoder(preset)
 
@@ -211,3 +213,13 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_same_result(
             assert undisturbed[name] == content, f"{name} was in place but not complete"
     subprocess.run([*CALL, str(preset_file)], check=True, capture_output=True)
     assert contents(tmp_path / "disturbed") == undisturbed
+
+
+def test_a_part_that_is_not_whole_is_pulled_again(preset: Preset) -> None:
+    parts = [pulled.part for pulled in pull(preset)]
+    (parts[0].folder / WEIGHTS_NAME).unlink()
+    (parts[-1].folder / "part.json").write_text("{")
+    again = {pulled.name: pulled for pulled in pull(preset)}
+    assert not any(again[name].was_there for name in (list(again)[0], list(again)[-1]))
+    assert (parts[0].folder / WEIGHTS_NAME).is_file()
+    assert all(pulled.was_there for pulled in pull(preset))

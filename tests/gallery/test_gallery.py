@@ -308,6 +308,27 @@ def test_searches_that_cannot_be_answered(gallery: Gallery, options: dict[str, o
         gallery.search(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image": np.zeros((4, 4, 3))}, "given as a ndarray"),
+        ({"text": None}, "text is None, not a text"),
+        ({"text": "red", "k": "5"}, "k is '5', not a whole number"),
+        ({"text": "red", "k": 10**12}, "not a whole number up to 1000000"),
+        ({"image_id": [{"id": "x"}]}, "An image_id is not a text"),
+    ],
+)
+def test_arguments_of_another_kind_are_explained(gallery: Gallery, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        gallery.search(**options)
+
+
+@pytest.mark.parametrize(("limit", "offset"), [(0, 0), (-1, 0), (5, -1)])
+def test_pages_begin_with_one(gallery: Gallery, limit: int, offset: int) -> None:
+    with pytest.raises(InputError, match="start at 1 and 0"):
+        gallery.images(limit, offset)
+
+
 def test_bad_references_are_explained(gallery: Gallery, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no picture")
     for image in (tmp_path / "none.png", tmp_path / "bad.png", b"no picture", b""):

@@ -54,3 +54,12 @@ def test_parts_that_cancel_out_are_refused() -> None:
     with pytest.raises(InputError, match="cancel"):
         references = [Reference(embeddings=same), Reference(embeddings=opposite)]
         embed_query(FakeRetriever(), references, "", "", Shares(image=1))
+
+
+def test_composed_queries_are_averaged_over_the_references() -> None:
+    pictures = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    query = embed_query(
+        FakeRetriever(), [Reference(picture=each) for each in pictures], "green", "", Shares(composed=1)
+    )
+    expected = FakeRetriever().embed_queries(pictures, ["green"] * 2).mean(axis=0)
+    np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-6)

@@ -1,6 +1,7 @@
 """What every store promises, run over each of them."""
 
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,11 @@ def test_stores_agree(rows: list[dict[str, Any]], filters: list[dict[str, Any]],
                 answers.append((kind, [(hit.id, hit.metadata, round(hit.score, 4)) for hit in page.hits], page.more))
     half = len(filters)
     assert [answer[1:] for answer in answers[:half]] == [answer[1:] for answer in answers[half:]]
+
+
+def test_many_copies_of_one_picture_hide_no_other(store: GalleryStore) -> None:
+    one = sample(1)
+    copies = [replace(one, image=replace(one.image, id=identifier(100 + number))) for number in range(40)]
+    store.put([*copies, sample(2), sample(3)])
+    page = search_page(store, embeddings_of(1)[0].astype(np.float32), 2)
+    assert [len(hit.duplicates) for hit in page.hits] == [39, 0] and page.more

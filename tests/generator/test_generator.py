@@ -122,3 +122,32 @@ def test_what_is_no_generator_is_refused(generator: ModificationGenerator, tmp_p
     without = load_preset("tiny").model_copy(update={"name": "mute", "language_model": None})
     with pytest.raises(InputError, match="The preset mute has no language model"):
         ModificationGenerator.from_preset(without, device="cpu")
+
+
+@torch.no_grad()
+def test_training_scoring_and_writing_read_the_reference_first(
+    generator: ModificationGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, module = generator.model, "likebut.generator.generator"
+    one, other, texts = tokens(2, 1), tokens(2, 2), ["in red", "with longer sleeves"]
+    read: list[torch.Tensor] = []
+
+    def noted(prefix: torch.Tensor) -> torch.Tensor:
+        read.append(prefix)
+        return torch.zeros(len(prefix))
+
+    monkeypatch.setattr(model, "loss", lambda prefix, _: noted(prefix))
+    monkeypatch.setattr(f"{module}.log_probabilities", lambda _, prefix, __: noted(prefix))
+    monkeypatch.setattr(f"{module}.write_texts", lambda _, prefix, __: [str(each) for each in noted(prefix)])
+    model(GeneratorBatch(one, other, texts))
+    generator.log_probabilities(one, other, texts)
+    generator.write_batch(one, other, GREEDY)
+    pictures = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
+    generator.write(pictures[0], pictures[1], "short", GREEDY)
+    seen = generator.vision_tokens(pictures)
+    # The golden tensors hold which image is which in the prefix.
+    expected = [model.pair_prefix(one, other)] * 3 + [model.pair_prefix(seen[:1], seen[1:])]
+    assert not torch.allclose(expected[0], model.pair_prefix(other, one))
+    assert not torch.allclose(expected[3], model.pair_prefix(seen[1:], seen[:1]))
+    for found, wanted in zip(read, expected, strict=True):
+        torch.testing.assert_close(found, wanted)

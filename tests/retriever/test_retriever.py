@@ -130,6 +130,13 @@ def test_a_kind_that_does_not_exist(retriever: Retriever) -> None:
         Retriever.from_preset("tiny", RetrieverConfig(kind="pthaa", preset="tiny"), device="cpu")
 
 
+def test_one_text_is_not_taken_for_its_letters(retriever: Retriever) -> None:
+    with pytest.raises(InputError, match=r"Write \[text\]"):
+        retriever.embed_texts("in red")
+    with pytest.raises(InputError, match="One text was given"):
+        retriever.embed_queries(PICTURES[:2], "ab")
+
+
 def test_as_many_texts_as_images_and_at_least_one(retriever: Retriever) -> None:
     with pytest.raises(InputError, match="3 images came with 2 texts"):
         retriever.embed_queries(PICTURES, TEXTS[:2])

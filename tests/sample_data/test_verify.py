@@ -128,6 +128,18 @@ def test_captions_are_checked(folder: Path) -> None:
     ]
 
 
+def test_what_training_reads_is_no_fault_and_the_other_way_round(folder: Path) -> None:
+    """A mark at a file's beginning is read everywhere, captions without a text nowhere, absurd numbers neither."""
+    write(folder, "triplets.jsonl", row())
+    path = folder / "triplets.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    path.write_bytes(path.read_bytes() + b'{"x": ' + b"1" * 5000 + b"}\n")
+    write(folder, "captions.jsonl", {"image": "a.png", "split": "train", "captions": []})
+    found = [(each.where, each.line, each.problem[:30]) for each in verify_folder(folder).findings]
+    assert ("captions.jsonl", 1, '"captions" is not a list of te') in found
+    assert [each[:2] for each in found if "not valid JSON" in each[2]] == [("triplets.jsonl", 2)]
+
+
 def test_images_alone_are_a_folder_too(folder: Path) -> None:
     result = verify_folder(folder)
     assert (result.count("fault"), result.count("warning")) == (0, 1)

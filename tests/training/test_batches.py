@@ -13,6 +13,7 @@ from likebut.errors import InputError
 from likebut.training.batches import Curriculum, PairBatches, TripletBatches, with_reversed
 from likebut.training.caption_batches import Caption, CaptionBatches
 from likebut.training.epochs import Share, ShuffledEpochs
+from likebut.training.variety import Variety
 from likebut.triplets import Triplet
 
 
@@ -182,3 +183,15 @@ def test_hard_negatives_that_are_not_there_are_refused() -> None:
     with pytest.raises(InputError, match="10 of 10 training triplets have no hard negatives"):
         make(hard_negatives=1)
     assert make().batch(0).hard_negative_tokens is None
+
+
+def test_a_rival_bears_the_number_of_the_target_that_it_is_elsewhere_and_look_alikes_follow() -> None:
+    ring = [Triplet(str(n), str(n + 100), "x", hard_negatives=(f"twin-{(n + 1) % 4 + 100}",)) for n in range(4)]
+    variety = Variety(look_alikes={str(n + 100): (str(n + 200),) for n in range(4)})
+    batch = TripletBatches(ring, NamedTokens(), WordLengths(), 4, 0, hard_negatives=1, variety=variety).batch(0)
+    assert batch.target_ids is not None and batch.hard_negative_ids is not None
+    assert batch.hard_negative_tokens is not None
+    targets, rivals = batch.target_tokens.flatten().tolist(), batch.hard_negative_tokens.flatten().tolist()
+    assert rivals[4:] == [target + 100 for target in targets]
+    number_of = dict(zip(targets, batch.target_ids.tolist(), strict=True))
+    assert batch.hard_negative_ids.tolist() == [number_of[rival] for rival in rivals[:4]] + [-1] * 4

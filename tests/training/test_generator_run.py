@@ -115,3 +115,18 @@ def test_how_it_writes_is_saved_and_can_be_changed_without_training_again(tmp_pa
     again = run(folder, tmp_path / "out", "writes_by=consensus")
     assert ModificationGenerator.from_pretrained(tmp_path / "out").own_decoding.method == "consensus"
     assert torch.equal(first.generator.model.projection.weight, again.generator.model.projection.weight)
+
+
+@pytest.mark.parametrize("setting", ["data.views=3", "image_marks=true"])
+def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    plain, changed = run(folder, tmp_path / "plain"), run(folder, tmp_path / "changed", setting)
+    weights = [each.generator.model.projection.weight for each in (plain, changed)]
+    assert not torch.equal(*weights)
+
+
+def test_training_starts_from_the_initial_weights(tmp_path: Path) -> None:
+    first = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
+    started = start_generator(recipe(f"initial_weights={tmp_path / 'out'}"))
+    trained, begun = dict(first.generator.model.named_parameters()), dict(started.model.named_parameters())
+    assert trained.keys() == begun.keys() and all(torch.equal(trained[name], begun[name]) for name in trained)

@@ -249,3 +249,33 @@ def test_a_recipe_s_dropout_takes_the_place_of_the_preset_s(tmp_path: Path) -> N
         assert trained.retriever.config.preset == "tiny"
     # Tiny's own is 0.1.
     assert len(set(weights)) == 3
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data.views=3",
+        "data.look_alikes=2",
+        "data.hard_negatives=1",
+        "data.both_directions=true",
+        "model.pooling=cls",
+        "loss.label_smoothing=0",
+        "loss.mask_false_negatives=false",
+        "captions.steps=2",
+    ],
+)
+def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    rows = [json.loads(line) for line in (folder / "triplets.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if row["reference"] < row["target"]]  # the other direction is not there yet
+    for row in rows:
+        family, reference, target = row["reference"][0], row["reference"], row["target"]
+        names = (f"{family}-{colour}.png" for colour in ("red", "green", "blue"))
+        row["hard_negatives"] = [next(name for name in names if name not in (reference, target))]
+    (folder / "triplets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # Without dropout nothing but the setting tells the two apart.
+    common = ("model.dropout=0", "captions.batch_size=4", "training.steps=4")
+    run(folder, tmp_path / "plain", *common)
+    run(folder, tmp_path / "changed", *common, setting)
+    plain, changed = (load_file(tmp_path / name / "retriever" / "model.safetensors") for name in ("plain", "changed"))
+    assert any(not torch.equal(plain[name], changed[name]) for name in plain)

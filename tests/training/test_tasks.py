@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -67,3 +68,32 @@ def test_a_hard_negative_that_is_a_query_s_own_target_does_not_count_against_it(
     assert math.isclose(loss([4, 9]), math.log(1 + 2 * math.exp(-2)), rel_tol=1e-6)
     assert math.isclose(loss([-1, -1]), math.log(2 + 2 * math.exp(-2)), rel_tol=1e-6)
     assert math.isclose(loss(None), loss([-1, -1]), rel_tol=1e-6)
+
+
+class Ready(nn.Module):
+    """Puts out what it was given, whatever the batch."""
+
+    def __init__(self, outputs: RetrievalOutputs) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(0.5))
+        self.outputs = outputs
+
+    def forward(self, batch: TripletBatch) -> RetrievalOutputs:
+        return self.outputs
+
+
+def test_smoothing_is_the_composed_query_s_alone_and_masking_can_be_left_out() -> None:
+    axes = torch.eye(2)
+    text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
+    model = Ready(RetrievalOutputs(axes, axes[:, None], axes))
+
+    def losses(ids: list[int], **weights: float | bool) -> tuple[float, float]:
+        batch = TripletBatch(axes[:, None], axes[:, None], text, None, torch.tensor(ids))
+        found = RetrievalTask(model, RetrievalWeights(text=1.0, **weights)).training_forward(model, batch)
+        return found["query_loss"].item(), found["text_loss"].item()
+
+    # The own target scores 1 / 0.5 and the other 0; smoothed, the other has 0.05 of the label and costs 2 more.
+    plain = math.log(1 + math.exp(-2))
+    assert losses([4, 9], label_smoothing=0.1) == pytest.approx((plain + 0.05 * 2, plain))
+    assert losses([4, 4], label_smoothing=0.0) == pytest.approx((0.0, 0.0), abs=1e-6)
+    assert losses([4, 4], label_smoothing=0.0, mask_false_negatives=False) == pytest.approx((plain, plain))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from likebut.errors import InputError
@@ -73,7 +74,7 @@ def read_auto_model(folder: Path, precision: torch.dtype) -> nn.Module:
 
     try:
         model: nn.Module = AutoModel.from_pretrained(folder, dtype=precision, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
             f"{folder} cannot be loaded ({reason}).", "Give a model that transformers' AutoModel knows, in safetensors."

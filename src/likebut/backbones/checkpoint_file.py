@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path} holds more than tensors and plain values, so opening it could run somebody's code.",
             "Save its tensors alone (torch.save(model.state_dict(), …)) where you trust it, or as .safetensors.",
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        AssertionError,
+        struct.error,
+        zipfile.BadZipFile,
+    ) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as a checkpoint ({reason}).", "Fetch it again.") from None
     return Checkpoint(path, _without_wrapper(_tensors_in(content, path)))

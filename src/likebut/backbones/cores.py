@@ -1,5 +1,6 @@
 """A processor's cores side by side: each computes a part of the work alone."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ class Cores:
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
+        self._process = os.getpid()
 
     def map(self, work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
         """Return what ``work`` makes of each part, in order; a single part is computed here, on all cores."""
@@ -33,6 +35,9 @@ class Cores:
         return list(self._threads(count).map(work, listed))
 
     def _threads(self, count: int) -> ThreadPoolExecutor:
+        if self._process != os.getpid():
+            # A forked process has the pool and none of its threads, and perhaps a lock that nobody will open.
+            self._pool, self._starting, self._process = None, threading.Lock(), os.getpid()
         with self._starting:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(count, "core")

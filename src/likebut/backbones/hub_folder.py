@@ -45,20 +45,45 @@ def find_local_source(source: str) -> Path | None:
     """Return the folder of a pretrained model if it is on this machine, without asking the hub."""
     for folder in (Path(source).expanduser(), Path(os.environ.get("LIKEBUT_MODELS", "")) / source):
         if folder.is_dir():
-            return folder
+            return folder if _has_weights(folder) else None
+    if source.count("/") != 1:
+        return None
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    cached = try_to_load_from_cache(source, "config.json") if source.count("/") == 1 else None
-    return Path(cached).parent if isinstance(cached, str) else None
+    try:
+        cached = try_to_load_from_cache(source, "config.json")
+    except HFValidationError:
+        return None
+    return Path(cached).parent if isinstance(cached, str) and _has_weights(Path(cached).parent) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Return whether all weights are there, and not only what a broken download began with."""
+    if not (folder / _INDEX).is_file():
+        return (folder / _SINGLE).is_file()
+    places: dict[str, str] = read_json(folder / _INDEX).get("weight_map", {})
+    return bool(places) and all((folder / file).is_file() for file in set(places.values()))
+
+
+def hub_failures() -> tuple[type[Exception], ...]:
+    """Return what the hub's library raises where a model cannot be had.
+
+    Its own errors, and those of what it connects by, which is not the same in every version: a connection cut in the
+    middle of a file comes through as such.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    connecting = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    return (*connecting, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
 
 
 def _fetched(source: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(source, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except hub_failures() as error:
         lines = str(error).strip().splitlines()
         reason = lines[0].rstrip(".") if lines else type(error).__name__
         raise MissingWeightsError(

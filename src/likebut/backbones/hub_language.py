@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from likebut.backbones.language import LanguageModel
 from likebut.backbones.preset import HubLanguageModelPart
@@ -75,7 +76,7 @@ def _read_model(folder: Path, dtype: torch.dtype, quantisation: dict[str, Any]) 
         name = "AutoModelForSeq2SeqLM" if config.get("is_encoder_decoder") else "AutoModelForCausalLM"
     try:
         model = getattr(transformers, name).from_pretrained(folder, dtype=dtype, use_safetensors=True, **quantisation)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
             f"{folder} holds no language model that can be loaded ({reason}).", "Give the preset another source."

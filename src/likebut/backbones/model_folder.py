@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from likebut.backbones.hub_folder import hub_failures
 from likebut.backbones.preset import Job, Preset, load_preset
 from likebut.errors import InputError, MissingWeightsError
 from likebut.files import atomic_path, read_json, sha256_of, write_json
@@ -120,13 +121,26 @@ def require_same_parts(preset: Preset, saved: str | Preset | Mapping[str, Any], 
         )
 
 
-def parts_beside(config: Mapping[str, Any]) -> list[str]:
-    """Return the frozen parts that a model folder brings along, as a converted one may: names of its sub-folders."""
+def with_parts_beside(config: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Return a model's configuration with its frozen parts beside it, and where they lie now by their sub-folders.
+
+    A converted model brings parts along; one that was saved after loading names folders of this machine. Parts that a
+    hub or a package has are left there.
+
+    Args:
+        config: What the model folder's ``config.json`` says.
+        folder: The model folder.
+    """
     preset = config.get("preset")
     if not isinstance(preset, Mapping):
-        return []
-    places = [source.hub for source in load_preset(preset).hub_sources.values()]
-    return [place.removeprefix("./") for place in places if place.startswith("./")]
+        return dict(config), {}
+    sources, parts = dict(preset.get("hub_sources", {})), {}
+    for name, source in load_preset(preset).hub_sources.items():
+        place = folder / source.hub if source.hub.startswith("./") else Path(source.hub).expanduser()
+        if source.hub.startswith("./") or (place.is_absolute() and place.is_dir()):
+            parts[place.name] = place
+            sources[name] = {**sources[name], "hub": f"./{place.name}"}
+    return {**config, "preset": {**preset, "hub_sources": sources}}, parts
 
 
 def find_model_folder(name: str | Path, job: str) -> Path:
@@ -140,21 +154,24 @@ def find_model_folder(name: str | Path, job: str) -> Path:
         MissingWeightsError: Nothing of that name is to be found.
     """
     folder = Path(name)
-    if (folder / CONFIG_NAME).is_file():
-        return folder
-    if (folder / job / CONFIG_NAME).is_file():
-        return folder / job
+    if (held := model_folder_in(folder, job)) is not None:
+        return held
+    published = published_weights()
+    if f"{name}-{job}" in published:  # whatever else may bear that name here: "small" is a good one for pictures
+        return published[f"{name}-{job}"]
     if folder.is_dir():
         raise MissingWeightsError(f"The folder {folder} holds no {CONFIG_NAME}.", f"Give a folder with a {job} in it.")
-    published = published_weights()
-    if f"{name}-{job}" in published:
-        return published[f"{name}-{job}"]
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
         return _from_hub(str(name))
     names = ", ".join(sorted(key.removesuffix(f"-{job}") for key in published if key.endswith(job))) or "none"
     raise MissingWeightsError(
         f'There is no {job} called "{name}".', f"Give a folder, a hub id (owner/name), or a published name: {names}."
     )
+
+
+def model_folder_in(folder: Path, job: str) -> Path | None:
+    """Return the model folder that ``folder`` is or holds, if it does."""
+    return next((place for place in (folder, folder / job) if (place / CONFIG_NAME).is_file()), None)
 
 
 def published_weights() -> dict[str, Path]:
@@ -165,11 +182,10 @@ def published_weights() -> dict[str, Path]:
 
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(repository, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME, "README.md"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except hub_failures() as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise MissingWeightsError(
             f"There is no folder {repository}, and it could not be fetched from the Hugging Face hub ({reason}).",

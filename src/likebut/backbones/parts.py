@@ -71,12 +71,15 @@ def part_folder(name: str, source: WheelSource) -> Path:
 
 
 def find_part(name: str, source: WheelSource) -> Part | None:
-    """Return the part converted from ``source``, or None if it is not on this machine."""
+    """Return the part converted from ``source``, or None if it is not on this machine, or not whole."""
     folder = part_folder(name, source)
-    if not folder.is_dir():
+    try:
+        record = read_json(folder / _RECORD_NAME)
+        part = Part(folder, record["checksums"], record["bytes"])
+        whole = part.bytes == sum((folder / file).stat().st_size for file in part.checksums)
+    except (InputError, OSError, KeyError, TypeError):
         return None
-    record = read_json(folder / _RECORD_NAME)
-    return Part(folder, record["checksums"], record["bytes"])
+    return part if whole else None
 
 
 def require_part(name: str, source: WheelSource, preset: str = "small") -> Part:

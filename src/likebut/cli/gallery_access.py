@@ -88,7 +88,9 @@ def _is_being_rebuilt(location: str, identity: "GalleryIdentity") -> bool:
 
 def _lasting(name: str) -> str:
     """Return the name of a retriever as it holds in every folder."""
-    return str(Path(name).absolute()) if Path(name).is_dir() else name
+    from likebut.backbones.model_folder import model_folder_in
+
+    return name if model_folder_in(Path(name), "retriever") is None else str(Path(name).absolute())
 
 
 def recorded_model(location: str, may_be_missing: bool = False) -> str | None:

@@ -26,7 +26,7 @@ from likebut.errors import LikebutError
 
 app = typer.Typer(
     name="likebut",
-    help='Find the picture you mean: "like this, but in red". Begin with `likebut models pull small`, then `likebut demo`.',
+    help='Find the picture you mean: "like this, but in red". Begin with `likebut models pull small`, `likebut demo`.',
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from PIL import Image
 
+from likebut.errors import InputError
 from likebut.files import normal_path
 from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_and_type
@@ -22,7 +23,7 @@ from likebut.gallery.references import load_references, picture_of, unknown_imag
 from likebut.gallery.requests import BALANCED, AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
 from likebut.gallery.search import search_page
 from likebut.gallery.store import GalleryStore, StoredImage, StoreHealth
-from likebut.images import list_images
+from likebut.images import as_source, list_images
 from likebut.progress import track
 
 
@@ -131,10 +132,7 @@ class Gallery:
         return replace(report, removed=forget_files(self.store, gone))
 
     def delete(self, image_ids: str | Iterable[str]) -> int:
-        """Remove images from the gallery, and return how many there were. Their files are not touched.
-
-        A later :meth:`add` of the same files brings them back.
-        """
+        """Remove images from the gallery (a later :meth:`add` of their files brings them back); return how many."""
         return self.store.delete([image_ids] if isinstance(image_ids, str) else image_ids)
 
     def set_metadata(self, image_id: str, values: Mapping[str, Any]) -> StoredImage:
@@ -186,8 +184,10 @@ class Gallery:
         """Return some images, those added first coming first.
 
         Raises:
-            InputError: A filter is wrong.
+            InputError: A filter or a number is wrong.
         """
+        if limit < 1 or offset < 0:
+            raise InputError(f"limit is {limit}, offset {offset}; they start at 1 and 0.", "Change them.")
         return self.store.page(limit, offset, parse_filter(filters or {}, self.fields()))
 
     def count(self, filters: Mapping[str, Any] | None = None) -> int:
@@ -255,7 +255,7 @@ class Gallery:
             UnknownImageError: An ``image_id`` is not in the gallery.
         """
         request = SearchRequest(
-            images=tuple(Path(each) if isinstance(each, str) else each for each in listed(image)),
+            images=tuple(as_source(each) for each in listed(image)),
             image_ids=tuple(listed(image_id)),
             text=text,
             negative=negative,

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from PIL import ExifTags, Image
 
-from likebut.images import DAMAGE, decode
+from likebut.images import decode
+from likebut.orientation import DAMAGE
 
 # A JPEG is decoded at a reduced scale where its shorter side stays above twice this; encoders take 224 to 260 pixels.
 LEAST_SIDE = 256

@@ -10,7 +10,7 @@ from likebut.gallery.pictures import LEAST_SIDE, content_id
 from likebut.gallery.queries import Reference, Shares
 from likebut.gallery.requests import ImageSource
 from likebut.gallery.store import GalleryStore, StoredImage
-from likebut.images import decode, read_content
+from likebut.images import as_rgb, decode, read_content
 
 
 def load_references(
@@ -29,7 +29,7 @@ def load_references(
     references = []
     for source in images:
         if isinstance(source, Image.Image):
-            references.append(Reference(source.convert("RGB")))
+            references.append(Reference(as_rgb(source)))
             continue
         content = source if isinstance(source, bytes) else read_content(source)
         ids.add(content_id(content))

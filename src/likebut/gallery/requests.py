@@ -13,6 +13,7 @@ from likebut.images import SetAside
 
 ImageSource = Path | bytes | Image.Image
 BALANCED = 0.5
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,18 @@ class SearchRequest:
         """Refuse what cannot be answered.
 
         Raises:
-            InputError: There is neither image nor text, or a number is out of range.
+            InputError: There is neither image nor text, something is of another type, or a number is out of range.
         """
+        for name in ("text", "negative"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name} is {getattr(self, name)!r}, not a text.", 'Give a text, or "" for none.')
+        if not all(isinstance(each, str) for each in self.image_ids):
+            raise InputError("An image_id is not a text.", "Give the id of an image: hit.id.")
+        for name in ("k", "offset"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) > _MOST:
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}, not a whole number up to {_MOST}.", f"Change {name}."
+                )
         if not (self.images or self.image_ids or self.text.strip()):
             raise InputError("The search has neither an image nor a text.", "Give an image, a text, or both.")
         if not 0 <= self.weight <= 1:

@@ -25,7 +25,7 @@ from likebut.generator.decoding import Decoding
 from likebut.generator.language_loss import log_probabilities, with_end_token
 from likebut.generator.model import CAPTION_INSTRUCTION, INSTRUCTION, MTST
 from likebut.generator.writing import write_texts
-from likebut.images import decode
+from likebut.images import as_source, decode
 from likebut.recipes.schema import WritingMethod
 from likebut.settings import parse_settings
 
@@ -148,17 +148,17 @@ class ModificationGenerator:
         """Return a text that says how ``target`` differs from ``reference``.
 
         Args:
-            reference: A picture: an RGB image, a file, or a file's content.
+            reference: A picture: an image of Pillow's, a file, or a file's content.
             target: Likewise.
             length: "short", "medium" or "long".
             decoding: Other settings than its own; those of the paper are 5 beams and repetition penalty 1.5.
 
         Raises:
             ImageError: A picture cannot be read.
-            InputError: ``length`` is none of the three.
+            InputError: ``length`` is none of the three, or a picture is given as something else.
         """
         settings = (decoding or self.own_decoding).of_length(length)
-        images = [item if isinstance(item, Image.Image) else _opened(item) for item in (reference, target)]
+        images = [_opened(item) for item in (reference, target)]
         tokens = self.vision_tokens(images)
         return self.write_batch(tokens[:1], tokens[1:], settings)[0]
 
@@ -192,5 +192,6 @@ class ModificationGenerator:
         return write_texts(self.model.language, prefix, decoding)
 
 
-def _opened(source: Path | str | bytes) -> Image.Image:
-    return decode(Path(source) if isinstance(source, str) else source)
+def _opened(picture: Picture) -> Image.Image:
+    source = as_source(picture)
+    return source if isinstance(source, Image.Image) else decode(source)

@@ -84,7 +84,11 @@ def write_samples(
 
 def markdown_listing(samples: Sequence[Sample], heading: str) -> str:
     """Return the samples as a Markdown table below a line of what they are."""
-    lines = [f"{heading}\n", "| | reference | target | the generator writes | the data's own text |", "|---:|---|---|---|---|"]
+    lines = [
+        f"{heading}\n",
+        "| | reference | target | the generator writes | the data's own text |",
+        "|---:|---|---|---|---|",
+    ]
     lines += [
         f"| {number} | {_cell(sample.reference)} | {_cell(sample.target)} | {_cell(sample.written)} | "
         f"{_cell(sample.human or '–')} |"

@@ -238,6 +238,7 @@ class Retriever:
         Raises:
             InputError: There are not as many texts as images.
         """
+        _require_list(texts)
         if len(images) != len(texts):
             raise InputError(f"{len(images)} images came with {len(texts)} texts.", "Give one text for each image.")
         parts = zip(self._in_batches(images), self._in_batches(texts), strict=True)
@@ -247,7 +248,12 @@ class Retriever:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Return (n, E) queries of length 1 from texts alone."""
+        """Return (n, E) queries of length 1 from texts alone.
+
+        Raises:
+            InputError: One text was given, not a list of texts.
+        """
+        _require_list(texts)
         parts = [
             self.model.embed_texts(self.tokenizer(part).to(self.device)).float() for part in _in_batches(texts, _BATCH)
         ]
@@ -259,6 +265,12 @@ class Retriever:
     def _as_input(self, image_tokens: Tensor) -> Tensor:
         dtype = next(self.module.parameters()).dtype
         return image_tokens.to(self.device, dtype)
+
+
+def _require_list(texts: Sequence[str]) -> None:
+    """Refuse a single text: its letters are texts too, and would be embedded each by itself."""
+    if isinstance(texts, str):
+        raise InputError("One text was given where a list of texts is taken.", "Write [text].")
 
 
 def _name_of(preset: str | Preset) -> str:

@@ -160,7 +160,7 @@ def _attributes_row(name: str, scene: Scene) -> dict[str, Any]:
 
 
 def _caption_rows(families: Families, settings: SampleSettings) -> Iterator[dict[str, Any]]:
-    for family in families:
+    for family in families if settings.captions_per_image else ():
         for name, scene in family.items():
             generator = Random(f"{settings.seed}/captions/{name}")
             captions = write_captions(scene.style, scene.spoken, generator, settings.captions_per_image)

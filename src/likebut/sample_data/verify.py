@@ -119,8 +119,8 @@ class _Check:
                 if not line.strip():
                     continue
                 try:
-                    row = json.loads(line)
-                except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+                    row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                except (ValueError, RecursionError) as error:
                     self.add("fault", name, number, f"The line is not valid JSON ({error}).")
                     continue
                 if isinstance(row, dict):
@@ -147,7 +147,7 @@ class _Check:
         for number, row in self.rows(name):
             texts = row.get("captions")
             self._has_image_and_split(name, number, row)
-            if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
+            if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
                 self.add("fault", name, number, '"captions" is not a list of texts.')
 
     def _has_image_and_split(self, name: str, number: int, row: dict[str, Any]) -> bool:
