@@ -276,7 +276,9 @@ def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_decoded_picture_is_seen_as_its_file_is(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    noise(40, 20).save(tmp_path / "phone.jpg", exif=exif)
+    for name in ("phone.jpg", "phone.png", "phone.webp", "phone.tif"):
+        noise(40, 20).save(tmp_path / name, exif=exif)
+        assert decode(tmp_path / name).size == (20, 40)
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     clear.save(tmp_path / "clear.png")
     Image.fromarray(np.full((20, 20), 40_000, np.uint16)).save(tmp_path / "deep.png")

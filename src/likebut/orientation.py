@@ -34,6 +34,7 @@ def turned_upright(image: Image.Image) -> Image.Image:
 
     Pillow's own ``exif_transpose`` writes the EXIF anew, which fails where any other field of it is malformed.
     """
+    image.load()  # a TIFF is turned as it is loaded, and its EXIF changed with it
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except DAMAGE:

@@ -59,6 +59,8 @@ def test_half_a_download_is_not_there(tmp_path: Path) -> None:
     save_file({"b": torch.ones(1)}, tmp_path / "2.safetensors")
     assert find_local_source(str(tmp_path)) == tmp_path
     assert find_local_source("~/no such place") is None
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": ')
+    assert find_local_source(str(tmp_path)) is None
 
 
 def test_only_the_files_with_wanted_tensors_are_opened(tmp_path: Path) -> None:

@@ -99,12 +99,31 @@ def test_a_stopped_rebuilding_goes_on(
     shutil.copytree(indexed / "gallery", tmp_path / "gallery")
     again = ("index", indexed / "photos", "--gallery", tmp_path / "gallery", "--rebuild", "--json")
     with monkeypatch.context() as patch:
-        patch.setattr("likebut.gallery.gallery.Gallery.optimise", interrupted)
+        patch.setattr("likebut.gallery.indexing.Indexer._update_metadata", interrupted)
         assert likebut(*again).code == 130
     gone_on = json.loads(likebut(*again).out)
     assert (gone_on["added"], gone_on["unchanged"]) == (0, 4)
     anew = json.loads(likebut(*again).out)
     assert (anew["added"], anew["unchanged"]) == (4, 0)
+
+
+def test_a_stopped_rebuilding_is_not_gone_on_with_from_elsewhere(
+    likebut: Command, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, gallery = tmp_path / "other", ("--gallery", tmp_path / "gallery", "--json")
+    shutil.copytree(indexed / "gallery", tmp_path / "gallery")
+    other.mkdir()
+    Image.new("RGB", (50, 50), "pink").save(other / "pink.png")
+    with monkeypatch.context() as patch:
+        patch.setattr("likebut.gallery.indexing.Indexer._update_metadata", interrupted)
+        assert likebut("index", indexed / "photos", *gallery, "--rebuild").code == 130
+    assert json.loads(likebut("index", other, *gallery, "--rebuild").out)["images"] == 1
+    # Whatever fills a gallery ends its rebuilding.
+    with monkeypatch.context() as patch:
+        patch.setattr("likebut.gallery.indexing.Indexer._update_metadata", interrupted)
+        assert likebut("index", other, *gallery, "--rebuild").code == 130
+    assert json.loads(likebut("index", other, *gallery).out)["unchanged"] == 1
+    assert json.loads(likebut("index", other, *gallery, "--rebuild").out)["added"] == 1
 
 
 def interrupted(*_: object) -> None:

@@ -134,6 +134,17 @@ def test_renumbered_files_lose_nothing(
     gallery.synchronise(folder)
     assert len(gallery) == 13 and retriever.embedded == 13
     assert [image.metadata.get("note") for image in gallery.images(100)].count(None) == 1
+    require_right_paths(gallery)
+    (folder / "0.png").unlink()
+    for number in range(1, 13):
+        (folder / f"{number}.png").rename(folder / f"{number - 1}.png")
+    gallery.synchronise(folder)
+    assert len(gallery) == 12 and retriever.embedded == 13
+    require_right_paths(gallery)
+
+
+def require_right_paths(gallery: Gallery) -> None:
+    assert all(content_id(Path(image.path).read_bytes()) == image.id for image in gallery.images(100))
 
 
 def test_what_a_changed_file_held_goes_even_if_the_run_was_killed(

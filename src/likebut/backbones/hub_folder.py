@@ -62,8 +62,11 @@ def _has_weights(folder: Path) -> bool:
     """Return whether all weights are there, and not only what a broken download began with."""
     if not (folder / _INDEX).is_file():
         return (folder / _SINGLE).is_file()
-    places: dict[str, str] = read_json(folder / _INDEX).get("weight_map", {})
-    return bool(places) and all((folder / file).is_file() for file in set(places.values()))
+    try:
+        files = set(read_json(folder / _INDEX)["weight_map"].values())
+    except (InputError, KeyError, TypeError, AttributeError):
+        return False
+    return bool(files) and all((folder / file).is_file() for file in files)
 
 
 def hub_failures() -> tuple[type[Exception], ...]:

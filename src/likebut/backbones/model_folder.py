@@ -138,8 +138,8 @@ def with_parts_beside(config: Mapping[str, Any], folder: Path) -> tuple[dict[str
     for name, source in load_preset(preset).hub_sources.items():
         place = folder / source.hub if source.hub.startswith("./") else Path(source.hub).expanduser()
         if source.hub.startswith("./") or (place.is_absolute() and place.is_dir()):
-            parts[place.name] = place
-            sources[name] = {**sources[name], "hub": f"./{place.name}"}
+            parts[name] = place
+            sources[name] = {**sources[name], "hub": f"./{name}"}
     return {**config, "preset": {**preset, "hub_sources": sources}}, parts
 
 

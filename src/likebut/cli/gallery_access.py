@@ -46,10 +46,16 @@ def open_gallery(location: str, model: str | None = None, device: str | None = N
     return gallery
 
 
-def open_for_rebuilding(location: str, model: str | None, device: str | None) -> "Gallery":
+def open_for_rebuilding(location: str, model: str | None, device: str | None, source: str) -> "Gallery":
     """Return an empty gallery in place of the one there; one whose rebuilding was stopped, as far as it had got.
 
-    Nothing is removed before the retriever is loaded. :func:`rebuilt` is to be called at the end.
+    Nothing is removed before the retriever is loaded. :func:`rebuilt` is to be called once the gallery is filled.
+
+    Args:
+        location: A folder, or an object-store URI.
+        model: A trained retriever; the one that the gallery was made with if None.
+        device: cpu or cuda; the GPU if there is one.
+        source: What the gallery is to be filled from: a stopped rebuilding from something else is not gone on with.
 
     Raises:
         InputError: There is no such retriever, or something else is at ``location``.
@@ -63,27 +69,28 @@ def open_for_rebuilding(location: str, model: str | None, device: str | None) ->
 
     name = model or recorded_model(location, may_be_missing=True) or DEFAULT_MODEL
     retriever = Retriever.from_pretrained(name, device)
-    if not _is_being_rebuilt(location, GalleryIdentity.of(retriever)):
+    if not _is_being_rebuilt(location, GalleryIdentity.of(retriever), source):
         remove_gallery(location)
     store = LanceStore(location, GalleryIdentity.of(retriever))
     store.keep_setting(_MODEL, _lasting(name))
-    store.keep_setting(_REBUILDING, True)
+    store.keep_setting(_REBUILDING, source)
     return Gallery(store, retriever, location)
 
 
 def rebuilt(gallery: "Gallery") -> None:
-    """Note that a rebuilding has come to its end: the next one begins anew."""
-    gallery.store.keep_setting(_REBUILDING, False)
+    """Note that the gallery is whole: if it was being rebuilt, that is done, and the next rebuilding begins anew."""
+    if gallery.store.setting(_REBUILDING):
+        gallery.store.keep_setting(_REBUILDING, None)
 
 
-def _is_being_rebuilt(location: str, identity: "GalleryIdentity") -> bool:
+def _is_being_rebuilt(location: str, identity: "GalleryIdentity", source: str) -> bool:
     from likebut.gallery.lance_store import LanceStore
 
     try:
         store = LanceStore(location)
     except InputError:
         return False
-    return store.identity == identity and bool(store.setting(_REBUILDING))
+    return store.identity == identity and store.setting(_REBUILDING) == source
 
 
 def _lasting(name: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from likebut.generator.decoding import Decoding
+    from likebut.reports.contents import GroundingResult, WrittenText
 
 _OwnTexts = Annotated[
     bool, typer.Option("--own-texts", help="Measure the folder's own texts instead: a figure to compare with.")
@@ -30,7 +31,6 @@ def grounding(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare the changes that written texts claim with what truly changed; blind are texts of other pairs."""
-    from likebut.cli.set_aside import set_aside_lines
     from likebut.data_folder import DataFolder
     from likebut.demo.training import Workplace
     from likebut.demo.truthfulness import measure_own_texts, measure_truthfulness
@@ -51,6 +51,12 @@ def grounding(
     if as_json:
         print(json.dumps(asdict(result) | {"set_aside": [image.to_json() for image in result.set_aside]}))
         return
+    _print(result, samples, split)
+
+
+def _print(result: "GroundingResult", samples: "list[WrittenText]", split: str) -> None:
+    from likebut.cli.set_aside import set_aside_lines
+
     print(f"{result.pairs} pairs of the split {split}")
     print(
         f"  attribute changes: precision {result.precision:.1f} %, recall {result.recall:.1f} %, F1 {result.f1:.1f} %"

@@ -48,13 +48,13 @@ def index(
             raise InputError("No folder was named.", "Write `likebut index FOLDER`, or `likebut index --tune`.")
         _tune_only(gallery, as_json)
         return
-    _require_pictures(folder, metadata)
-    opening = open_for_rebuilding(gallery, model, device) if rebuild else open_gallery(gallery, model, device, True)
-    with opening as opened:
+    source = _source_of(folder, metadata)
+    with (
+        open_for_rebuilding(gallery, model, device, source) if rebuild else open_gallery(gallery, model, device, True)
+    ) as opened:
         report = opened.synchronise(folder, metadata, progress=True)
+        rebuilt(opened)
         opened.optimise()
-        if rebuild:
-            rebuilt(opened)
         _print_report(report, opened, as_json)
         if tune:
             _print_trials(_tune(opened.store), as_json)
@@ -62,15 +62,22 @@ def index(
             _watch(opened, folder, metadata, as_json)
 
 
-def _require_pictures(folder: Path, metadata: Path | None) -> None:
-    """Check what is to be indexed: a mistyped folder or a faulty metadata file must make no gallery, and cost none."""
+def _source_of(folder: Path, metadata: Path | None) -> str:
+    """Return a name for what is to be indexed, another if the folder or what its metadata file says is another.
+
+    Raises:
+        InputError: The folder is mistyped or the metadata faulty, which must make no gallery, and cost none.
+    """
+    from likebut.files import fingerprint, normal_path
     from likebut.gallery.fields import infer_fields
     from likebut.gallery.inputs import metadata_for
     from likebut.images import list_images
 
     list_images(folder)
     table = metadata_for([folder], metadata)
-    infer_fields((row.values for row in table.rows.values()) if table else (), {})
+    rows = {name: dict(row.values) for name, row in table.rows.items()} if table else {}
+    infer_fields(rows.values(), {})
+    return f"{normal_path(folder)} {fingerprint(rows)}"
 
 
 def _watch(gallery: "Gallery", folder: Path, metadata: Path | None, as_json: bool) -> None:

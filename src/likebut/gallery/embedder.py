@@ -46,7 +46,7 @@ class Embedder(Protocol):
         """E, the width of an embedding."""
 
     def embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Return (n, N, E) target embeddings of RGB images."""
+        """Return (n, N, E) target embeddings of images."""
 
     def embed_queries(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Embeddings:
         """Return (n, E) composed queries of reference images and their modification texts."""

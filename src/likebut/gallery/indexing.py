@@ -214,8 +214,12 @@ class Indexer:
         self._committed_at = time.monotonic()
 
     def _drop_replaced(self) -> None:
-        """Remove the images that files held before and no file holds now."""
-        self._store.delete([image_id for image_id in self._replaced.values() if not self._holders.get(image_id)])
+        """Remove the images that files held before and no file holds now; name those that others hold after them."""
+        before = set(self._replaced.values())
+        self._store.delete([image_id for image_id in before if not self._holders.get(image_id)])
+        kept = self._store.get([image_id for image_id in before if self._holders.get(image_id)])
+        elsewhere = [image for image in kept.values() if image.path not in self._holders[image.id]]
+        self._store.update([replace(image, path=min(self._holders[image.id])) for image in elsewhere])
         self._replaced.clear()
         self._commit()
 

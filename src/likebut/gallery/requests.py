@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class SearchRequest:
         if not all(isinstance(each, str) for each in self.image_ids):
             raise InputError("An image_id is not a text.", "Give the id of an image: hit.id.")
         for name in ("k", "offset"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) > _MOST:
+            if not isinstance(getattr(self, name), Integral) or getattr(self, name) > _MOST:
                 raise InputError(
                     f"{name} is {getattr(self, name)!r}, not a whole number up to {_MOST}.", f"Change {name}."
                 )

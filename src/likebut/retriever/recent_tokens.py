@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from likebut.images import as_rgb
+
 
 class RecentTokens:
     """Remembers tokens by the image's pixels; safe to use from several threads.
@@ -25,6 +27,7 @@ class RecentTokens:
 
     def of(self, images: Sequence[Image.Image]) -> Tensor:
         """Return the (n, T, W) tokens of ``images``, computing those alone that are not remembered."""
+        images = [as_rgb(image) for image in images]  # a palette's pixels are numbers that say nothing by themselves
         keys = [_key(image) for image in images]
         with self._lock:
             found = {key: self._known[key] for key in keys if key in self._known}
@@ -41,5 +44,5 @@ class RecentTokens:
 
 
 def _key(image: Image.Image) -> bytes:
-    shape = f"{image.mode} {image.width} {image.height} ".encode()
+    shape = f"{image.width} {image.height} ".encode()
     return hashlib.blake2b(shape + image.tobytes(), digest_size=16).digest()

@@ -210,7 +210,7 @@ class Retriever:
 
     @torch.inference_mode()
     def vision_tokens(self, images: Sequence[Image.Image]) -> Tensor:
-        """Return the frozen vision encoder's tokens of RGB images: (n, T, W)."""
+        """Return the frozen vision encoder's tokens of images: (n, T, W)."""
         pixels = torch.stack([self.vision.preprocessing(image) for image in images])
         tokens: Tensor = self.vision(pixels.to(self.device))
         return tokens
@@ -227,7 +227,7 @@ class Retriever:
         return self.model.embed_queries(self._as_input(image_tokens), text).float()
 
     def embed_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Return (n, N, E) target embeddings of RGB images, each of length 1."""
+        """Return (n, N, E) target embeddings of images, each of length 1."""
         return _as_array(
             self._cores.map(lambda part: self.embed_image_tokens(self.vision_tokens(part)), self._in_batches(images))
         )

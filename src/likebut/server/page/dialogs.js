@@ -52,8 +52,17 @@ export function showUnshareable(names, canAdd, add) {
   );
 }
 
-/** Ask for the token until it is right. */
+let asked = null;
+
+/** Ask for the token until it is right; asked for again meanwhile, it is the same question. */
 export function askForToken() {
+  asked ??= ask().finally(() => {
+    asked = null;
+  });
+  return asked;
+}
+
+function ask() {
   return new Promise((resolve) => {
     const asking = new AbortController();
     const field = element("input", { type: "password", required: true, autocomplete: "current-password", id: "token" });

@@ -18,7 +18,6 @@ export function labelOf(name) {
  * @param {object} actions set(name, condition or null), clear(), close()
  */
 export function showFilters(gallery, filter, actions) {
-  forgetPending();
   const fields = gallery.fields.filter((field) => field.images > 0);
   const own = fields.filter((field) => !field.built_in || field.name === "taken");
   const ofFile = fields.filter((field) => field.built_in && field.name !== "taken");
@@ -29,7 +28,7 @@ export function showFilters(gallery, filter, actions) {
       "div",
       { class: "panel-head" },
       element("h2", {}, "Filters"),
-      button("Clear", actions.clear, { class: "link" }),
+      button("Clear", () => { forgetPending(); actions.clear(); }, { class: "link" }),
       button(icon("close"), actions.close, { class: "quiet round", "aria-label": "Close filters" }),
     ),
     element(
@@ -169,7 +168,7 @@ function later(act) {
   };
 }
 
-/** Forget what was typed a moment ago into a panel that is shown anew. */
+/** Forget what was typed a moment ago. */
 function forgetPending() {
   for (const timer of pending) clearTimeout(timer);
   pending.clear();

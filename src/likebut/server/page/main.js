@@ -102,14 +102,15 @@ function renameUploads(ids) {
 async function fail(error, further, repeat = null) {
   if (error.status === 401) {
     await askForToken();
-    return start();
+    await start();
+    return repeat?.();
   }
   if (!further) {
     results.clear();
     summarise("");
     byId("note").hidden = true;
   }
-  const usual = () => (gallery ? (further ? results.show(current(), true) : refresh()) : start());
+  const usual = () => (gallery ? (further ? results.show(current(), true) : refresh({ keepsWords: true })) : start());
   const again = { label: "Try again", act: repeat ?? usual };
   const clear = { label: "Clear the filters", act: () => setFilter({}) };
   const another = { label: "Choose another picture", act: () => chooseFiles(false, ([file]) => begin(file)) };
@@ -190,7 +191,7 @@ async function addPictures(files) {
   const { images, error } = await keepInGallery(files, gallery.limits.upload_bytes);
   if (images.some(Boolean)) {
     await galleryChanged();
-    await refresh();
+    await refresh({ keepsWords: true });
   }
   const rest = files.filter((_, number) => !images[number]);
   if (error) fail(error, true, () => addPictures(rest));
@@ -201,7 +202,7 @@ async function removeFromGallery(item) {
     await deleteImage(item.id);
     announce("Deleted.");
     await galleryChanged();
-    refresh();
+    refresh({ keepsWords: true });
   } catch (error) {
     fail(error, true);
   }
@@ -293,7 +294,7 @@ async function start() {
   if (isFirst) setUp();
   trail = history.state ?? turns.decode(location.search);
   history.replaceState(trail, "", location.pathname + turns.encode(trail));
-  refresh();
+  await refresh();
 }
 
 start();
