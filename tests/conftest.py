@@ -14,5 +14,5 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-# Helpers of the folders below that tests in this one use; importlib mode puts none on the path.
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("cli", "benchmarks")]
+# Helpers of this folder and of those below that its tests use; importlib mode puts none on the path.
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in (".", "cli", "benchmarks")]

@@ -15,16 +15,7 @@ from likebut.images import (
     as_source,
     decode,
 )
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(width: int = 20, height: int = 12) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+from made_pictures import encoded, noise
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])

@@ -1,5 +1,7 @@
 """The errors a user can cause, each with what is wrong and what to do about it."""
 
+import struct
+
 
 class LikebutError(Exception):
     """A failure that likebut foresaw.
@@ -43,3 +45,18 @@ class MissingWeightsError(InputError):
 
 class MissingDependencyError(InputError):
     """An optional library that a feature needs is not installed."""
+
+
+# Pillow answers damage in many ways; these are what a hundred thousand mutated files brought to light.
+IMAGE_DAMAGE: tuple[type[Exception], ...] = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)

@@ -15,9 +15,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from likebut.errors import ImageError, InputError
+from likebut.errors import IMAGE_DAMAGE, ImageError, InputError
 from likebut.files import fingerprint
-from likebut.orientation import DAMAGE, turned_upright
+from likebut.orientation import turned_upright
 from likebut.triplets import ImageRef
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -77,11 +77,10 @@ def as_rgb(image: Image.Image) -> Image.Image:
         ImageError: It was not decoded yet, and is damaged.
     """
     try:
-        if image.mode == "RGB" and "transparency" not in image.info and turned_upright(image) is image:
-            image.load()  # what Image.open gave may still have to be read
-            return image
-        return _to_upright_rgb(image, MAX_PIXELS, None)
-    except DAMAGE as error:
+        upright = turned_upright(image)
+        is_rgb = upright.mode == "RGB" and "transparency" not in upright.info
+        return upright if is_rgb else _over_white(upright)
+    except IMAGE_DAMAGE as error:
         raise ImageError(f"The image is damaged ({str(error).rstrip('.')}).", "Replace it.") from None
 
 
@@ -127,7 +126,7 @@ def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
             raise ImageError("The file is not an image that can be read.", "Replace it.") from None
         except Image.DecompressionBombError:
             raise ImageError(f"The image has more than {max_pixels} pixels.", "Make it smaller.") from None
-        except DAMAGE as error:
+        except IMAGE_DAMAGE as error:
             raise ImageError(f"The image is damaged ({str(error).rstrip('.')}).", "Replace it.") from None
 
 
@@ -163,7 +162,11 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
     if least_side is not None:
         # Twice the side wanted keeps enough detail for the bicubic resize that follows.
         image.draft("RGB", (2 * least_side, 2 * least_side))
-    upright = turned_upright(image)
+    return _over_white(turned_upright(image))
+
+
+def _over_white(upright: Image.Image) -> Image.Image:
+    """Return an image as RGB, what is transparent laid over white."""
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         overlay = upright.convert("RGBA")
         paper = Image.new("RGBA", overlay.size, (255, 255, 255, 255))

@@ -1,8 +1,8 @@
 """Which way up a picture is to be seen, as its EXIF says."""
 
-import struct
-
 from PIL import ExifTags, Image
+
+from likebut.errors import IMAGE_DAMAGE
 
 # What turns a picture upright, by its EXIF orientation.
 _TURNS = {
@@ -14,19 +14,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Pillow answers damage in many ways; these are what a hundred thousand mutated files brought to light.
-DAMAGE: tuple[type[Exception], ...] = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    IndexError,
-    OverflowError,
-    struct.error,
-)
 
 
 def turned_upright(image: Image.Image) -> Image.Image:
@@ -37,7 +24,7 @@ def turned_upright(image: Image.Image) -> Image.Image:
     image.load()  # a TIFF is turned as it is loaded, and its EXIF changed with it
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except DAMAGE:
+    except IMAGE_DAMAGE:
         turn = None  # pictures with broken EXIF are shown as they lie everywhere
     if turn is None:
         return image

@@ -9,12 +9,7 @@ from PIL import ExifTags, Image
 
 from likebut.errors import ImageError
 from likebut.gallery.pictures import read_picture
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from made_pictures import encoded
 
 
 def test_what_is_kept_of_a_picture() -> None:

@@ -63,7 +63,6 @@ def open_for_rebuilding(location: str, model: str | None, device: str | None, so
     """
     from likebut.gallery.gallery import Gallery
     from likebut.gallery.identity import GalleryIdentity
-    from likebut.gallery.lance_store import LanceStore
     from likebut.gallery.lance_tables import remove_gallery
     from likebut.retriever.retriever import Retriever
 
@@ -71,10 +70,10 @@ def open_for_rebuilding(location: str, model: str | None, device: str | None, so
     retriever = Retriever.from_pretrained(name, device)
     if not _is_being_rebuilt(location, GalleryIdentity.of(retriever), source):
         remove_gallery(location)
-    store = LanceStore(location, GalleryIdentity.of(retriever))
-    store.keep_setting(_MODEL, _lasting(name))
-    store.keep_setting(_REBUILDING, source)
-    return Gallery(store, retriever, location)
+    gallery = Gallery.open(location, retriever)
+    gallery.store.keep_setting(_MODEL, _lasting(name))
+    gallery.store.keep_setting(_REBUILDING, source)
+    return gallery
 
 
 def rebuilt(gallery: "Gallery") -> None:

@@ -60,8 +60,10 @@ def _with_mean(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _require_metric(wanted: str | None, benchmarks: Sequence[Benchmark]) -> None:
+    if wanted is None:
+        return
     known = [*metric_names(benchmarks), MEAN]
-    if wanted is not None and wanted not in known:
+    if wanted not in known:
         raise InputError(
             f'training.best_metric is "{wanted}", which is not measured on {benchmarks[0].title}.',
             f"Set it to one of: {', '.join(known)}.",

@@ -44,9 +44,10 @@ def measure_truthfulness(
     triplets = place.data.triplets(split)
     different = sorted({(triplet.reference, triplet.target) for triplet in triplets})
     chosen = Random(0).sample(different, min(pairs, len(different)))
-    _require_attributes(chosen, place.data)
-    seen, set_aside = _usable(chosen, generator, place)
-    result, samples = _measure(seen, write_for_pairs(generator, seen, place, decoding), place.data)
+    seen = _attributes_of(chosen, place.data)
+    usable, set_aside = _usable(chosen, generator, place)
+    texts = write_for_pairs(generator, usable, place, decoding)
+    result, samples = _measure(usable, texts, seen, place.data.images())
     return replace(result, set_aside=set_aside), samples
 
 
@@ -61,9 +62,9 @@ def measure_own_texts(
     triplets = data.triplets(split)
     chosen = Random(0).sample(triplets, min(pairs, len(triplets)))
     named = [(triplet.reference, triplet.target) for triplet in chosen]
-    data.require(_names(named), data.images())
-    _require_attributes(named, data)
-    return _measure(named, [triplet.modification for triplet in chosen], data)
+    images = data.images()
+    data.require(_names(named), images)
+    return _measure(named, [triplet.modification for triplet in chosen], _attributes_of(named, data), images)
 
 
 def _usable(
@@ -80,7 +81,8 @@ def _usable(
     return usable, tuple(set_aside)
 
 
-def _require_attributes(pairs: Sequence[tuple[str, str]], data: DataFolder) -> None:
+def _attributes_of(pairs: Sequence[tuple[str, str]], data: DataFolder) -> dict[str, dict[str, str]]:
+    """Return what every image of the folder shows, those of the pairs among them."""
     seen = data.attributes()
     lacking = [name for name in _names(pairs) if name not in seen]
     if lacking:
@@ -88,6 +90,7 @@ def _require_attributes(pairs: Sequence[tuple[str, str]], data: DataFolder) -> N
             f"{len(lacking)} of the images that {data.path} names have no attributes, {lacking[0]} first.",
             "Add them to attributes.jsonl.",
         )
+    return seen
 
 
 def _names(pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -95,9 +98,11 @@ def _names(pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _measure(
-    pairs: Sequence[tuple[str, str]], texts: list[str], data: DataFolder
+    pairs: Sequence[tuple[str, str]],
+    texts: list[str],
+    seen: Mapping[str, Mapping[str, str]],
+    images: Mapping[str, ImageRef],
 ) -> tuple[GroundingResult, list[WrittenText]]:
-    images, seen = data.images(), data.attributes()
     reader = reader_of(seen.values())
     shuffled = Random(1).sample(texts, len(texts))
     sighted = reader.measure((seen[r], seen[t], text) for (r, t), text in zip(pairs, texts, strict=True))

@@ -171,4 +171,4 @@ def parse_expressions(expressions: Sequence[str]) -> dict[str, Any]:
             stated.append({Operator.IN.value: value.split("|")})
         else:
             stated.append({Operator.CONTAINS.value if symbol == "~" else symbol: value})
-    return dict(filters)
+    return filters

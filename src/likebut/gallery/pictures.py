@@ -7,8 +7,8 @@ from datetime import datetime
 
 from PIL import ExifTags, Image
 
+from likebut.errors import IMAGE_DAMAGE
 from likebut.images import decode
-from likebut.orientation import DAMAGE
 
 # A JPEG is decoded at a reduced scale where its shorter side stays above twice this; encoders take 224 to 260 pixels.
 LEAST_SIDE = 256
@@ -92,7 +92,7 @@ def _header(content: bytes) -> tuple[int, int, datetime | None]:
         try:
             exif = image.getexif()
             details = exif.get_ifd(ExifTags.IFD.Exif)
-        except DAMAGE:
+        except IMAGE_DAMAGE:
             return width, height, None
     if exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
         width, height = height, width

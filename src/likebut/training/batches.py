@@ -4,7 +4,7 @@ A resumed training therefore reads exactly what an undisturbed one would have re
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from likebut.errors import InputError
 from likebut.generator.batch import GeneratorBatch
 from likebut.retriever.batch import TripletBatch
 from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
+from likebut.training.numbered_batches import Batches, StageBatches
 from likebut.training.token_source import TokenSource
 from likebut.training.variety import PLAIN, Variety
 from likebut.triplets import Triplet
@@ -45,6 +46,8 @@ class TripletBatches:
         InputError: ``reverse`` is asked for and a triplet has no reverse text, or the data does not fill a batch.
     """
 
+    stage_steps = 0
+
     def __init__(
         self,
         triplets: Sequence[Triplet],
@@ -70,8 +73,6 @@ class TripletBatches:
         self._variety = variety
         contents = sorted({features.content(triplet.target) for triplet in self._triplets})
         self._id_of = {content: number for number, content in enumerate(contents)}
-
-    stage_steps = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -125,6 +126,8 @@ class PairBatches:
         setting: The recipe's name for ``batch_size``, for messages.
     """
 
+    stage_steps = 0
+
     def __init__(
         self,
         triplets: Sequence[Triplet],
@@ -140,8 +143,6 @@ class PairBatches:
         self._triplets = with_reversed(triplets) if both_directions else list(triplets)
         self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share, setting)
         self._features, self._text_variants, self._variety = features, text_variants, variety
-
-    stage_steps = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -160,25 +161,6 @@ class PairBatches:
         return GeneratorBatch(reference, target, texts)
 
 
-class StageBatches(Protocol):
-    """What a stage reads."""
-
-    def batch(self, step: int) -> Any:
-        """Return batch number ``step``."""
-
-
-class NumberedBatches(StageBatches, Protocol):
-    """Any of the above."""
-
-    @property
-    def stage_steps(self) -> int:
-        """How many batches, the first ones, are of stages before the data itself."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """How many batches one pass has."""
-
-
 class Curriculum:
     """One kind of batch for the first steps, then another.
 
@@ -188,7 +170,7 @@ class Curriculum:
         then: What all later steps read, from its own step 0.
     """
 
-    def __init__(self, first: StageBatches, first_steps: int, then: NumberedBatches) -> None:
+    def __init__(self, first: StageBatches, first_steps: int, then: Batches) -> None:
         self._first, self._first_steps, self._then = first, first_steps, then
 
     @property

@@ -18,9 +18,8 @@ from likebut.images import SetAside
 from likebut.recipes.schema import GeneratorRecipe
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
-from likebut.training.batches import Curriculum, NumberedBatches, PairBatches
+from likebut.training.batches import Curriculum, PairBatches
 from likebut.training.caption_batches import CaptionBatches, WordBatches
-from likebut.training.checkpoints import BEST_FILE, load_trained_weights
 from likebut.training.data import (
     TrainingData,
     open_features,
@@ -31,7 +30,8 @@ from likebut.training.data import (
     weights_identity,
 )
 from likebut.training.features import FeatureCache
-from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, train
+from likebut.training.loop import TrainingResult, claim, train
+from likebut.training.numbered_batches import Batches
 from likebut.training.precision import resolve_precision
 from likebut.training.processes import this_process
 from likebut.training.tasks import GeneratorTask
@@ -47,7 +47,7 @@ class GeneratorRun:
     """A finished training.
 
     Attributes:
-        generator: With the final weights, or the best where the recipe names a metric for that.
+        generator: With the final weights.
         folder: Where the model was saved.
         set_aside: Images that could not be used; the pairs that name them were left out.
         triplets: How many triplets were learnt from.
@@ -98,8 +98,6 @@ def train_generator(
     data: TrainingData,
     out: Path,
     feature_folder: Path | None = None,
-    evaluate: Evaluation | None = None,
-    generator: ModificationGenerator | None = None,
 ) -> GeneratorRun:
     """Train a generator and save it in ``out/generator``; ``out`` itself then counts as a model folder.
 
@@ -110,15 +108,13 @@ def train_generator(
         data: What to learn from; with captions if the recipe has a first stage.
         out: Where checkpoints, figures and the model go.
         feature_folder: Where vision tokens are cached; in the user's cache folder if None.
-        evaluate: Measures the generator every ``training.evaluate_every`` steps.
-        generator: What :func:`start_generator` gave, where ``evaluate`` needs it before training begins.
 
     Raises:
         ResumeError: ``out`` holds a training with other settings or data.
         InputError: The data does not fill a batch, or lacks captions that the recipe needs.
     """
     require_captions(recipe.stage_steps, data)
-    generator = generator or start_generator(recipe)
+    generator = start_generator(recipe)
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
     cache.learn_names(images)
@@ -134,15 +130,15 @@ def train_generator(
     _prepare_language(generator, recipe.training)
     batches = _batches(recipe, usable, token_source(cache, usable, recipe.data))
     task = GeneratorTask(generator.model, recipe.words.dropout)
-    result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the generator")
-    _save(generator, out, use_best=result.best_step is not None)
+    result = train(task, batches, recipe.training, out, recipe.seed, identity, label="training the generator")
+    _save(generator, out)
     generator.vision.to(generator.device)
     return GeneratorRun(generator, out / "generator", result, set_aside, len(usable.triplets))
 
 
 def _batches(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource) -> Batches:
     """Return the stages one after the other: words, captions, pairs."""
-    stages: NumberedBatches = _pairs(recipe, data, source, recipe.training.batch_size, "training.batch_size")
+    stages: Batches = _pairs(recipe, data, source, recipe.training.batch_size, "training.batch_size")
     captions, variety = recipe.captions, Variety(recipe.data.views)
     if captions.steps:
         images = CaptionBatches(data.captions, source, captions.batch_size, recipe.seed, own_share(), variety=variety)
@@ -199,9 +195,7 @@ def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) 
     }
 
 
-def _save(generator: ModificationGenerator, out: Path, use_best: bool) -> None:
-    if use_best:
-        load_trained_weights(generator.model, out / BEST_FILE)
+def _save(generator: ModificationGenerator, out: Path) -> None:
     generator.model.eval()
     if this_process().is_main_process:
         generator.save(out / "generator")

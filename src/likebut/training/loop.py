@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -23,6 +23,7 @@ from likebut.training.checkpoints import Progress, alone_in, claim_folder, load_
 from likebut.training.devices import to_device
 from likebut.training.interrupt import StopRequest
 from likebut.training.metrics_log import MetricsLog
+from likebut.training.numbered_batches import Batches
 from likebut.training.precision import ResolvedPrecision, autocast, resolve_precision
 from likebut.training.prefetch import prefetched
 from likebut.training.processes import this_process
@@ -31,21 +32,6 @@ from likebut.training.task import Task, summed
 
 # Called with the steps done, in eval mode and without gradient; returns figures for the log.
 Evaluation = Callable[[int], Mapping[str, float]]
-
-
-class Batches(Protocol):
-    """The training data, each batch a pure function of its number."""
-
-    @property
-    def stage_steps(self) -> int:
-        """How many batches, the first ones, are of stages before the data itself."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """How many batches one pass over the data has."""
-
-    def batch(self, step: int) -> Any:
-        """Return batch number ``step``, counted from 0 over all epochs."""
 
 
 @dataclass(frozen=True, slots=True)

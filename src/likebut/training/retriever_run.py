@@ -23,7 +23,8 @@ from likebut.training.data import (
     weights_identity,
 )
 from likebut.training.features import FeatureCache
-from likebut.training.loop import Batches, Evaluation, TrainingResult, claim, train
+from likebut.training.loop import Evaluation, TrainingResult, claim, train
+from likebut.training.numbered_batches import Batches
 from likebut.training.processes import this_process
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 from likebut.training.token_source import TokenSource

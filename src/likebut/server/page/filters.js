@@ -156,6 +156,7 @@ function truthPart(field, wanted, change) {
   return [element("div", { class: "segments" }, ...options)];
 }
 
+// The timers of what was typed and does not count yet.
 const pending = new Set();
 
 function later(act) {
@@ -163,7 +164,10 @@ function later(act) {
   return () => {
     clearTimeout(timer);
     pending.delete(timer);
-    timer = setTimeout(act, PAUSE);
+    timer = setTimeout(() => {
+      pending.delete(timer);
+      act();
+    }, PAUSE);
     pending.add(timer);
   };
 }
