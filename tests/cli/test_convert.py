@@ -223,3 +223,12 @@ def test_a_vision_encoder_that_lacks_a_block_is_refused_before_it_is_used(
     del content["visual_encoder.blocks.1.mlp.fc2.bias"]
     with pytest.raises(InputError, match=r"lacks visual_encoder\.blocks\.1\.mlp\.fc2\.bias"):
         convert(tmp_path, content, *HEADS, "--vision-heads", "4")
+
+
+@pytest.mark.parametrize("heads", ["7", "0"])
+def test_a_number_of_vision_heads_that_does_not_divide_the_width_is_refused(
+    published: dict[str, Tensor], tmp_path: Path, heads: str
+) -> None:
+    with pytest.raises(InputError, match=f"width 40 is not divisible among {heads} attention heads"):
+        convert(tmp_path, {**published, **lavis_vision(random_vision())}, *HEADS, "--vision-heads", heads)
+    assert not (tmp_path / "out").exists()

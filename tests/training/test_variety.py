@@ -11,7 +11,7 @@ from torch import Tensor
 
 from likebut.training.variety import PLAIN, Variety, find_look_alikes
 from likebut.training.views import as_view, view_name, view_of, with_views
-from likebut.triplets import ImageRef
+from likebut.triplets import ImageRef, Triplet
 
 
 def picture() -> Image.Image:
@@ -100,11 +100,17 @@ def test_plain_reads_what_is_named_and_draws_nothing() -> None:
     source, generator = Named(), np.random.default_rng(0)
     before = generator.bit_generator.state
     PLAIN.tokens(source, ["x", "y"], generator)
-    assert source.asked == ["x", "y"] and PLAIN.draw_look_alikes(["x"], generator) == []
+    assert source.asked == ["x", "y"] and PLAIN.draw_look_alikes([Triplet("r", "x", "in red")], generator) == []
     assert generator.bit_generator.state == before
 
 
-def test_one_look_alike_for_each_name() -> None:
-    variety = Variety(look_alikes={"x": ("y",), "y": ("x", "z")})
-    drawn = [variety.draw_look_alikes(["x", "y"], np.random.default_rng(seed)) for seed in range(20)]
-    assert {first for first, _ in drawn} == {"y"} and {second for _, second in drawn} == {"x", "z"}
+def test_one_look_alike_for_each_triplet_and_none_that_is_right_as_well() -> None:
+    variety = Variety(look_alikes={"x": ("y",), "y": ("x", "z"), "z": ("x", "y")})
+    triplets = [
+        Triplet("r", "x", "in red"),
+        Triplet("r", "y", "in blue"),
+        Triplet("r", "z", "in green", targets=("z", "y")),
+        Triplet("r", "y", "in pink", targets=("x", "y", "z")),
+    ]
+    drawn = [variety.draw_look_alikes(triplets, np.random.default_rng(seed)) for seed in range(20)]
+    assert [set(names) for names in zip(*drawn, strict=True)] == [{"y"}, {"x", "z"}, {"x"}, {"y"}]

@@ -104,11 +104,16 @@ def vision_sizes(checkpoint: Mapping[str, Tensor], heads: int | None = None) -> 
     if missing:
         raise InputError(f"The checkpoint's vision encoder lacks {missing[0]}.", "Fetch it again.")
     width, _, patch, _ = checkpoint["visual_encoder.patch_embed.proj.weight"].shape
-    heads = heads or _USUAL_HEADS.get(width)
+    heads = _USUAL_HEADS.get(width) if heads is None else heads
     if heads is None:
         raise InputError(
             f"The vision encoder's number of attention heads cannot be told from its width {width}.",
             "Say it with --vision-heads.",
+        )
+    if heads < 1 or width % heads:
+        raise InputError(
+            f"The vision encoder's width {width} is not divisible among {heads} attention heads.",
+            "Give --vision-heads another number.",
         )
     side = round((checkpoint["visual_encoder.pos_embed"].shape[-2] - 1) ** 0.5)
     return VisionSizes(

@@ -101,7 +101,7 @@ class TripletBatches:
         own = [
             str(generator.choice(triplet.hard_negatives)) for triplet in triplets for _ in range(self._hard_negatives)
         ]
-        return own + self._variety.draw_look_alikes([triplet.target for triplet in triplets], generator)
+        return own + self._variety.draw_look_alikes(triplets, generator)
 
     def _tokens(self, names: list[str], generator: np.random.Generator) -> Tensor:
         return self._variety.tokens(self._features, names, generator)

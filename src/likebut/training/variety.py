@@ -10,6 +10,7 @@ from torch import Tensor
 from likebut.training.image_vectors import frozen_vectors
 from likebut.training.token_source import TokenSource
 from likebut.training.views import view_name
+from likebut.triplets import Triplet
 
 _ROWS_AT_ONCE = 512
 
@@ -33,9 +34,19 @@ class Variety:
         drawn = generator.integers(self.views, size=len(names)).tolist()
         return source.tokens([view_name(name, view) for name, view in zip(names, drawn, strict=True)])
 
-    def draw_look_alikes(self, names: Sequence[str], generator: np.random.Generator) -> list[str]:
-        """Return one look-alike of each of the images called ``names``; none of any if there are none at all."""
-        return [str(generator.choice(self.look_alikes[name])) for name in names] if self.look_alikes else []
+    def draw_look_alikes(self, triplets: Sequence[Triplet], generator: np.random.Generator) -> list[str]:
+        """Return for each triplet a look-alike of its target that is not right as well, where look-alikes are known.
+
+        Where all that look like it are right, the target itself stands in: processes gather equally many, and what has
+        the target's id is masked.
+        """
+        if not self.look_alikes:
+            return []
+        wrong = [
+            [name for name in self.look_alikes[triplet.target] if name not in triplet.targets] or [triplet.target]
+            for triplet in triplets
+        ]
+        return [str(generator.choice(names)) for names in wrong]
 
 
 PLAIN = Variety()
