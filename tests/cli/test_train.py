@@ -123,6 +123,11 @@ def interrupt_once_there(log: Path) -> None:
         ((*SMALL, "--init", "nothing", "--data", "DATA"), 'There is no retriever called "nothing".'),
         ((*SMALL, "--set", "data.split=trian", "--data", "DATA"), 'no training triplets of the split "trian"'),
         ((*SMALL, "--set", "data.use=synthetic", "--data", "DATA"), "Add --synthetic FOLDER."),
+        ((*SMALL, "--synthetic", "shards", "--data", "DATA"), "Add --set data.use=synthetic or --set data.use=both."),
+        (
+            (*SMALL, "--set", "data.use=synthetic", "--reverse-texts", "shards", "--data", "DATA"),
+            "Leave them out, or add --set data.use=both.",
+        ),
         ((*SMALL, "--set", "training.batch_size=99", "--data", "DATA"), "fewer than a batch of 99"),
         ((*SMALL, "--set", "data.source=cirr", "--data", "DATA"), "CIRR's annotations are missing"),
         (

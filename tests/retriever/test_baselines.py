@@ -34,6 +34,17 @@ def test_every_kind_gives_unit_embeddings_for_any_batch_size(kind: str, core: Re
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_embeddings_have_length_one_in_single_precision_under_an_autocast_too(kind: str, core: RetrieverCore) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = retriever(kind, core)(triplets())
+    found = (outputs.query_embeddings, outputs.target_embeddings, outputs.text_embeddings)
+    for embeddings in (each for each in found if each is not None):
+        assert embeddings.dtype == torch.float32
+        torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(embeddings.shape[:-1]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_training_and_inference_give_the_same_query(kind: str, core: RetrieverCore) -> None:
     model, batch = retriever(kind, core), triplets()
     inference = model.embed_queries(batch.reference_tokens, batch.modification)

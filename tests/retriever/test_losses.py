@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from likebut.retriever.batch import NO_IMAGE
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
 from likebut.retriever.scoring import similarity
 
@@ -106,6 +107,9 @@ def test_against_the_naive_loss(
 def test_same_target_mask() -> None:
     mask = same_target_mask(torch.tensor([4, 9]), torch.tensor([9, 4, 4, 1]))
     assert mask.tolist() == [[False, True, True, False], [True, False, False, False]]
+    further = torch.tensor([[1, 7], [4, NO_IMAGE]])
+    mask = same_target_mask(torch.tensor([4, 9]), torch.tensor([9, 4, -1, 1]), further)
+    assert mask.tolist() == [[False, True, False, True], [True, True, False, False]]
 
 
 def test_prototype_loss_by_hand_and_without_gradient_to_the_fixed_side() -> None:

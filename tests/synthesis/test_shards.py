@@ -23,6 +23,15 @@ def test_both_directions_of_what_was_kept(tmp_path: Path) -> None:
     ]
 
 
+def test_forwards_alone_as_in_the_paper(tmp_path: Path) -> None:
+    write(tmp_path, texts={(1, 2): ""})
+    found = read_synthetic(tmp_path, both_directions=False)
+    assert [(each.reference, each.target, each.reverse_modification) for each in found] == [
+        ("0", "1", "make 1 into 0"),
+        ("2", "3", "make 3 into 2"),
+    ]
+
+
 def test_an_unfinished_run_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no synthetic triplets"):
         read_synthetic(tmp_path)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from likebut.backbones.text import TextBatch
 from likebut.errors import InputError
+from likebut.retriever.batch import NO_IMAGE
 from likebut.training.batches import Curriculum, PairBatches, TripletBatches, with_reversed
 from likebut.training.caption_batches import Caption, CaptionBatches
 from likebut.training.epochs import Share, ShuffledEpochs
@@ -195,3 +196,25 @@ def test_a_rival_bears_the_number_of_the_target_that_it_is_elsewhere_and_look_al
     assert rivals[4:] == [target + 100 for target in targets]
     number_of = dict(zip(targets, batch.target_ids.tolist(), strict=True))
     assert batch.hard_negative_ids.tolist() == [number_of[rival] for rival in rivals[:4]] + [-1] * 4
+
+
+class Knows(NamedTokens):
+    """Knows no image above 200."""
+
+    def knows(self, name: str) -> bool:
+        return float(self.content(name)) <= 200
+
+
+def test_further_right_images_bear_the_numbers_that_they_have_elsewhere() -> None:
+    told = [
+        Triplet("1", "101", "a", targets=("101", "twin-102", "300")),
+        Triplet("2", "102", "b"),
+        Triplet("3", "103", "c", targets=("101", "102", "103")),
+    ]
+    batch = TripletBatches(told, Knows(), WordLengths(), 3, 0).batch(0)
+    assert batch.target_ids is not None and batch.further_target_ids is not None
+    references = batch.reference_tokens.flatten().tolist()
+    number_of = dict(zip(references, batch.target_ids.tolist(), strict=True))
+    further = dict(zip(references, map(set, batch.further_target_ids.tolist()), strict=True))
+    assert further == {1: {number_of[2], NO_IMAGE}, 2: {NO_IMAGE}, 3: {number_of[1], number_of[2]}}
+    assert make().batch(0).further_target_ids is None

@@ -131,3 +131,22 @@ def test_training_starts_from_the_initial_weights(tmp_path: Path) -> None:
     started = start_generator(recipe(f"initial_weights={tmp_path / 'out'}"))
     trained, begun = dict(first.generator.model.named_parameters()), dict(started.model.named_parameters())
     assert trained.keys() == begun.keys() and all(torch.equal(trained[name], begun[name]) for name in trained)
+
+
+def test_how_the_initial_weights_were_made_is_gone_on_with_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    made = ("image_marks=true", "writes_by=consensus", "instruction=Say what is new.")
+    run(folder, tmp_path / "first", *made)
+    init = f"initial_weights={tmp_path / 'first'}"
+    config = run(folder, tmp_path / "second", init).generator.config
+    assert (config.image_marks, config.writes_by, config.instruction) == (True, "consensus", "Say what is new.")
+    assert ModificationGenerator.from_pretrained(tmp_path / "second").config.writes_by == "consensus"
+    changed = start_generator(recipe(init, "writes_by=greedy", "instruction=What differs?")).config
+    assert (changed.image_marks, changed.writes_by, changed.instruction) == (True, "greedy", "What differs?")
+    with pytest.raises(InputError, match="was trained with image marks, and the recipe says image_marks: false"):
+        start_generator(recipe(init, "image_marks=false"))
+
+
+def test_without_initial_weights_what_the_recipe_leaves_open_is_as_in_the_paper() -> None:
+    config = start_generator(recipe()).config
+    assert (config.image_marks, config.writes_by) == (False, "beam")

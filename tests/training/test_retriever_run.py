@@ -2,6 +2,7 @@ import json
 import random
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -279,3 +280,20 @@ def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str)
     run(folder, tmp_path / "changed", *common, setting)
     plain, changed = (load_file(tmp_path / name / "retriever" / "model.safetensors") for name in ("plain", "changed"))
     assert any(not torch.equal(plain[name], changed[name]) for name in plain)
+
+
+def test_a_triplet_whose_hard_negatives_are_all_damaged_is_left_out_and_the_others_are_learnt(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    data = folder_data(folder)
+    damaged, sound = data.triplets[0].reference, data.triplets[1].target
+    (folder / "images" / damaged).write_bytes(b"")
+    others = [each for each in data.triplets if damaged not in (each.reference, each.target)]
+    rivals = [(damaged,), (damaged, sound), *((sound,) for _ in others[2:])]
+    armed = [replace(each, hard_negatives=names) for each, names in zip(others, rivals, strict=True)]
+    wanted = recipe("data.hard_negatives=1", "training.batch_size=4")
+    done = train_retriever(wanted, replace(data, triplets=armed), tmp_path / "out", tmp_path / "features")
+    assert done.triplets == len(others) - 1 and [item.name for item in done.set_aside] == [damaged]
+    # Where no hard negatives are read, none is missed.
+    unread = recipe("training.batch_size=4")
+    again = train_retriever(unread, replace(data, triplets=armed), tmp_path / "again", tmp_path / "features")
+    assert again.triplets == len(others)

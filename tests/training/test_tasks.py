@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from likebut.backbones.text import TextBatch
-from likebut.retriever.batch import DescribedBatch, RetrievalOutputs, TripletBatch
+from likebut.retriever.batch import NO_IMAGE, DescribedBatch, RetrievalOutputs, TripletBatch
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 
 
@@ -97,3 +97,16 @@ def test_smoothing_is_the_composed_query_s_alone_and_masking_can_be_left_out() -
     assert losses([4, 9], label_smoothing=0.1) == pytest.approx((plain + 0.05 * 2, plain))
     assert losses([4, 4], label_smoothing=0.0) == pytest.approx((0.0, 0.0), abs=1e-6)
     assert losses([4, 4], label_smoothing=0.0, mask_false_negatives=False) == pytest.approx((plain, plain))
+
+
+def test_another_image_that_is_right_for_a_query_is_no_wrong_answer_to_it() -> None:
+    axes = torch.eye(2)
+    text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
+    further = torch.tensor([[9], [NO_IMAGE]])
+    batch = TripletBatch(
+        axes[:, None], axes[:, None], text, target_ids=torch.tensor([4, 9]), further_target_ids=further
+    )
+    model = Ready(RetrievalOutputs(axes, axes[:, None]))
+    found = RetrievalTask(model, RetrievalWeights(label_smoothing=0.0)).training_forward(model, batch.to("cpu"))
+    # The first query has no wrong candidate left, the second has one, which scores 0 where its own scores 1 / 0.5.
+    assert found["query_loss"].item() == pytest.approx(math.log(1 + math.exp(-2)) / 2)

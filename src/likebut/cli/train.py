@@ -63,12 +63,12 @@ def retriever(
     from likebut.cli.training_evaluation import evaluation_while_training
     from likebut.training.retriever_run import start_retriever, train_retriever
 
-    gathered = gather(chosen.data, captions=chosen.captions.steps > 0)
+    gathered = gather(chosen.data, captions=chosen.captions.steps > 0, reverse=chosen.needs_reverse_texts)
     model = start_retriever(chosen)
     watch = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
     evaluate, measured_on = (watch.measure, watch.measured_on) if watch else (None, "")
     run = train_retriever(chosen, gathered, out, features, evaluate, model, measured_on)
-    _print(run.folder, run.result, run.triplets, run.set_aside, as_json)
+    _print(run.folder, run.result, run.triplets, run.set_aside, as_json, gathered.left_out)
 
 
 @train_app.command("generator")
@@ -111,16 +111,26 @@ def _with_options(settings: "DataSettings", **given: Path | list[Path] | None) -
     return settings.model_copy(update=said)
 
 
-def _print(folder: Path, result: "TrainingResult", triplets: int, set_aside: "list[SetAside]", as_json: bool) -> None:
+def _print(
+    folder: Path,
+    result: "TrainingResult",
+    triplets: int,
+    set_aside: "list[SetAside]",
+    as_json: bool,
+    left_out: int = 0,
+) -> None:
     from likebut.cli.set_aside import set_aside_lines
 
     if as_json:
         about = {"model": str(folder), "steps": result.steps, "triplets": triplets}
         best = {} if result.best_step is None else {"best_step": result.best_step, "best_value": result.best_value}
         images = [image.to_json() for image in set_aside]
-        print(json.dumps(about | best | {"set_aside": images}, ensure_ascii=False))
+        left = {"left_out": left_out} if left_out else {}
+        print(json.dumps(about | left | best | {"set_aside": images}, ensure_ascii=False))
         return
     print(f"{folder}: {result.steps} steps on {triplets} triplets")
+    if left_out:
+        print(f"  {left_out} more were left out: no reverse modification text of theirs was kept")
     if result.best_step is not None:
         print(f"  the weights after step {result.best_step}, the best by the recipe's metric ({result.best_value:.2f})")
     for line in set_aside_lines(set_aside, "the output of --json"):

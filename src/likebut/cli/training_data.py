@@ -13,7 +13,7 @@ from likebut.data_folder import DataFolder
 from likebut.errors import InputError
 from likebut.recipes.schema import DataSettings
 from likebut.synthesis.image_folder import find_images
-from likebut.synthesis.reverse import read_reverse_texts, with_reverse_texts
+from likebut.synthesis.reverse import fill_reverse_texts, read_reverse_texts
 from likebut.synthesis.shards import read_synthetic
 from likebut.training.captions import read_captions
 from likebut.training.data import TrainingData
@@ -21,17 +21,20 @@ from likebut.training.merging import merge
 from likebut.triplets import ImageRef, Triplet
 
 
-def gather(settings: DataSettings, captions: bool = False) -> TrainingData:
+def gather(settings: DataSettings, captions: bool = False, reverse: bool = False) -> TrainingData:
     """Return what ``settings`` name.
 
     Args:
         settings: A recipe's.
         captions: Whether single images' captions are wanted too.
+        reverse: Whether every triplet must have a reverse text. Those whose text no filter kept are then left out.
 
     Raises:
-        InputError: A data folder was not said, is missing or wrong, or none holds triplets.
+        InputError: A data folder was not said, is missing or wrong, or none holds triplets; or something was given that
+            the recipe does not read.
     """
-    first = _gather_first(settings, captions)
+    _require_use(settings)
+    first = _gather_first(settings, captions, reverse)
     found = [first, *(_gather_another(folder, settings, captions) for folder in settings.also)]
     merged = first if len(found) == 1 else merge(found)
     if settings.registers:
@@ -48,19 +51,44 @@ def _register(triplet: Triplet) -> str:
     return str(triplet.meta.get("register", "free"))
 
 
-def _gather_first(settings: DataSettings, captions: bool) -> TrainingData:
+def _require_use(settings: DataSettings) -> None:
+    if settings.synthetic and settings.use == "human":
+        raise InputError(
+            "The recipe learns from human triplets alone, and --synthetic was given.",
+            "Add --set data.use=synthetic or --set data.use=both.",
+        )
+    if settings.reverse_texts is not None and settings.use == "synthetic":
+        raise InputError(
+            "The recipe learns from synthetic triplets alone, and --reverse-texts, which is for human ones, was given.",
+            "Leave them out, or add --set data.use=both.",
+        )
+
+
+def _gather_first(settings: DataSettings, captions: bool, reverse: bool) -> TrainingData:
     root = require_root(settings)
-    triplets: list[Triplet] = []
+    human: list[Triplet] = []
     if settings.use != "synthetic":
-        triplets, images = _human(settings, root)
-        if settings.reverse_texts is not None:
-            triplets, _ = with_reverse_texts(triplets, read_reverse_texts(settings.reverse_texts))
+        human, images = _human(settings, root)
     else:
         images = _images(settings, root)
-    if settings.use != "human":
-        triplets = [*triplets, *_synthetic(settings.synthetic)]
+    written = _synthetic(settings) if settings.use != "human" else []
+    left_out = 0
+    if settings.reverse_texts is not None:
+        human = fill_reverse_texts(human, read_reverse_texts(settings.reverse_texts))
+    if reverse:
+        # Asked once more, the generator would write the same. Human triplets of which it was not asked yet stay:
+        # training says what to do about them.
+        given = len(human) + len(written)
+        human = human if settings.reverse_texts is None else _with_reverse_text(human)
+        written = _with_reverse_text(written)
+        left_out = given - len(human) - len(written)
     variants = training_text if settings.source == "fashioniq" else None
-    return TrainingData(triplets, images, variants, read_captions(root, settings.split) if captions else ())
+    found = read_captions(root, settings.split) if captions else ()
+    return TrainingData([*human, *written], images, variants, found, left_out)
+
+
+def _with_reverse_text(triplets: Sequence[Triplet]) -> list[Triplet]:
+    return [triplet for triplet in triplets if triplet.reverse_modification]
 
 
 def _gather_another(root: Path, settings: DataSettings, captions: bool) -> TrainingData:
@@ -114,7 +142,8 @@ def _images(settings: DataSettings, root: Path) -> dict[str, ImageRef]:
             return {image.name: image for image in find_images(root)}
 
 
-def _synthetic(folders: Sequence[Path]) -> list[Triplet]:
-    if not folders:
+def _synthetic(settings: DataSettings) -> list[Triplet]:
+    if not settings.synthetic:
         raise InputError("The recipe learns from synthetic triplets, and none were given.", "Add --synthetic FOLDER.")
-    return [triplet for folder in folders for triplet in read_synthetic(folder)]
+    both = settings.synthetic_directions == "both"
+    return [triplet for folder in settings.synthetic for triplet in read_synthetic(folder, both)]

@@ -27,7 +27,8 @@ class DataSettings(BaseModel):
         split: Which triplets to learn from.
         use: Human triplets, synthetic ones, or both together.
         synthetic: Folders of shards that `likebut synthesize` wrote; `--synthetic` on the command line.
-        reverse_texts: A folder of shards, or a JSONL file, with reverse modification texts for the human pairs.
+        synthetic_directions: "both" makes two triplets of each written pair, which is beyond the paper; "forward" one.
+        reverse_texts: A folder of shards with reverse modification texts for the human pairs; `--reverse-texts`.
         registers: Learn only from triplets whose ``meta.register`` is one of these ("plain"; "free" where there is
             none); from all if empty.
         both_directions: Whether a triplet with a reverse text is also read from target to reference.
@@ -47,6 +48,7 @@ class DataSettings(BaseModel):
     split: str = "train"
     use: Use = "human"
     synthetic: tuple[Path, ...] = ()
+    synthetic_directions: Literal["both", "forward"] = "both"
     reverse_texts: Path | None = None
     registers: tuple[str, ...] = ()
     both_directions: bool = False
@@ -171,7 +173,8 @@ class GeneratorRecipe(BaseModel):
         initial_retriever: A trained retriever whose query encoder, which has learned to look, is started from.
         projection_from_shared_words: Whether the projection starts as the least-squares map between the words that
             both vocabularies have.
-        instruction: What the language model is told to do; the model's own words if None.
+        instruction: What the language model is told to do. If None, as for the next two, the initial weights' own, or
+            where there are none the paper's.
         image_marks: Whether the generator is told which of two images is the reference where it reads them together;
             beyond the paper.
         writes_by: How the trained generator writes unless told otherwise: "beam" as in the paper, or "consensus".
@@ -189,8 +192,8 @@ class GeneratorRecipe(BaseModel):
     initial_retriever: str | None = None
     projection_from_shared_words: bool = True
     instruction: str | None = None
-    image_marks: bool = False
-    writes_by: WritingMethod = "beam"
+    image_marks: bool | None = None
+    writes_by: WritingMethod | None = None
     words: WordSettings = WordSettings()
     captions: CaptionSettings = CaptionSettings()
     data: DataSettings = DataSettings()

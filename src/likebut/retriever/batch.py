@@ -8,6 +8,9 @@ from torch import Tensor
 
 from likebut.backbones.text import TextBatch
 
+# The id that no image has.
+NO_IMAGE = -2
+
 
 @dataclass(frozen=True, slots=True)
 class TripletBatch:
@@ -21,6 +24,8 @@ class TripletBatch:
         target_ids: (B,) int64, equal for equal target images; with it a loss can mask false negatives.
         hard_negative_tokens: (M, T, W) image tokens of further wrong candidates, or None.
         hard_negative_ids: (M,) int64, numbered as ``target_ids``, or None where they are wrong for every triplet.
+        further_target_ids: (B, F) int64, likewise, of the other images that are right for each triplet, filled up with
+            :data:`NO_IMAGE`; or None.
     """
 
     reference_tokens: Tensor
@@ -30,6 +35,7 @@ class TripletBatch:
     target_ids: Tensor | None = None
     hard_negative_tokens: Tensor | None = None
     hard_negative_ids: Tensor | None = None
+    further_target_ids: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "TripletBatch":
         """Return the batch on ``device``."""
@@ -41,6 +47,7 @@ class TripletBatch:
             None if self.target_ids is None else self.target_ids.to(device),
             None if self.hard_negative_tokens is None else self.hard_negative_tokens.to(device, non_blocking=True),
             None if self.hard_negative_ids is None else self.hard_negative_ids.to(device),
+            None if self.further_target_ids is None else self.further_target_ids.to(device),
         )
 
 

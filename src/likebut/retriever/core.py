@@ -31,7 +31,7 @@ class RetrieverCore(nn.Module):
 
     def embed_targets(self, images: Tensor | SeenImages) -> Tensor:
         """Return f_t = normalise(W_v · encode_image(V_t)): (B, T, W) → (B, N, E)."""
-        return functional.normalize(self.vision_projection(self.query_encoder.encode_image(images)), dim=-1)
+        return _of_length_one(self.vision_projection(self.query_encoder.encode_image(images)))
 
     def embed_texts(self, text: TextBatch) -> Tensor:
         """Return f_m = normalise(W_t · encode_text(m, prompts)): (B, L) → (B, E)."""
@@ -40,8 +40,13 @@ class RetrieverCore(nn.Module):
 
     def project_query(self, pooled: Tensor) -> Tensor:
         """Return normalise(W_t · pooled): (B, H) → (B, E)."""
-        return functional.normalize(self.text_projection(pooled), dim=-1)
+        return _of_length_one(self.text_projection(pooled))
 
     def image_prototype(self, image_tokens: Tensor) -> Tensor:
         """Return the mean of the query tokens that looked at an image: (B, T, W) → (B, H)."""
         return self.query_encoder.encode_image(image_tokens).mean(dim=1)
+
+
+def _of_length_one(projected: Tensor) -> Tensor:
+    # An autocast on a processor would divide in bf16 and leave lengths that differ by half a percent.
+    return functional.normalize(projected.float(), dim=-1)

@@ -47,14 +47,16 @@ def _masked_cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float
     return -((1 - label_smoothing) * own + label_smoothing * everywhere).mean()
 
 
-def same_target_mask(own_ids: Tensor, all_ids: Tensor) -> Tensor:
-    """Return (B, C) bool, True where a candidate is the same image as the query's own target.
+def same_target_mask(own_ids: Tensor, all_ids: Tensor, further_ids: Tensor | None = None) -> Tensor:
+    """Return (B, C) bool, True where a candidate is the query's own target or another image that is right for it.
 
     Args:
         own_ids: (B,) ids of this process's targets.
-        all_ids: (C,) ids of the targets of all processes.
+        all_ids: (C,) ids of the candidates of all processes.
+        further_ids: (B, F) ids of the queries' other right images, if they have any.
     """
-    return own_ids[:, None] == all_ids[None, :]
+    right = own_ids[:, None] if further_ids is None else torch.cat([own_ids[:, None], further_ids], dim=1)
+    return (right[:, :, None] == all_ids[None, None, :]).any(dim=1)
 
 
 def prototype_loss(prototype: Tensor, fixed_prototype: Tensor) -> Tensor:

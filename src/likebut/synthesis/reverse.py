@@ -26,15 +26,22 @@ def read_reverse_texts(folder: Path) -> dict[tuple[str, str], str]:
     return {(row.target, row.reference): row.modification for row in rows if row.status == KEPT}
 
 
+def fill_reverse_texts(triplets: Sequence[Triplet], texts: dict[tuple[str, str], str]) -> list[Triplet]:
+    """Return the triplets, those that lack a reverse text with what ``texts`` has for them, if it has."""
+    return [
+        replace(
+            triplet,
+            reverse_modification=triplet.reverse_modification or texts.get((triplet.reference, triplet.target)),
+        )
+        for triplet in triplets
+    ]
+
+
 def with_reverse_texts(
     triplets: Sequence[Triplet], texts: dict[tuple[str, str], str]
 ) -> tuple[list[Triplet], list[Triplet]]:
     """Return the triplets that have a reverse text, of their own or in ``texts``, and those that have none."""
-    filled, lacking = [], []
-    for triplet in triplets:
-        reverse = triplet.reverse_modification or texts.get((triplet.reference, triplet.target))
-        if reverse:
-            filled.append(replace(triplet, reverse_modification=reverse))
-        else:
-            lacking.append(triplet)
-    return filled, lacking
+    filled = fill_reverse_texts(triplets, texts)
+    return [each for each in filled if each.reverse_modification], [
+        triplet for triplet, each in zip(triplets, filled, strict=True) if not each.reverse_modification
+    ]

@@ -47,23 +47,27 @@ def read_shards(folder: Path, job: str) -> Iterator[SyntheticRow]:
         yield from read_rows(path)
 
 
-def read_synthetic(folder: Path) -> list[Triplet]:
+def read_synthetic(folder: Path, both_directions: bool = True) -> list[Triplet]:
     """Return the training triplets of a finished run, one for each text that was kept.
 
     Both directions of a pair are triplets of their own, each with the other's text as its reverse modification text
     where that was kept; training must not turn them round once more.
 
+    Args:
+        folder: What `likebut synthesize` wrote.
+        both_directions: Whether there are triplets from target to reference, which is beyond the paper.
+
     Raises:
         InputError: The folder holds no finished run over pairs.
     """
-    return [triplet for row in read_shards(folder, PAIRS_JOB) for triplet in _triplets(row)]
+    return [triplet for row in read_shards(folder, PAIRS_JOB) for triplet in _triplets(row, both_directions)]
 
 
-def _triplets(row: SyntheticRow) -> Iterator[Triplet]:
+def _triplets(row: SyntheticRow, both_directions: bool) -> Iterator[Triplet]:
     if row.status != KEPT:
         return
     reverse = row.reverse_modification if row.reverse_status == KEPT else None
     name = f"synthetic-{row.number}"
     yield Triplet(row.reference, row.target, row.modification, id=name, reverse_modification=reverse)
-    if reverse is not None:
+    if reverse is not None and both_directions:
         yield Triplet(row.target, row.reference, reverse, id=f"{name}-reversed", reverse_modification=row.modification)

@@ -13,7 +13,7 @@ from torch import Tensor
 from likebut.backbones.text import Tokenizer
 from likebut.errors import InputError
 from likebut.generator.batch import GeneratorBatch
-from likebut.retriever.batch import TripletBatch
+from likebut.retriever.batch import NO_IMAGE, TripletBatch
 from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
 from likebut.training.numbered_batches import Batches, StageBatches
 from likebut.training.token_source import TokenSource
@@ -71,7 +71,9 @@ class TripletBatches:
         self._features, self._tokenizer = features, tokenizer
         self._reverse, self._text_variants, self._hard_negatives = reverse, text_variants, hard_negatives
         self._variety = variety
-        contents = sorted({features.content(triplet.target) for triplet in self._triplets})
+        right = {name for triplet in self._triplets for name in triplet.targets}
+        # A further right image that no triplet leads to or from is never a candidate, and its content not known.
+        contents = sorted({features.content(name) for name in right if features.knows(name)})
         self._id_of = {content: number for number, content in enumerate(contents)}
 
     @property
@@ -94,6 +96,7 @@ class TripletBatches:
             target_ids=self._ids([triplet.target for triplet in chosen]),
             hard_negative_tokens=self._tokens(rivals, generator) if rivals else None,
             hard_negative_ids=self._ids(rivals) if rivals else None,
+            further_target_ids=self._further_ids(chosen),
         )
 
     def _rivals(self, triplets: list[Triplet], generator: np.random.Generator) -> list[str]:
@@ -109,6 +112,15 @@ class TripletBatches:
     def _ids(self, names: list[str]) -> Tensor:
         # What is nobody's target is right for nobody.
         return torch.tensor([self._id_of.get(self._features.content(name), -1) for name in names])
+
+    def _further_ids(self, triplets: list[Triplet]) -> Tensor | None:
+        further = [[name for name in triplet.targets if name != triplet.target] for triplet in triplets]
+        known = [
+            [self._id_of[self._features.content(name)] for name in names if self._features.knows(name)]
+            for names in further
+        ]
+        width = max(map(len, known))
+        return torch.tensor([ids + [NO_IMAGE] * (width - len(ids)) for ids in known]) if width else None
 
 
 class PairBatches:

@@ -28,13 +28,15 @@ class TrainingData:
     Attributes:
         images: By name; more than the triplets name is no harm.
         text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
-        captions: Single images with texts, for a generator's first stage.
+        captions: Single images with texts, for a first stage that reads them.
+        left_out: How many triplets were left out because no reverse text of theirs was kept.
     """
 
     triplets: Sequence[Triplet]
     images: dict[str, ImageRef]
     text_variants: TextVariants | None = None
     captions: Sequence[Caption] = field(default_factory=tuple)
+    left_out: int = 0
 
     def needed_images(self, with_hard_negatives: bool = False) -> list[ImageRef]:
         """Return the images that training reads, by name.
@@ -54,19 +56,22 @@ class TrainingData:
             )
         return [self.images[name] for name in sorted(names)]
 
-    def without(self, set_aside: Sequence[SetAside]) -> "TrainingData":
-        """Return the data without what uses an image that was set aside."""
+    def without(self, set_aside: Sequence[SetAside], with_hard_negatives: bool = False) -> "TrainingData":
+        """Return the data without what uses an image that was set aside.
+
+        Args:
+            set_aside: The images.
+            with_hard_negatives: Whether training reads hard negatives: a triplet that has none left then goes too.
+        """
         unusable = {item.name for item in set_aside}
-        return TrainingData(
-            [
-                replace(triplet, hard_negatives=tuple(name for name in triplet.hard_negatives if name not in unusable))
-                for triplet in self.triplets
-                if not {triplet.reference, triplet.target} & unusable
-            ],
-            self.images,
-            self.text_variants,
-            [caption for caption in self.captions if caption.image not in unusable],
-        )
+        triplets = []
+        for triplet in self.triplets:
+            left = tuple(name for name in triplet.hard_negatives if name not in unusable)
+            lost_all = with_hard_negatives and triplet.hard_negatives and not left
+            if not lost_all and not {triplet.reference, triplet.target} & unusable:
+                triplets.append(replace(triplet, hard_negatives=left))
+        captions = [caption for caption in self.captions if caption.image not in unusable]
+        return replace(self, triplets=triplets, captions=captions)
 
     def fingerprint(self, features: TokenSource) -> str:
         """Return 16 hexadecimal digits that differ when a text, an order or an image's content differs.

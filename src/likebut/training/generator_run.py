@@ -11,13 +11,14 @@ from likebut.backbones.model_folder import find_model_folder, load_trained_state
 from likebut.backbones.preset import load_preset
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.tokenizers import WordPieceTokenizer
+from likebut.errors import InputError
 from likebut.generator.generator import GeneratorConfig, ModificationGenerator
 from likebut.generator.initialisation import start_from_retriever, start_projection_from_shared_words
-from likebut.generator.model import INSTRUCTION
 from likebut.images import SetAside
 from likebut.recipes.schema import GeneratorRecipe
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
+from likebut.settings import parse_settings
 from likebut.training.batches import Curriculum, PairBatches
 from likebut.training.caption_batches import CaptionBatches, WordBatches
 from likebut.training.data import (
@@ -65,21 +66,13 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
 
     Raises:
         MissingWeightsError: The preset's parts or the initial weights are not on this machine.
-        InputError: The initial weights are of another preset.
+        InputError: The initial weights are of another preset, or otherwise made than the recipe says.
     """
-    config = GeneratorConfig(
-        preset=recipe.preset,
-        instruction=recipe.instruction or INSTRUCTION,
-        image_marks=recipe.image_marks,
-        writes_by=recipe.writes_by,
-    )
-    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
+    said = recipe.model_dump(include={"instruction", "image_marks", "writes_by"}, exclude_none=True)
     if recipe.initial_weights is not None:
-        folder = find_model_folder(recipe.initial_weights, "generator")
-        saved, state = read_model_folder(folder, "generator")
-        require_same_parts(load_preset(recipe.preset), saved.get("preset", ""), folder, "generator")
-        load_trained_state(generator.model, state, folder)
-        return generator
+        return _trained_before(recipe, recipe.initial_weights, said)
+    config = GeneratorConfig(preset=recipe.preset, **said)
+    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
     if recipe.initial_retriever is not None:
         retriever = Retriever.from_pretrained(recipe.initial_retriever, device=generator.device)
         own, others = load_preset(recipe.preset), retriever.config.preset
@@ -90,6 +83,24 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
     tokenizer = load_tokenizer(load_preset(recipe.preset))
     if recipe.projection_from_shared_words and isinstance(tokenizer, WordPieceTokenizer):
         start_projection_from_shared_words(generator.model, tokenizer.vocabulary)
+    return generator
+
+
+def _trained_before(recipe: GeneratorRecipe, name: str, said: dict[str, Any]) -> ModificationGenerator:
+    """Return the generator called ``name``, as it was trained but for what the recipe has ``said``."""
+    folder = find_model_folder(name, "generator")
+    raw, state = read_model_folder(folder, "generator")
+    saved = parse_settings(GeneratorConfig, raw, str(folder / "config.json"))
+    require_same_parts(load_preset(recipe.preset), saved.preset, folder, "generator")
+    if said.get("image_marks", saved.image_marks) != saved.image_marks:
+        raise InputError(
+            f"{folder} was trained {'with' if saved.image_marks else 'without'} image marks, and the recipe says "
+            f"image_marks: {str(recipe.image_marks).lower()}.",
+            "Add --set image_marks=null.",
+        )
+    config = saved.model_copy(update={"weights_sha256": "", **said})
+    generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
+    load_trained_state(generator.model, state, folder)
     return generator
 
 

@@ -31,7 +31,7 @@ def merge(parts: Sequence[TrainingData]) -> TrainingData:
         images |= {prefix + name: replace(image, name=prefix + name) for name, image in part.images.items()}
         triplets += [_renamed(triplet, prefix) for triplet in part.triplets]
         captions += [Caption(prefix + caption.image, caption.texts) for caption in part.captions]
-    return TrainingData(triplets, images, first.text_variants, captions)
+    return TrainingData(triplets, images, first.text_variants, captions, sum(part.left_out for part in parts))
 
 
 def _renamed(triplet: Triplet, prefix: str) -> Triplet:

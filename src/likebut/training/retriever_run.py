@@ -107,16 +107,17 @@ def train_retriever(
     require_captions(recipe.captions.steps, data)
     retriever = retriever or start_retriever(recipe)
     cache = open_features(retriever.vision, feature_folder)
-    images = data.needed_images(with_hard_negatives=recipe.data.hard_negatives > 0)
+    hard_negatives = recipe.data.hard_negatives > 0
+    images = data.needed_images(hard_negatives)
     cache.learn_names(images)
     # What is wrong with the triplets should be said before hours of encoding.
-    _batches(recipe, data.without(cache.set_aside(images)), cache, retriever)
+    _batches(recipe, data.without(cache.set_aside(images), hard_negatives), cache, retriever)
     identity = _identity(recipe, data, cache, measured_on)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
     cache.add(with_views(images, recipe.data.views), retriever.vision)
     set_aside = cache.set_aside(images)
-    usable = data.without(set_aside)
+    usable = data.without(set_aside, hard_negatives)
     retriever.vision.to("cpu")
     weights = RetrievalWeights(
         recipe.loss.alpha, recipe.loss.lambda_text, recipe.loss.label_smoothing, recipe.loss.mask_false_negatives

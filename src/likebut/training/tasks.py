@@ -81,7 +81,7 @@ class RetrievalTask:
         known = gather_ids(batch.target_ids)
         if batch.hard_negative_ids is not None:
             known = torch.cat([known, gather_ids(batch.hard_negative_ids)])
-        same = same_target_mask(batch.target_ids, known)
+        same = same_target_mask(batch.target_ids, known, batch.further_target_ids)
         # Hard negatives without ids, if any, follow the targets and are never right.
         return torch.nn.functional.pad(same, (0, candidates - same.shape[1]), value=False)
 

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from likebut.cli.training_data import gather
+from likebut.errors import InputError
+from likebut.files import write_json
+from likebut.recipes.schema import DataSettings
+from likebut.synthesis.filters import KEPT
+from likebut.synthesis.rows import SyntheticRow, write_rows
+from likebut.triplets import Triplet, write_triplets
+
+
+def row(number: int, reference: str, target: str, text: str, reverse: str | None = None) -> SyntheticRow:
+    kept = KEPT if reverse else "blocked"
+    return SyntheticRow(
+        number, reference, target, text, "{}", reverse or "with a blocked word", status=KEPT, reverse_status=kept
+    )
+
+
+def shards(folder: Path, job: str, rows: list[SyntheticRow]) -> Path:
+    folder.mkdir()
+    write_rows(folder / "shard-00000.parquet", rows)
+    write_json(folder / "settings.json", {"job": job})
+    write_json(folder / "summary.json", {"shards": 1})
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    (data / "images").mkdir(parents=True)
+    for name in "abc":
+        Image.new("RGB", (8, 8)).save(data / "images" / f"{name}.png")
+    human = [Triplet("a.png", "b.png", "one"), Triplet("b.png", "c.png", "two"), Triplet("c.png", "a.png", "three")]
+    write_triplets(data / "triplets.jsonl", human)
+    return data
+
+
+def test_human_triplets_without_a_reverse_text_stay_where_none_is_needed(folder: Path, tmp_path: Path) -> None:
+    rows = [row(0, "c.png", "b.png", "two back")]
+    settings = DataSettings(root=folder, reverse_texts=shards(tmp_path / "reverse", "reverse texts", rows))
+    found = gather(settings)
+    assert [(each.modification, each.reverse_modification) for each in found.triplets] == [
+        ("one", None),
+        ("two", "two back"),
+        ("three", None),
+    ]
+    assert found.left_out == 0
+    needed = gather(settings, reverse=True)
+    assert [each.modification for each in needed.triplets] == ["two"] and needed.left_out == 2
+
+
+def test_synthetic_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_is_needed(
+    folder: Path, tmp_path: Path
+) -> None:
+    rows = [row(0, "a.png", "c.png", "forth", "back"), row(1, "b.png", "a.png", "only forth")]
+    written = (shards(tmp_path / "shards", "pairs", rows),)
+    settings = DataSettings(root=folder, use="synthetic", synthetic=written)
+    assert [each.modification for each in gather(settings).triplets] == ["forth", "back", "only forth"]
+    needed = gather(settings, reverse=True)
+    assert [each.modification for each in needed.triplets] == ["forth", "back"] and needed.left_out == 1
+    forwards = settings.model_copy(update={"synthetic_directions": "forward"})
+    assert [each.modification for each in gather(forwards).triplets] == ["forth", "only forth"]
+    # Human triplets of which no reverse text was asked for stay, for training to say what to do.
+    both = settings.model_copy(update={"use": "both"})
+    assert len(gather(both, reverse=True).triplets) == 3 + 2
+
+
+def test_what_the_recipe_does_not_read_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="learns from human triplets alone"):
+        gather(DataSettings(root=folder, synthetic=(tmp_path,)))
+    with pytest.raises(InputError, match="learns from synthetic triplets alone"):
+        gather(DataSettings(root=folder, use="synthetic", reverse_texts=tmp_path))
