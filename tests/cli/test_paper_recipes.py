@@ -101,3 +101,17 @@ def test_loss_weights_are_those_of_the_command_line(command: Command, tmp_path: 
     summed = sum(others[name] for name in ("query_loss", "prototype_loss", "text_loss"))
     assert others["loss"] == pytest.approx(summed)
     assert ones["prototype_loss"] > 0 and ones["text_loss"] > 0
+
+
+def test_what_cannot_be_measured_is_told_before_a_training_begins(command: Command, tmp_path: Path) -> None:
+    root = write_cirr(tmp_path / "cirr")
+    _, reverse = write_runs(tmp_path, load_cirr_triplets(root)[0])
+    common = ("train", "retriever", "--data", root, *SMALL, "--recipe", "cirr-paper", "--reverse-texts", reverse)
+    common = (*common, "--out", tmp_path / "out")
+    hidden = command(*common, "--set", "data.evaluation_split=test1", "--set", "training.best_metric=null")
+    assert hidden.code == 2 and "are hidden, so nothing can be measured" in hidden.err
+    for image in sorted((root / "img_raw" / "dev").iterdir())[:5]:
+        image.unlink()
+    missing = command(*common)
+    assert missing.code == 2 and "5 of the 26 images of" in missing.err and "are missing" in missing.err
+    assert not list((tmp_path / "out").glob("checkpoints/*"))

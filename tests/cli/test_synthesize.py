@@ -123,6 +123,7 @@ def test_reverse_texts_for_a_split(likebut: Callable[..., Result], project: Path
         (["--length", "endless"], 'There is no length "endless"'),
         (["--decoding", "magic"], "\"method\" is 'magic'"),
         (["--beams", "0"], '"beams" is 0'),
+        (["--seed", "-1"], '"seed" is -1'),
         (["--shard-size", "0"], '"shard_size" is 0'),
         (["--precision", "fp8"], "\"precision\" is 'fp8'"),
         (["--round-trip-rank", "0"], '"round_trip_rank" is 0'),

@@ -156,3 +156,10 @@ def test_other_settings_for_a_begun_training_are_refused(command: Command, folde
     assert command("train", "retriever", *SMALL, *options).code == 0
     refused = command("train", "retriever", *SMALL, "--set", "training.batch_size=2", *options)
     assert refused.code == 2 and "training.batch_size was 4, now 2" in refused.err
+
+
+def test_damaged_images_where_it_is_measured_are_listed(command: Command, folder: Path, tmp_path: Path) -> None:
+    (folder / "images" / "5-red.png").write_bytes(b"")
+    trained = command("train", "retriever", *WATCHED, "--data", folder, "--out", tmp_path / "out", "--json")
+    assert trained.code == 0, trained.err
+    assert json.loads(trained.out)["set_aside"] == [{"image": "5-red.png", "reason": "The file is empty."}]

@@ -1,10 +1,12 @@
 """How far written texts are true: the blind control."""
 
 from pathlib import Path
+from random import Random
 
 from PIL import Image
 
 from likebut.data_folder import DataFolder
+from likebut.demo import truthfulness
 from likebut.demo.truthfulness import measure_own_texts
 from likebut.files import write_jsonl
 
@@ -23,3 +25,14 @@ def test_the_blind_figure_is_of_other_pairs_texts(tmp_path: Path) -> None:
     result, _ = measure_own_texts(DataFolder.open(tmp_path))
     assert (result.pairs, result.precision, result.recall, result.f1) == (3, 100.0, 100.0, 100.0)
     assert result.blind_precision == result.blind_recall == result.blind_f1 < 50.0
+
+
+def test_the_folder_s_own_texts_are_of_the_pairs_that_a_generator_would_be_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    pairs = [(f"{number}.png", f"{number + 1}.png") for number in range(20)]
+    rows = [{"split": "test", "reference": one, "target": other} for one, other in pairs]
+    # Each pair twice: a generator is asked once, and of two texts the first counts.
+    texts = [row | {"modification": text} for row in reversed(rows) for text in ("the first", "another")]
+    write_jsonl(tmp_path / "triplets.jsonl", texts)
+    drawn = truthfulness._drawn(DataFolder.open(tmp_path), "test", 5)
+    assert list(drawn) == Random(0).sample(sorted(pairs), 5) and set(drawn.values()) == {"the first"}

@@ -113,6 +113,19 @@ def test_it_writes_in_the_way_that_was_saved_with_it(
     assert used[0].share > used[1].share
 
 
+def test_settings_that_are_given_stand_unless_a_length_is_given_too(
+    generator: ModificationGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Decoding] = []
+    monkeypatch.setattr(generator, "write_batch", lambda _, __, decoding: [used.append(decoding) or ""])
+    picture = Image.new("RGB", (40, 30), "red")
+    wordy = Decoding(max_new_tokens=100, min_new_tokens=50, length_penalty=2.0)
+    generator.write(picture, picture, decoding=wordy)
+    generator.write(picture, picture, "short", wordy)
+    generator.write(picture, picture)
+    assert used == [wordy, wordy.of_length("short"), Decoding().of_length("medium")]
+
+
 def test_what_is_no_generator_is_refused(generator: ModificationGenerator, tmp_path: Path) -> None:
     generator.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

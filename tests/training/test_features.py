@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from training_toys import TOKENS, WIDTH, ToyVision, draw_images, open_cache, run_in_child, tree_hash
 
-from likebut.errors import InputError, LikebutError
+from likebut.errors import ImageError, InputError, LikebutError
 from likebut.images import decode
+from likebut.training import encoding
 from likebut.training.features import FeatureCache
 from likebut.training.token_source import ResidentFeatures
 from likebut.triplets import ImageRef
@@ -221,3 +222,24 @@ def test_rows_are_mapped_not_read(tmp_path: Path) -> None:
     cache.tokens(["000.png"])
     shard, _ = next(iter(cache._rows.values()))
     assert isinstance(shard.rows(), np.memmap)
+
+
+def test_a_file_that_could_not_be_read_once_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = draw_images(tmp_path / "images", 3)
+    read = encoding.read_content
+
+    def failing(path: Path) -> bytes:
+        if path == images[1].path:
+            raise ImageError(f"{path} cannot be read (Input/output error).", "Check the path, and the disk.")
+        return read(path)
+
+    monkeypatch.setattr(encoding, "read_content", failing)
+    cache = open_cache(tmp_path / "cache")
+    assert [item.name for item in cache.add(images, ToyVision())] == [images[1].name]
+    assert [item.reason for item in cache.set_aside(images)] == [
+        f"{images[1].path} cannot be read (Input/output error)."
+    ]
+    assert images[1].name not in cache and images[2].name in cache
+    monkeypatch.undo()
+    assert open_cache(tmp_path / "cache").missing(images) == [images[1]]
+    assert cache.add(images, ToyVision()) == [] and images[1].name in cache

@@ -37,7 +37,7 @@ def require_images(benchmarks: Sequence[Benchmark], allow_missing: bool = False)
         first = next(iter(missing.values()))
         raise InputError(
             f"{len(missing)} of the {needed} images of {benchmarks[0].title} are missing. {first.reason}",
-            "Put them there; --list-missing lists all, --allow-missing goes on without them.",
+            "Put them there. `likebut evaluate` lists all with --list-missing and does without with --allow-missing.",
         )
     return list(missing.values())
 
@@ -70,7 +70,7 @@ def cached_tokens(
     if size > free:
         raise InputError(
             f"The images' vision tokens take {size / 1e9:.1f} GB, and {cache.folder} has {free / 1e9:.1f} GB left.",
-            "Compute them on the fly with --no-cache, or keep them elsewhere with --features FOLDER.",
+            "Keep them elsewhere with --features FOLDER; what only measures can do without them, with --no-cache.",
         )
     return cache, cache.add(images, retriever.vision, batch_size, retriever.device)
 

@@ -18,7 +18,9 @@ _Train = Annotated[
     bool, typer.Option("--train-generator", help="Train the generator too, instead of taking the published one.")
 ]
 _Preset = Annotated[str, typer.Option(help="small; or tiny, which needs no download and learns nothing.")]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print every figure as one JSON object, means over seeds.")]
+_AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the table as one JSON object, means over seeds; DEMO/demo.json has all.")
+]
 
 
 def demo(

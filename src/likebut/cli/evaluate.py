@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _Benchmark = Annotated[str | None, typer.Option(help="cirr, fashioniq, circo or clothing, instead of --data.")]
 _Protocol = Annotated[
     str | None,
-    typer.Option(help="FashionIQ: original, original-without-reference or val-split. Clothing: pairs, attributes."),
+    typer.Option(
+        help="FashionIQ: original, original-without-reference, val-split. CIRCO: the first two. "
+        "Clothing: pairs, attributes."
+    ),
 ]
 _Rankings = Annotated[
     Path | None, typer.Option(help="Also write the rankings, in the benchmark's own format, to this file.")

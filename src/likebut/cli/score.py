@@ -17,7 +17,8 @@ def score(
         Path | None, typer.Option(help="CIRR's second file, with each query's subset.")
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="FashionIQ: original, original-without-reference or val-split.")
+        str | None,
+        typer.Option(help="FashionIQ: original, original-without-reference, val-split. CIRCO: the first two."),
     ] = None,
     labels: Annotated[str | None, typer.Option(help="CIRR: hard, as published tables use, or soft.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

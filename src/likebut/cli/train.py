@@ -68,7 +68,8 @@ def retriever(
     watch = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
     evaluate, measured_on = (watch.measure, watch.measured_on) if watch else (None, "")
     run = train_retriever(chosen, gathered, out, features, evaluate, model, measured_on)
-    _print(run.folder, run.result, run.triplets, run.set_aside, as_json, gathered.left_out)
+    set_aside = list(dict.fromkeys([*run.set_aside, *(watch.set_aside if watch else ())]))
+    _print(run.folder, run.result, run.triplets, set_aside, as_json, gathered.left_out)
 
 
 @train_app.command("generator")

@@ -8,10 +8,11 @@ from pathlib import Path
 from likebut.benchmarks.adapter import RetrieverAdapter
 from likebut.benchmarks.benchmark import Benchmark
 from likebut.benchmarks.evaluation import evaluate, metric_names
-from likebut.benchmarks.preparation import cached_tokens, needed_images
+from likebut.benchmarks.preparation import cached_tokens, needed_images, require_images
 from likebut.cli.training_data import evaluation_benchmarks
 from likebut.errors import InputError
 from likebut.files import fingerprint
+from likebut.images import SetAside
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever
 from likebut.training.loop import Evaluation
@@ -25,10 +26,12 @@ class Watch:
 
     Attributes:
         measured_on: The split and a fingerprint of its queries and candidates.
+        set_aside: The split's images that cannot be used.
     """
 
     measure: Evaluation
     measured_on: str
+    set_aside: list[SetAside]
 
 
 def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, features: Path | None) -> Watch:
@@ -42,7 +45,10 @@ def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, fea
             weights by a figure that is not measured there.
     """
     benchmarks = evaluation_benchmarks(recipe.data)
+    for benchmark in benchmarks:
+        benchmark.require_labels()
     _require_metric(recipe.training.best_metric, benchmarks)
+    require_images(benchmarks)
     tokens, set_aside = cached_tokens(retriever, needed_images(benchmarks), features)
     adapter = RetrieverAdapter(retriever, tokens)
 
@@ -52,7 +58,7 @@ def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, fea
         )
         return _with_mean(report.metrics)
 
-    return Watch(measure, f"{recipe.data.evaluation_split} {_fingerprint(benchmarks)}")
+    return Watch(measure, f"{recipe.data.evaluation_split} {_fingerprint(benchmarks)}", set_aside)
 
 
 def _with_mean(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -41,9 +41,7 @@ def measure_truthfulness(
     Raises:
         InputError: An image has no file or no attributes, or no pair can be read.
     """
-    triplets = place.data.triplets(split)
-    different = sorted({(triplet.reference, triplet.target) for triplet in triplets})
-    chosen = Random(0).sample(different, min(pairs, len(different)))
+    chosen = list(_drawn(place.data, split, pairs))
     seen = _attributes_of(chosen, place.data)
     usable, set_aside = _usable(chosen, generator, place)
     texts = write_for_pairs(generator, usable, place, decoding)
@@ -59,12 +57,19 @@ def measure_own_texts(
     Raises:
         InputError: As for :func:`measure_truthfulness`.
     """
-    triplets = data.triplets(split)
-    chosen = Random(0).sample(triplets, min(pairs, len(triplets)))
-    named = [(triplet.reference, triplet.target) for triplet in chosen]
-    images = data.images()
+    chosen = _drawn(data, split, pairs)
+    named, images = list(chosen), data.images()
     data.require(_names(named), images)
-    return _measure(named, [triplet.modification for triplet in chosen], _attributes_of(named, data), images)
+    return _measure(named, list(chosen.values()), _attributes_of(named, data), images)
+
+
+def _drawn(data: DataFolder, split: str, count: int) -> dict[tuple[str, str], str]:
+    """Return pairs drawn by lot, the same for a generator and for the folder's own texts, with one of those each."""
+    texts: dict[tuple[str, str], str] = {}
+    for triplet in data.triplets(split):
+        texts.setdefault((triplet.reference, triplet.target), triplet.modification)
+    chosen = Random(0).sample(sorted(texts), min(count, len(texts)))
+    return {pair: texts[pair] for pair in chosen}
 
 
 def _usable(

@@ -13,7 +13,7 @@ class Decoding(BaseModel):
 
     Attributes:
         method: "greedy", "beam", "nucleus", or "consensus": what a share of many texts says, for a generator that lists
-            changes; of the other settings ``max_new_tokens`` alone counts there.
+            changes; of the other settings ``max_new_tokens`` and ``seed`` alone count there.
         beams: Beams of "beam"; the paper uses 5.
         repetition_penalty: Above 1 discourages words already written; the paper uses 1.5.
         length_penalty: For beams: above 0 favours longer texts, below 0 shorter.
@@ -36,7 +36,7 @@ class Decoding(BaseModel):
     max_new_tokens: int = Field(default=40, ge=1, le=256)
     temperature: float = Field(default=0.9, gt=0.0, le=5.0)
     top_p: float = Field(default=0.9, gt=0.0, le=1.0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     texts: int = Field(default=16, ge=2, le=128)
     share: float = Field(default=0.15, gt=0.0, le=1.0)
 

@@ -143,21 +143,24 @@ class ModificationGenerator:
         return self.config.weights_sha256 or digest_of_unsaved(self.model)
 
     def write(
-        self, reference: Picture, target: Picture, length: str = "medium", decoding: Decoding | None = None
+        self, reference: Picture, target: Picture, length: str | None = None, decoding: Decoding | None = None
     ) -> str:
         """Return a text that says how ``target`` differs from ``reference``.
 
         Args:
             reference: A picture: an image of Pillow's, a file, or a file's content.
             target: Likewise.
-            length: "short", "medium" or "long".
+            length: "short", "medium" or "long"; it says how long instead of ``decoding``. If None, as long as
+                ``decoding`` says, or medium where that is not given either.
             decoding: Other settings than its own; those of the paper are 5 beams and repetition penalty 1.5.
 
         Raises:
             ImageError: A picture cannot be read.
             InputError: ``length`` is none of the three, or a picture is given as something else.
         """
-        settings = (decoding or self.own_decoding).of_length(length)
+        settings = decoding or self.own_decoding
+        if length is not None or decoding is None:
+            settings = settings.of_length(length or "medium")
         images = [_opened(item) for item in (reference, target)]
         tokens = self.vision_tokens(images)
         return self.write_batch(tokens[:1], tokens[1:], settings)[0]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from likebut.backbones.cores import Cores
 from likebut.errors import ImageError, LikebutError
-from likebut.images import Preprocessing, SetAside, decode
+from likebut.images import Preprocessing, SetAside, decode, read_content
 from likebut.progress import track
 from likebut.training.views import as_view
 from likebut.triplets import ImageRef
@@ -31,11 +31,23 @@ class EncodedBatch:
         contents: Content of each row.
         tokens: (rows, T, W) float16.
         set_aside: Content → reason, for images that could not be decoded.
+        unread: Content → reason, for images whose file could not be read just now.
     """
 
     contents: list[str]
     tokens: NDArray[np.float16]
     set_aside: dict[str, str]
+    unread: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """Why a file could not be read: a disk or a network may answer the next time, where a damaged image never will."""
+
+    reason: str
+
+
+_Pixels = Tensor | SetAside | _Unread
 
 
 def encode_in_batches(
@@ -60,7 +72,7 @@ def encode_in_batches(
     workers = min(8, os.cpu_count() or 1)
     encode = _on_all_cores(vision)
     with ThreadPoolExecutor(workers) as pool, track("computing vision tokens", len(images), "images") as progress:
-        ahead: deque[list[Future[Tensor | SetAside]]] = deque()
+        ahead: deque[list[Future[_Pixels]]] = deque()
         for position, batch in enumerate(batches):
             while len(ahead) <= _BATCHES_AHEAD and position + len(ahead) < len(batches):
                 upcoming = batches[position + len(ahead)]
@@ -70,16 +82,20 @@ def encode_in_batches(
             progress.advance(len(batch))
 
 
-def _pixels(image: ImageRef, content: str, preprocessing: Preprocessing) -> Tensor | SetAside:
+def _pixels(image: ImageRef, content: str, preprocessing: Preprocessing) -> _Pixels:
     try:
-        return preprocessing(as_view(decode(image.path), image.view, content))
+        read = read_content(image.path)
+    except ImageError as error:
+        return _Unread(error.problem)
+    try:
+        return preprocessing(as_view(decode(read), image.view, content))
     except ImageError as error:
         return SetAside(image.name, error.problem)
 
 
 def _encode(
     batch: Sequence[tuple[str, ImageRef]],
-    pixels: Sequence[Tensor | SetAside],
+    pixels: Sequence[_Pixels],
     encode: Callable[[Tensor], Tensor],
     size: int,
     batch_size: int,
@@ -87,16 +103,19 @@ def _encode(
     stacked = torch.zeros(batch_size, 3, size, size)
     used: list[int] = []
     set_aside: dict[str, str] = {}
+    unread: dict[str, str] = {}
     for position, value in enumerate(pixels):
         if isinstance(value, SetAside):
             set_aside[batch[position][0]] = value.reason
+        elif isinstance(value, _Unread):
+            unread[batch[position][0]] = value.reason
         else:
             stacked[position] = value
             used.append(position)
     tokens = encode(stacked).to(torch.float16).cpu()[used]
     if not torch.isfinite(tokens).all():
         raise LikebutError("The vision encoder gave a token that float16 cannot hold.", "Check the encoder's weights.")
-    return EncodedBatch([batch[position][0] for position in used], tokens.numpy(), set_aside)
+    return EncodedBatch([batch[position][0] for position in used], tokens.numpy(), set_aside, unread)
 
 
 def _on_all_cores(vision: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

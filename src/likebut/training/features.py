@@ -95,6 +95,7 @@ class FeatureCache:
         self._shards: set[str] = set()
         self._rows: dict[str, tuple[Shard, int]] = {}
         self._reasons: dict[str, str] = {}
+        self._unread: dict[str, str] = {}
         self._reload()
 
     @classmethod
@@ -169,6 +170,7 @@ class FeatureCache:
         Returns:
             Every image of ``images`` that cannot be used, with the reason, by name.
         """
+        self._unread.clear()
         if self.missing(images):
             with self._only_writer():
                 self._reload()
@@ -226,7 +228,8 @@ class FeatureCache:
         return tokens
 
     def _reason(self, name: str) -> str | None:
-        return self._unreadable.get(name) or self._reasons.get(self._content_of.get(name, ""))
+        content = self._content_of.get(name, "")
+        return self._unreadable.get(name) or self._reasons.get(content) or self._unread.get(content)
 
     def _is_missing(self, name: str) -> bool:
         return name not in self and self._reason(name) is None
@@ -249,6 +252,9 @@ class FeatureCache:
         batches = encode_in_batches(images, vision, vision.preprocessing, batch_size)
         for group in _in_groups(batches, BATCHES_PER_SHARD):
             write_shard(self.folder, group, self.identity.tokens, self.identity.width)
+            # Not for the next time: only what is wrong with an image's content is written down.
+            for batch in group:
+                self._unread.update(batch.unread)
 
     def _reload(self) -> None:
         for shard in read_shards(self.folder, self.identity.tokens, self.identity.width):
