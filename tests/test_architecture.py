@@ -21,7 +21,7 @@ LAYERS = [
     {"reports"},
     {"demo"},
     {"server"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 
 

@@ -1,8 +1,11 @@
 import errno
+import subprocess
+import sys
 
 import pytest
 from command import Command
 
+from likebut import __version__
 from likebut.cli import main as module
 
 
@@ -37,3 +40,12 @@ def test_ctrl_c_says_that_the_command_goes_on(command: Command, monkeypatch: pyt
     monkeypatch.setattr(module, "app", failing_with(SystemExit(130)))
     stopped = command("train")
     assert stopped.code == 130 and stopped.err.startswith("likebut: stopped.")
+
+
+def test_it_says_its_version(command: Command) -> None:
+    said = command("--version")
+    assert (said.code, said.out) == (0, f"likebut {__version__}\n")
+    assert (
+        said.out
+        in subprocess.run([sys.executable, "-m", "likebut", "--version"], capture_output=True, text=True).stdout
+    )

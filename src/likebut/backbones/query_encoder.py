@@ -168,7 +168,7 @@ class Embeddings(nn.Module):
 
 
 class QueryEncoder(nn.Module):
-    """The query encoder's four modes over one set of weights (design.md, "The method")."""
+    """The query encoder's four modes over one set of weights (docs/method.md, "Query encoder")."""
 
     def __init__(self, config: QueryEncoderConfig) -> None:
         super().__init__()

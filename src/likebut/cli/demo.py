@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from likebut.reports.contents import DemoContents, RowResult
     from likebut.reports.scores import Score
 
-_Out = Annotated[Path, typer.Option(help="Where pictures, trainings and the report go; about 2 GB.")]
+_Out = Annotated[Path, typer.Option(help="Where pictures, trainings and the report go; about 3.5 GB.")]
 _Fast = Annotated[bool, typer.Option("--fast", help="About two minutes at reduced size; the figures mean little.")]
 _Full = Annotated[bool, typer.Option("--full", help="One hop and SPRC too, and three seeds of every row.")]
 _Train = Annotated[

@@ -3,10 +3,12 @@
 import errno
 import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from likebut import __version__
 from likebut.cli.data import data_app
 from likebut.cli.demo import demo
 from likebut.cli.doctor import doctor
@@ -32,6 +34,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"likebut {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _likebut(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command()(demo)
 app.command()(index)
 app.command()(search)

@@ -11,7 +11,7 @@ from likebut.gallery.scoring import normalised
 from likebut.gallery.search import search_page
 from likebut.gallery.store import GalleryStore, SearchEffort, Vector
 
-_PROBES = (5, 10, 20, 50)
+_PROBES = (5, 10, 20, 40, 60)
 _CANDIDATES = (1, 2, 4)
 _SAMPLED = 2000
 

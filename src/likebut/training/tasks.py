@@ -16,7 +16,7 @@ from likebut.retriever.losses import contrastive_loss, prototype_loss, same_targ
 
 @dataclass(frozen=True, slots=True)
 class RetrievalWeights:
-    """How much each loss counts (design.md, "Retriever").
+    """How much each loss counts (docs/method.md, "Losses").
 
     Attributes:
         alpha: α of L_p2p.
