@@ -46,7 +46,7 @@ small-generator: photographs $(READY)
 small-retriever: photographs $(READY)
 	$(BIN)/likebut models pull small
 	$(BIN)/likebut data sample $(WEIGHTS)/sample
-	$(BIN)/likebut data clothing $(WEIGHTS)/clothing --root "$(PHOTOGRAPHS)" --derived-per-image 2
+	$(BIN)/likebut data clothing $(WEIGHTS)/clothing --root "$(PHOTOGRAPHS)" --derived-per-image 4
 	$(BIN)/likebut train retriever --recipe retriever-clothing --data $(WEIGHTS)/clothing --also $(WEIGHTS)/sample --out $(WEIGHTS)/retriever
 
 docs: $(READY)
