@@ -70,6 +70,7 @@ def test_pretrain_fine_tune_evaluate(command: Command, tmp_path: Path, benchmark
     tuned = command(*common, *fine_tuning, *watched)
     assert tuned.code == 0, tuned.err
     assert json.loads(tuned.out)["triplets"] == len(triplets) and json.loads(tuned.out)["best_step"]
+    assert "left_out" not in json.loads(tuned.out)
 
     measured = command("evaluate", "--benchmark", benchmark, "--root", root, "--model", tmp_path / "tuned", "--json")
     assert measured.code == 0, measured.err
@@ -115,3 +116,17 @@ def test_what_cannot_be_measured_is_told_before_a_training_begins(command: Comma
     missing = command(*common)
     assert missing.code == 2 and "5 of the 26 images of" in missing.err and "are missing" in missing.err
     assert not list((tmp_path / "out").glob("checkpoints/*"))
+
+
+def test_human_triplets_whose_reverse_text_was_dropped_are_counted(command: Command, tmp_path: Path) -> None:
+    root = write_cirr(tmp_path / "cirr")
+    triplets, _ = load_cirr_triplets(root)
+    rows = [synthetic_row(number, each.target, each.reference, False) for number, each in enumerate(triplets[:-1])]
+    reverse = write_run(tmp_path / "reverse", REVERSE_JOB, rows)
+    common = ("train", "retriever", "--data", root, *SMALL, "--recipe", "cirr-paper", "--reverse-texts", reverse)
+    common = (*common, "--set", "training.evaluate_every=null", "--set", "training.best_metric=null")
+    trained = command(*common, "--out", tmp_path / "out")
+    assert trained.code == 0, trained.err
+    assert (json.loads(trained.out)["triplets"], json.loads(trained.out)["left_out"]) == (len(triplets) - 1, 1)
+    again = command(*(each for each in common if each != "--json"), "--out", tmp_path / "out")
+    assert "1 more were left out: no reverse modification text of theirs was kept" in again.out

@@ -240,6 +240,9 @@ def test_a_file_that_could_not_be_read_once_is_tried_again(tmp_path: Path, monke
         f"{images[1].path} cannot be read (Input/output error)."
     ]
     assert images[1].name not in cache and images[2].name in cache
+    with pytest.raises(InputError, match=r"1 of the images could not be read just now.*Input/output error"):
+        cache.require_read(images)
     monkeypatch.undo()
     assert open_cache(tmp_path / "cache").missing(images) == [images[1]]
     assert cache.add(images, ToyVision()) == [] and images[1].name in cache
+    cache.require_read(images)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,14 @@ def test_how_the_initial_weights_were_made_is_gone_on_with_unless_the_recipe_say
 def test_without_initial_weights_what_the_recipe_leaves_open_is_as_in_the_paper() -> None:
     config = start_generator(recipe()).config
     assert (config.image_marks, config.writes_by) == (False, "beam")
+
+
+def test_a_resume_compares_what_the_initial_weights_are_told_to_do(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "first")
+    init = f"initial_weights={tmp_path / 'first'}"
+    run(folder, tmp_path / "second", init)
+    config = tmp_path / "first" / "generator" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"instruction": "Say what is new."}))
+    with pytest.raises(ResumeError, match="generator.instruction was .*, now Say what is new"):
+        run(folder, tmp_path / "second", init)

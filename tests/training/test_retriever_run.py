@@ -1,5 +1,6 @@
 import json
 import random
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -13,10 +14,11 @@ from training_toys import folder_data, free_port, join_two_processes, make_data_
 
 from likebut.backbones.preset import load_preset
 from likebut.backbones.vision import VisionEncoder
-from likebut.errors import InputError, ResumeError
+from likebut.errors import ImageError, InputError, ResumeError
 from likebut.recipes.loading import load_recipe
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever
+from likebut.training import encoding
 from likebut.training.checkpoints import trained_weights
 from likebut.training.metrics_log import read_metrics
 from likebut.training.retriever_run import RetrieverRun, start_retriever, train_retriever
@@ -297,3 +299,30 @@ def test_a_triplet_whose_hard_negatives_are_all_damaged_is_left_out_and_the_othe
     unread = recipe("training.batch_size=4")
     again = train_retriever(unread, replace(data, triplets=armed), tmp_path / "again", tmp_path / "features")
     assert again.triplets == len(others)
+
+
+def test_a_training_waits_for_a_file_that_cannot_be_read_just_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    undisturbed = run(folder, tmp_path / "undisturbed")
+    shutil.rmtree(tmp_path / "features")
+    lost, read = folder_data(folder).triplets[0].reference, encoding.read_content
+
+    def failing(path: Path) -> bytes:
+        if path.name == lost:
+            raise ImageError(f"{path} cannot be read (Input/output error).", "Check the path, and the disk.")
+        return read(path)
+
+    monkeypatch.setattr(encoding, "read_content", failing)
+    with pytest.raises(InputError, match="1 of the images could not be read just now"):
+        run(folder, tmp_path / "out")
+    monkeypatch.undo()
+    assert run(folder, tmp_path / "out").triplets == undisturbed.triplets
+    ours, theirs = (tmp_path / name / "retriever" / "model.safetensors" for name in ("out", "undisturbed"))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_look_alikes_need_the_masks() -> None:
+    with pytest.raises(InputError, match=r"data.look_alikes needs loss.mask_false_negatives"):
+        recipe("data.look_alikes=2", "loss.mask_false_negatives=false")

@@ -13,7 +13,7 @@ class Decoding(BaseModel):
 
     Attributes:
         method: "greedy", "beam", "nucleus", or "consensus": what a share of many texts says, for a generator that lists
-            changes; of the other settings ``max_new_tokens`` and ``seed`` alone count there.
+            changes; of the settings for others ``max_new_tokens`` alone counts there.
         beams: Beams of "beam"; the paper uses 5.
         repetition_penalty: Above 1 discourages words already written; the paper uses 1.5.
         length_penalty: For beams: above 0 favours longer texts, below 0 shorter.
@@ -21,7 +21,7 @@ class Decoding(BaseModel):
         max_new_tokens: Writing stops after this many.
         temperature: For "nucleus".
         top_p: For "nucleus": the probability mass to draw from.
-        seed: For "nucleus".
+        seed: For "nucleus", and for "consensus" where an encoder-decoder writes.
         texts: For "consensus": how many are drawn.
         share: For "consensus": what part of them must have a clause that is written.
     """

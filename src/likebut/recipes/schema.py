@@ -82,7 +82,8 @@ class LossSettings(BaseModel):
         alpha: α, the weight of the prototype loss; 0 leaves it out, and reverse texts are not needed then.
         lambda_text: λ, the weight of the text-only term; 0 leaves it out.
         label_smoothing: Of the composed query's term.
-        mask_false_negatives: Whether triplets of a batch with one target leave each other's denominators.
+        mask_false_negatives: Whether what is right for a triplet, its target elsewhere in the batch or one of its
+            further ``targets``, is left out of its denominator.
     """
 
     model_config = _STRICT
@@ -154,6 +155,8 @@ class RetrieverRecipe(BaseModel):
     def _consistent(self) -> "RetrieverRecipe":
         if self.training.steps is not None and self.captions.steps >= self.training.steps:
             raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
+        if self.data.look_alikes and not self.loss.mask_false_negatives:
+            raise ValueError("data.look_alikes needs loss.mask_false_negatives: a look-alike may be another's target")
         return self
 
     @property

@@ -141,3 +141,15 @@ def _like_weights(pixels: Tensor, vision: Callable[[Tensor], Tensor]) -> Tensor:
         for weight in vision.parameters():
             return pixels.to(weight.device, weight.dtype)
     return pixels
+
+
+def in_groups(batches: Iterator[EncodedBatch], size: int) -> Iterator[list[EncodedBatch]]:
+    """Yield the batches, ``size`` at a time."""
+    group: list[EncodedBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -25,7 +25,7 @@ from likebut.errors import InputError
 from likebut.files import fingerprint, read_json, remove_temporaries, write_json
 from likebut.images import Preprocessing, SetAside
 from likebut.training.content import ContentHashes
-from likebut.training.encoding import EncodedBatch, encode_in_batches
+from likebut.training.encoding import encode_in_batches, in_groups
 from likebut.training.shards import Shard, read_shards, write_shard
 from likebut.training.views import view_of
 from likebut.triplets import ImageRef
@@ -183,6 +183,22 @@ class FeatureCache:
         reasons = ((image.name, self._reason(image.name)) for image in images)
         return sorted((SetAside(name, why) for name, why in reasons if why is not None), key=lambda item: item.name)
 
+    def require_read(self, images: Iterable[ImageRef]) -> None:
+        """Check that every file of ``images`` could be read.
+
+        A training without one that can be read the next time would not go on as it began.
+
+        Raises:
+            InputError: Some could not; the message counts them and names the first.
+        """
+        contents = (self._content_of.get(image.name, "") for image in images)
+        reasons = [self._unread[content] for content in contents if content in self._unread]
+        if reasons:
+            raise InputError(
+                f"{len(reasons)} of the images could not be read just now. {reasons[0]}",
+                "Check the disk; the same command goes on from here.",
+            )
+
     def __contains__(self, name: str) -> bool:
         """Return whether the tokens of the image called ``name`` can be read."""
         return self._content_of.get(name) in self._rows
@@ -250,7 +266,7 @@ class FeatureCache:
             vision.to(device)
         vision.eval()
         batches = encode_in_batches(images, vision, vision.preprocessing, batch_size)
-        for group in _in_groups(batches, BATCHES_PER_SHARD):
+        for group in in_groups(batches, BATCHES_PER_SHARD):
             write_shard(self.folder, group, self.identity.tokens, self.identity.width)
             # Not for the next time: only what is wrong with an image's content is written down.
             for batch in group:
@@ -280,14 +296,3 @@ def _check_identity(record: Path, identity: CacheIdentity) -> None:
         raise InputError(
             f"The feature cache {record.parent} was made otherwise: {'; '.join(differences)}.", "Remove that folder."
         )
-
-
-def _in_groups(batches: Iterator[EncodedBatch], size: int) -> Iterator[list[EncodedBatch]]:
-    group: list[EncodedBatch] = []
-    for batch in batches:
-        group.append(batch)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

@@ -131,10 +131,12 @@ def train_generator(
     cache.learn_names(images)
     # What is wrong with the data should be said before hours of encoding.
     _batches(recipe, data.without(cache.set_aside(images)), cache)
-    identity = _identity(recipe, data, cache)
+    identity = _identity(recipe, data, cache, generator.config)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    cache.add(with_views(images, recipe.data.views), generator.vision)
+    seen = with_views(images, recipe.data.views)
+    cache.add(seen, generator.vision)
+    cache.require_read(seen)
     set_aside = cache.set_aside(images)
     usable = data.without(set_aside)
     generator.vision.to("cpu")
@@ -192,8 +194,11 @@ def _prepare_language(generator: ModificationGenerator, settings: TrainingSettin
         generator.model.language.model.set_attn_implementation("eager")
 
 
-def _identity(recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache) -> dict[str, Any]:
+def _identity(
+    recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache, config: GeneratorConfig
+) -> dict[str, Any]:
     return {
+        "generator": config.model_dump(include={"instruction", "caption_instruction", "image_marks"}),
         "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "both_directions": recipe.data.both_directions,
         "views": recipe.data.views,

@@ -115,7 +115,9 @@ def train_retriever(
     identity = _identity(recipe, data, cache, measured_on)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    cache.add(with_views(images, recipe.data.views), retriever.vision)
+    seen = with_views(images, recipe.data.views)
+    cache.add(seen, retriever.vision)
+    cache.require_read(seen)
     set_aside = cache.set_aside(images)
     usable = data.without(set_aside, hard_negatives)
     retriever.vision.to("cpu")

@@ -22,7 +22,8 @@ class RetrievalWeights:
         alpha: α of L_p2p.
         text: λ of the text-only term.
         label_smoothing: Of the composed query's term; the published code smooths no other.
-        mask_false_negatives: Whether targets that are the same image leave each other's denominators.
+        mask_false_negatives: Whether a triplet's target elsewhere in the batch, and its further right answers, are left
+            out of its denominator.
     """
 
     alpha: float = 0.4
