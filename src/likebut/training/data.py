@@ -17,7 +17,7 @@ from likebut.training.epochs import Share
 from likebut.training.features import FeatureCache, VisionEncoder
 from likebut.training.processes import this_process
 from likebut.training.token_source import ResidentFeatures, TokenSource
-from likebut.training.views import view_name
+from likebut.training.views import view_name, with_views
 from likebut.triplets import ImageRef, Triplet
 
 
@@ -111,6 +111,18 @@ def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureC
     return FeatureCache.open(
         folder or default_feature_folder(), vision.name, vision.preprocessing.fingerprint(), vision.tokens, vision.width
     )
+
+
+def encode_views(cache: FeatureCache, images: Sequence[ImageRef], views: int, vision: VisionEncoder) -> list[SetAside]:
+    """Put the tokens of ``views`` views of each image into ``cache`` and return the images that cannot be used.
+
+    Raises:
+        InputError: A file could not be read just now; the next time it may be.
+    """
+    seen = with_views(images, views)
+    cache.add(seen, vision)
+    cache.require_read(seen)
+    return cache.set_aside(images)
 
 
 def token_source(cache: FeatureCache, data: TrainingData, settings: DataSettings) -> TokenSource:

@@ -23,6 +23,7 @@ from likebut.training.batches import Curriculum, PairBatches
 from likebut.training.caption_batches import CaptionBatches, WordBatches
 from likebut.training.data import (
     TrainingData,
+    encode_views,
     open_features,
     own_share,
     preset_identity,
@@ -38,7 +39,6 @@ from likebut.training.processes import this_process
 from likebut.training.tasks import GeneratorTask
 from likebut.training.token_source import TokenSource
 from likebut.training.variety import Variety
-from likebut.training.views import with_views
 
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data", "writes_by"}
 
@@ -134,10 +134,7 @@ def train_generator(
     identity = _identity(recipe, data, cache, generator.config)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    seen = with_views(images, recipe.data.views)
-    cache.add(seen, generator.vision)
-    cache.require_read(seen)
-    set_aside = cache.set_aside(images)
+    set_aside = encode_views(cache, images, recipe.data.views, generator.vision)
     usable = data.without(set_aside)
     generator.vision.to("cpu")
     _prepare_language(generator, recipe.training)

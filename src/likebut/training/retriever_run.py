@@ -8,13 +8,14 @@ from likebut.backbones.dropout import set_dropout
 from likebut.backbones.model_folder import find_model_folder, load_trained_state, read_model_folder, require_same_parts
 from likebut.backbones.preset import load_preset
 from likebut.images import SetAside
-from likebut.recipes.schema import RetrieverRecipe
+from likebut.recipes.schema import LossSettings, RetrieverRecipe
 from likebut.retriever.retriever import Retriever, RetrieverConfig
 from likebut.training.batches import Curriculum, TripletBatches
 from likebut.training.caption_batches import CaptionBatches, DescribedBatches
 from likebut.training.checkpoints import BEST_FILE, load_trained_weights
 from likebut.training.data import (
     TrainingData,
+    encode_views,
     open_features,
     own_share,
     preset_identity,
@@ -29,7 +30,6 @@ from likebut.training.processes import this_process
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 from likebut.training.token_source import TokenSource
 from likebut.training.variety import PLAIN, Variety, find_look_alikes
-from likebut.training.views import with_views
 
 # Where a recipe found its data does not change what is learnt from it; the data's own fingerprint says what it was.
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "data"}
@@ -115,21 +115,19 @@ def train_retriever(
     identity = _identity(recipe, data, cache, measured_on)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    seen = with_views(images, recipe.data.views)
-    cache.add(seen, retriever.vision)
-    cache.require_read(seen)
-    set_aside = cache.set_aside(images)
+    set_aside = encode_views(cache, images, recipe.data.views, retriever.vision)
     usable = data.without(set_aside, hard_negatives)
     retriever.vision.to("cpu")
-    weights = RetrievalWeights(
-        recipe.loss.alpha, recipe.loss.lambda_text, recipe.loss.label_smoothing, recipe.loss.mask_false_negatives
-    )
     batches = _varied_batches(recipe, usable, cache, retriever)
-    task = RetrievalTask(retriever.module, weights)
+    task = RetrievalTask(retriever.module, _weights(recipe.loss))
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
     _save(retriever, out, use_best=result.best_step is not None)
     retriever.vision.to(retriever.device)
     return RetrieverRun(retriever, out / "retriever", result, set_aside, len(usable.triplets))
+
+
+def _weights(loss: LossSettings) -> RetrievalWeights:
+    return RetrievalWeights(loss.alpha, loss.lambda_text, loss.label_smoothing, loss.mask_false_negatives)
 
 
 def _varied_batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, retriever: Retriever) -> Batches:
