@@ -45,6 +45,19 @@ def test_reopened_cache_needs_no_encoder(tmp_path: Path) -> None:
     assert vision.batches == 0
 
 
+def test_tokens_removed_while_they_are_needed_are_one_clear_sentence(tmp_path: Path) -> None:
+    images = draw_images(tmp_path / "images", 3)
+    open_cache(tmp_path / "cache").add(images, ToyVision())
+    cache = open_cache(tmp_path / "cache")
+    assert cache.missing(images) == []
+    for rows in (tmp_path / "cache").rglob("*.bin"):
+        rows.unlink()
+    with pytest.raises(InputError, match="are gone while they are needed"):
+        cache.tokens([images[0].name])
+    again = open_cache(tmp_path / "cache")
+    assert again.add(images, ToyVision()) == [] and len(again.tokens([images[0].name])) == 1
+
+
 def test_one_content_is_encoded_once(tmp_path: Path) -> None:
     images = draw_images(tmp_path / "images", 3)
     twin = tmp_path / "images" / "twin.png"

@@ -33,12 +33,22 @@ class Shard:
         self._shape = (len(contents), tokens, width)
 
     def rows(self) -> NDArray[np.float16]:
-        """Return the (rows, T, W) tokens."""
+        """Return the (rows, T, W) tokens.
+
+        Raises:
+            InputError: Somebody removed the file after the cache was opened.
+        """
         return self._rows
 
     @cached_property
     def _rows(self) -> NDArray[np.float16]:
-        return np.memmap(self.path, dtype=np.float16, mode="r", shape=self._shape)
+        try:
+            return np.memmap(self.path, dtype=np.float16, mode="r", shape=self._shape)
+        except FileNotFoundError:
+            raise InputError(
+                f"Cached vision tokens are gone while they are needed: there is no file {self.path} any more.",
+                "Leave the cache alone while something runs; the same command computes them again and goes on.",
+            ) from None
 
     def is_whole(self) -> bool:
         """Return whether the file of rows has the size that the index says."""
