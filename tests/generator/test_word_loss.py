@@ -1,4 +1,8 @@
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import torch
 from torch.nn import functional
@@ -67,6 +71,46 @@ def test_the_words_stage_trains_encoder_projection_and_marks_and_not_the_words()
     trained = {name for name, value in generator.model.named_parameters() if value.grad is not None}
     assert {"image_marks", "projection.weight", "query_encoder.query_tokens"} <= trained
     assert all(value.grad is None for value in generator.model.language.model.parameters())
+
+
+WORKER = """
+import sys, torch
+from torch import distributed, nn
+from likebut.generator.word_loss import word_loss
+from likebut.retriever.gathering import gather_lists, gather_with_gradient
+
+rank, folder = int(sys.argv[1]), sys.argv[2]
+distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+data = torch.load(f"{folder}/data.pt", weights_only=True)
+layer = nn.Linear(6, 6)
+layer.load_state_dict(data["layer"])
+own = slice(2 * rank, 2 * rank + 2)
+loss = word_loss(gather_with_gradient(layer(data["inputs"][own])), gather_lists(data["words"][own]), data["embedding"])
+loss.backward()
+gradient = layer.weight.grad
+distributed.all_reduce(gradient)  # DistributedDataParallel's mean over the processes
+if rank == 0:
+    torch.save({"loss": loss.detach(), "gradient": gradient / 2}, f"{folder}/result.pt")
+distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    layer, inputs, embedding = torch.nn.Linear(6, 6), torch.randn(4, 3, 6), torch.randn(20, 6)
+    words = [[1, 2, 3], [2], [7, 1], [9, 14]]
+    data = {"layer": layer.state_dict(), "inputs": inputs, "embedding": embedding, "words": words}
+    torch.save(data, tmp_path / "data.pt")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORKER, str(rank), str(tmp_path)], env=environment) for rank in (0, 1)
+    ]
+    assert [worker.wait(timeout=200) for worker in workers] == [0, 0]
+    result = torch.load(tmp_path / "result.pt", weights_only=True)
+    loss = word_loss(layer(inputs), words, embedding)
+    loss.backward()
+    torch.testing.assert_close(result["loss"], loss.detach())
+    torch.testing.assert_close(result["gradient"], layer.weight.grad)
 
 
 def test_only_marks_tell_what_reads_both_images_which_is_the_reference() -> None:

@@ -15,6 +15,7 @@ from likebut.backbones.text import TextBatch, Tokenizer
 from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.language_loss import language_loss, with_end_token
 from likebut.generator.word_loss import word_loss
+from likebut.retriever.gathering import gather_lists, gather_with_gradient
 
 INSTRUCTION = "How to change from one image to the other image?"
 CAPTION_INSTRUCTION = "What is in the image?"
@@ -112,12 +113,17 @@ class MTST(nn.Module):
         return language_loss(self.language.model, prefix, written)
 
     def words_loss(self, batch: WordBatch) -> Tensor:
-        """Return the loss of the words stage, of pairs and of single images."""
+        """Return the loss of the words stage, of pairs and of single images, over the batches of all processes."""
         embedding = self.language.model.get_input_embeddings().weight
         pairs = self.projection(self.combined_queries(batch.pairs.reference_tokens, batch.pairs.target_tokens))
         images = self.projection(self.query_encoder.encode_image(batch.images.image_tokens))
-        of_pairs = word_loss(pairs, self._words(batch.pairs.texts), embedding)
-        return of_pairs + word_loss(images, self._words(batch.images.texts), embedding)
+        return self._word_loss(pairs, batch.pairs.texts, embedding) + self._word_loss(
+            images, batch.images.texts, embedding
+        )
+
+    def _word_loss(self, tokens: Tensor, texts: Sequence[str], embedding: Tensor) -> Tensor:
+        # Every process computes the loss of the whole batch, whose wrong answers are the other processes' words too.
+        return word_loss(gather_with_gradient(tokens), gather_lists(self._words(texts)), embedding)
 
     def _words(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the language model's ids of each text's words, in the form that they have within a sentence."""

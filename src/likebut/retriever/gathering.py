@@ -32,6 +32,15 @@ def gather_ids(ids: Tensor) -> Tensor:
     return _gathered(ids) if is_distributed() else ids
 
 
+def gather_lists(rows: list[list[int]]) -> list[list[int]]:
+    """Return the rows of all processes, of any lengths, in rank order."""
+    if not is_distributed():
+        return rows
+    parts: list[list[list[int]]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
+
+
 def first_label(batch: int) -> int:
     """Return where this process's rows begin among the gathered ones."""
     return distributed.get_rank() * batch if is_distributed() else 0
