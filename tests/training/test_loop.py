@@ -4,6 +4,7 @@ import random
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,55 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
         with torch.no_grad():
             task.model[3].weight.fill_(float("nan"))
         train(task, ToyBatches(), settings(steps=2, log_every=1), tmp_path, seed=0)
+
+
+class DivergingBatches(ToyBatches):
+    """From step 15 on without numbers, unless the fault is mended."""
+
+    def __init__(self, healthy: bool = False) -> None:
+        super().__init__()
+        self.healthy = healthy
+
+    def batch(self, step: int) -> Any:
+        batch = super().batch(step)
+        return batch if self.healthy or step < 15 else replace(batch, targets=batch.targets * float("nan"))
+
+
+def test_weights_that_are_no_numbers_never_replace_a_good_checkpoint(tmp_path: Path) -> None:
+    chosen = settings(log_every=20, checkpoint_every=9, keep_checkpoints=1)
+    with pytest.raises(LikebutError, match="no finite numbers any more after step 18"):
+        train(ToyTask(), DivergingBatches(), chosen, tmp_path, seed=3)
+    assert [path.name for path in checkpoints(tmp_path / "checkpoints")] == ["step-00000009"]
+    assert train(ToyTask(), DivergingBatches(healthy=True), chosen, tmp_path, seed=3).steps == 40
+
+
+def test_weights_that_are_no_numbers_are_not_evaluated(tmp_path: Path) -> None:
+    chosen = settings(log_every=20, checkpoint_every=30, evaluate_every=16)
+    with pytest.raises(LikebutError, match="no finite numbers any more after step 16"):
+        train(ToyTask(), DivergingBatches(), chosen, tmp_path, seed=3, evaluate=lambda _: pytest.fail("evaluated"))
+
+
+def test_killed_after_an_evaluation_the_best_weights_are_of_the_step_that_is_told(tmp_path: Path) -> None:
+    chosen = settings(steps=8, checkpoint_every=50, evaluate_every=3, best_metric="recall")
+
+    def killed_at_the_end(step: int) -> dict[str, float]:
+        if step == 8:
+            raise SystemExit
+        return {"recall": {3: 40.0, 6: 50.0}[step]}
+
+    with pytest.raises(SystemExit):
+        train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3, evaluate=killed_at_the_end)
+    # A processor measures the same again, a GPU may find a hair less: the step before must not be asked again.
+    result = train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3, evaluate=lambda _: {"recall": 10.0})
+    assert (result.best_step, result.best_value) == (6, 50.0)
+
+
+def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
+    train_toy(tmp_path, steps=2)
+    recorded = json.loads((tmp_path / "training.json").read_text())
+    (tmp_path / "training.json").write_text(json.dumps(recorded | {"processes": 8}))
+    with pytest.raises(ResumeError, match="processes was 8, now 1"):
+        train_toy(tmp_path, steps=2)
 
 
 def test_gradient_is_clipped(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ from likebut.training.processes import this_process
 from likebut.training.schedule import make_optimizer, make_schedule
 from likebut.training.task import Task, summed
 
+_DIVERGED = "Train in another folder with a lower training.learning_rate."
+
 # Called with the steps done, in eval mode and without gradient; returns figures for the log.
 Evaluation = Callable[[int], Mapping[str, float]]
 
@@ -103,7 +105,9 @@ def claim(folder: Path, settings: TrainingSettings, seed: int, identity: Mapping
     """
     precision = resolve_precision(settings.precision, this_process().device)
     resolved = settings.model_dump(mode="json") | {"precision": precision}
-    claim_folder(folder, {"training": resolved, "seed": seed, **(identity or {})})
+    # Dropout, and the draws of texts, views and wrong candidates, are each process's own.
+    processes = this_process().num_processes
+    claim_folder(folder, {"training": resolved, "seed": seed, "processes": processes, **(identity or {})})
 
 
 class _TaskModule(nn.Module):
@@ -171,7 +175,7 @@ class _Run:
         if done % self.settings.log_every == 0 or last:
             values = {name: float(value) for name, value in figures.items()}
             if not math.isfinite(values["loss"]):
-                raise LikebutError(f"The loss is {values['loss']} at step {done}.", "Lower training.learning_rate.")
+                raise LikebutError(f"The loss is {values['loss']} at step {done}.", _DIVERGED)
             seconds = time.perf_counter() - started
             epoch = max(done - self.batches.stage_steps, 0) / self.batches.steps_per_epoch
             log.write(done, {"epoch": round(epoch, 4), **values, "learning_rate": rate, "step_seconds": seconds})
@@ -200,6 +204,7 @@ class _Run:
         return {name: value.detach() for name, value in figures.items()} | {"loss": loss.detach()}
 
     def _evaluate(self, evaluate: Evaluation, log: MetricsLog) -> None:
+        self._require_finite_weights()
         self.model.eval()
         with torch.no_grad():
             figures = evaluate(self.progress.step)
@@ -215,6 +220,8 @@ class _Run:
             self.progress = replace(self.progress, best_value=figures[metric], best_step=self.progress.step)
             if self.accelerator.is_main_process:
                 save_best(self.folder, self.model)
+                # At once, or a kill before the next checkpoint would leave best weights that nothing tells the step of.
+                self._write_checkpoint()
 
     def _all_agree_to_stop(self, requested: bool) -> bool:
         """Return whether any process was asked to stop: one that stopped alone would leave the others waiting."""
@@ -225,15 +232,26 @@ class _Run:
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
-            save_checkpoint(
-                self.folder / "checkpoints",
-                self.progress,
-                self.model,
-                self.optimizer,
-                self.schedule,
-                self.settings.keep_checkpoints,
-            )
+            self._write_checkpoint()
         self.accelerator.wait_for_everyone()
+
+    def _write_checkpoint(self) -> None:
+        # The loss is looked at every few steps only, and a checkpoint replaces the last good one.
+        self._require_finite_weights()
+        save_checkpoint(
+            self.folder / "checkpoints",
+            self.progress,
+            self.model,
+            self.optimizer,
+            self.schedule,
+            self.settings.keep_checkpoints,
+        )
+
+    def _require_finite_weights(self) -> None:
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters() if weight.requires_grad):
+            raise LikebutError(
+                f"The weights are no finite numbers any more after step {self.progress.step}.", _DIVERGED
+            )
 
 
 def _step_seed(seed: int, step: int, process: int) -> int:
