@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ from likebut.triplets import (
 NAMES = st.text(min_size=1, max_size=8)
 MODIFICATIONS = NAMES.filter(str.strip)
 LISTS = st.lists(NAMES, max_size=3).map(tuple)
+
+
+def consistent(triplet: Triplet) -> Triplet:
+    targets = tuple(dict.fromkeys((triplet.target, *triplet.targets)))
+    return replace(triplet, targets=targets, hard_negatives=tuple(set(triplet.hard_negatives) - set(targets)))
+
+
 TRIPLETS = st.builds(
     Triplet,
     reference=NAMES,
@@ -26,11 +34,11 @@ TRIPLETS = st.builds(
     modification=MODIFICATIONS,
     split=st.sampled_from(["train", "val", "test"]),
     id=st.just("") | NAMES,
-    reverse_modification=st.none() | st.text(max_size=8),
+    reverse_modification=st.none() | MODIFICATIONS,
     targets=LISTS,
     subset=LISTS,
     hard_negatives=LISTS,
-)
+).map(consistent)
 
 
 @given(triplets=st.lists(TRIPLETS, max_size=5))
@@ -91,6 +99,10 @@ GOOD = {"split": "train", "reference": "a", "target": "b", "modification": "blue
         ({"targets": ["b", 1]}, ['"targets" is not a list of names']),
         ({"meta": []}, ['"meta" is not an object']),
         ({"captoin": "x"}, ['unknown field "captoin"']),
+        ({"reverse_modification": " "}, ["the reverse modification text is empty"]),
+        ({"target": "b", "targets": ["c"]}, ['the target b is not among "targets"']),
+        ({"target": "b", "targets": []}, []),
+        ({"target": "b", "targets": ["c", "b"], "hard_negatives": ["c"]}, ["c is both a target and a hard negative"]),
     ],
 )
 def test_every_fault_of_a_line_is_found(change: dict[str, object], faults: list[str]) -> None:

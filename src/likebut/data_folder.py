@@ -91,8 +91,8 @@ class DataFolder:
         captions: dict[str, list[str]] = {}
         for number, row in read_jsonl(listing):
             texts = row.get("captions")
-            is_list = isinstance(texts, list) and len(texts) > 0 and all(isinstance(text, str) for text in texts)
-            if not isinstance(row.get("image"), str) or not isinstance(row.get("split"), str) or not is_list:
+            is_list = isinstance(texts, list) and all(isinstance(text, str) and text.strip() for text in texts)
+            if not isinstance(row.get("image"), str) or not isinstance(row.get("split"), str) or not (texts and is_list):
                 raise InputError(
                     f'{listing} line {number} lacks "image", "split" or a list of texts as "captions".',
                     'Write {"image": name, "split": "train", "captions": ["…"]}.',

@@ -155,6 +155,19 @@ def row_faults(row: Mapping[str, Any], where: str) -> list[InputError]:
             faults.append(InputError(f'{where}: "meta" is not an object.', "Write {…}."))
         elif name == "modification" and not value.strip():
             faults.append(InputError(f"{where} has an empty modification text.", "Say what should be different."))
+        elif name == "reverse_modification" and not value.strip():
+            faults.append(InputError(f"{where}: the reverse modification text is empty.", "Leave the field out."))
+    return faults or _contradictions(row, where)
+
+
+def _contradictions(row: Mapping[str, Any], where: str) -> list[InputError]:
+    """Return what a training would learn wrongly from, and a figure be wrong by."""
+    faults = []
+    targets = {row["target"], *row.get("targets", ())}
+    if row.get("targets") and row["target"] not in row["targets"]:
+        faults.append(InputError(f'{where}: the target {row["target"]} is not among "targets".', "Add it there."))
+    for image in sorted(targets & set(row.get("hard_negatives", ()))):
+        faults.append(InputError(f"{where}: {image} is both a target and a hard negative.", "Decide which it is."))
     return faults
 
 
@@ -170,7 +183,8 @@ def triplet_from_row(row: Mapping[str, Any], where: str) -> Triplet:
         where: File and line, for the message.
 
     Raises:
-        InputError: A field is missing, unknown or of the wrong type; the message names it and ``where``.
+        InputError: A field is missing, unknown, of the wrong type or at odds with another; the message names it and
+            ``where``.
     """
     faults = row_faults(row, where)
     if faults:

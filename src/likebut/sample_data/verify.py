@@ -179,7 +179,7 @@ class _Check:
 
         for image in sorted(triplet.images() - self.names):
             add("fault", f"There is no image {image} below images/.")
-        for problem in _contradictions(triplet):
+        for problem in _oddities(triplet):
             add("fault", problem)
         if triplet.reference in triplet.targets:
             add("warning", "The reference is among the targets.")
@@ -202,19 +202,13 @@ class _Check:
             add("warning", f"The same reference and text stand in line {earlier} with {what}.")
 
 
-def _contradictions(triplet: Triplet) -> Iterator[str]:
-    if triplet.target not in triplet.targets:
-        yield f'The target {triplet.target} is not among "targets".'
+def _oddities(triplet: Triplet) -> Iterator[str]:
     if triplet.reference in triplet.subset:
         yield 'The reference is in "subset".'
     if triplet.subset and triplet.target not in triplet.subset:
         yield f'The target {triplet.target} is not in "subset".'
-    for image in sorted(set(triplet.hard_negatives) & set(triplet.targets)):
-        yield f"{image} is both a target and a hard negative."
     if triplet.reference in triplet.hard_negatives:
         yield 'The reference is among "hard_negatives".'
-    if triplet.reverse_modification is not None and not triplet.reverse_modification.strip():
-        yield "The reverse modification text is empty."
     for field in ("targets", "subset", "hard_negatives"):
         for image, count in Counter(getattr(triplet, field)).items():
             if count > 1:
