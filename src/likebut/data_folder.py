@@ -63,6 +63,32 @@ class DataFolder:
             raise InputError(f'{listing} lists no image of the split "{split}".', "Check the split's name.")
         return list(names)
 
+    def images_of(self, split: str) -> list[str]:
+        """Return the names of the images that belong to a split, for mining: its gallery's.
+
+        Without ``gallery.jsonl``, where every split searches all images, they are those that no other split's triplets
+        name: what a split is measured on must not be mined for another.
+
+        Raises:
+            InputError: The folder has no such split.
+        """
+        if (self.path / "gallery.jsonl").is_file():
+            return self.gallery(split)
+        if not (self.path / "triplets.jsonl").is_file():
+            raise InputError(
+                f'{self.path} has neither gallery.jsonl nor triplets.jsonl, so it has no split "{split}".',
+                "Leave out --split.",
+            )
+        triplets = self.triplets()
+        known = sorted({triplet.split for triplet in triplets})
+        if split not in known:
+            raise InputError(
+                f'{self.path} has no split "{split}": it has no gallery.jsonl, and none of its triplets is of it.',
+                f"Splits there: {', '.join(known) or 'none'}.",
+            )
+        others = {name for triplet in triplets if triplet.split != split for name in triplet.images()}
+        return [name for name in self.images() if name not in others]
+
     def queries(self, split: str) -> list[Query]:
         """Return the composed queries of a split.
 
@@ -92,7 +118,8 @@ class DataFolder:
         for number, row in read_jsonl(listing):
             texts = row.get("captions")
             is_list = isinstance(texts, list) and all(isinstance(text, str) and text.strip() for text in texts)
-            if not isinstance(row.get("image"), str) or not isinstance(row.get("split"), str) or not (texts and is_list):
+            named = isinstance(row.get("image"), str) and isinstance(row.get("split"), str)
+            if not named or not texts or not is_list:
                 raise InputError(
                     f'{listing} line {number} lacks "image", "split" or a list of texts as "captions".',
                     'Write {"image": name, "split": "train", "captions": ["…"]}.',

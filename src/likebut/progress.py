@@ -101,3 +101,9 @@ def track(label: str, total: int, unit: str, done: int = 0, stream: TextIO | Non
             yield meter
     else:
         yield meter
+
+
+def notice(text: str, stream: TextIO | None = None) -> None:
+    """Say something that long work should not begin without saying: a line on a terminal, a JSON line elsewhere."""
+    stream = stream or sys.stderr
+    print(text if stream.isatty() else json.dumps({"notice": text}, ensure_ascii=False), file=stream, flush=True)

@@ -77,6 +77,19 @@ def test_a_generator_writes_in_its_own_way_unless_told_otherwise(likebut: Callab
     assert json.loads(rows_in(project / "own")[0].decoding)["method"] == "consensus"
 
 
+def test_by_beams_texts_are_as_long_as_published_and_otherwise_medium_unless_told(
+    likebut: Callable[..., Result], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModificationGenerator, "write_batch", lambda _, tokens, *rest: ["a text"] * len(tokens))
+    bounds = []
+    for out, method in (("published", "beam"), ("greedily", "greedy")):
+        given = ("--pairs", "pairs.parquet", "--out", out, "--generator", "generator", "--decoding", method)
+        assert likebut("synthesize", "data", *given).code == 0
+        decoding = json.loads(rows_in(project / out)[0].decoding)
+        bounds.append((decoding["min_new_tokens"], decoding["max_new_tokens"], decoding["length_penalty"]))
+    assert bounds == [(1, 40, 1.0), (6, 24, 0.0)]
+
+
 def test_the_same_command_again_gives_the_same_and_other_settings_are_refused(
     likebut: Callable[..., Result], project: Path
 ) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from likebut.files import write_json
 from likebut.recipes.schema import DataSettings
 from likebut.synthesis.filters import KEPT
 from likebut.synthesis.rows import SyntheticRow, write_rows
-from likebut.triplets import Triplet, write_triplets
+from likebut.triplets import Triplet, read_triplets, write_triplets
 
 
 def row(number: int, reference: str, target: str, text: str, reverse: str | None = None) -> SyntheticRow:
@@ -23,7 +24,7 @@ def shards(folder: Path, job: str, rows: list[SyntheticRow]) -> Path:
     folder.mkdir()
     write_rows(folder / "shard-00000.parquet", rows)
     write_json(folder / "settings.json", {"job": job})
-    write_json(folder / "summary.json", {"shards": 1})
+    write_json(folder / "summary.json", {"shards": 1, "set_aside": [{"image": "broken.png", "reason": "no image"}]})
     return folder
 
 
@@ -48,6 +49,18 @@ def test_human_triplets_without_a_reverse_text_stay_where_none_is_needed(folder:
         ("three", None),
     ]
     assert found.left_out == 0
+    with pytest.raises(InputError, match="written for other triplets: of 2 of the 3 that training reads"):
+        gather(settings, reverse=True)
+
+
+def test_human_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_is_needed(
+    folder: Path, tmp_path: Path
+) -> None:
+    dropped = replace(row(1, "b.png", "a.png", "one back"), status="blocked words")
+    broken = Triplet("broken.png", "b.png", "of an image that nothing could be written about")
+    write_triplets(folder / "triplets.jsonl", [*read_triplets(folder / "triplets.jsonl")[:2], broken])
+    rows = [row(0, "c.png", "b.png", "two back"), dropped]
+    settings = DataSettings(root=folder, reverse_texts=shards(tmp_path / "reverse", "reverse texts", rows))
     needed = gather(settings, reverse=True)
     assert [each.modification for each in needed.triplets] == ["two"] and needed.left_out == 2
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from likebut.errors import InputError
 from likebut.synthesis.image_folder import find_images
+from likebut.triplets import Triplet, write_triplets
 
 
 def draw(path: Path) -> None:
@@ -33,6 +34,20 @@ def test_the_images_of_one_split(tmp_path: Path) -> None:
     assert [image.name for image in find_images(tmp_path, "pool")] == ["c.png", "b.png"]
     with pytest.raises(InputError, match='no image of the split "pond"'):
         find_images(tmp_path, "pond")
+
+
+def test_without_a_listing_what_other_splits_name_is_no_image_of_a_split(tmp_path: Path) -> None:
+    for name in "abcd":
+        draw(tmp_path / "images" / f"{name}.png")
+    with pytest.raises(InputError, match="neither gallery.jsonl nor triplets.jsonl"):
+        find_images(tmp_path, "train")
+    write_triplets(
+        tmp_path / "triplets.jsonl", [Triplet("a.png", "b.png", "x"), Triplet("b.png", "c.png", "x", split="val")]
+    )
+    assert [image.name for image in find_images(tmp_path, "train")] == ["a.png", "d.png"]
+    with pytest.raises(InputError, match='no split "trian"') as refused:
+        find_images(tmp_path, "trian")
+    assert "train, val" in refused.value.remedy
 
 
 def test_wrong_folders_are_input_errors(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import random
 import shutil
@@ -15,6 +16,7 @@ from training_toys import folder_data, free_port, join_two_processes, make_data_
 from likebut.backbones.preset import load_preset
 from likebut.backbones.vision import VisionEncoder
 from likebut.errors import ImageError, InputError, ResumeError
+from likebut.files import sha256_of
 from likebut.recipes.loading import load_recipe
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever
@@ -58,6 +60,36 @@ def test_training_never_runs_the_vision_encoder(tmp_path: Path, monkeypatch: pyt
     run(folder, tmp_path / "second")
     first, second = (tmp_path / name / "retriever" / "model.safetensors" for name in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_file_that_cannot_be_read_just_now_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = folder_data(make_data_folder(tmp_path / "data"))
+    with monkeypatch.context() as patch:
+
+        def failing(path: Path) -> str:
+            if path.name == "0-red.png":
+                raise OSError(errno.EIO, "Input/output error")
+            return sha256_of(path)
+
+        patch.setattr("likebut.training.content.sha256_of", failing)
+        with pytest.raises(InputError, match="1 of the images could not be read just now.*Input/output error"):
+            train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
+    # Nothing was begun without it, and the same call goes on.
+    assert train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features").set_aside == []
+
+
+def test_images_that_are_not_there_are_told_before_the_first_step(tmp_path: Path, capfd) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    data = folder_data(folder)
+    (folder / "images" / "0-red.png").unlink()
+    trained = train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
+    first, *_ = [line for line in capfd.readouterr().err.splitlines() if "notice" in line]
+    assert "1 image cannot be used, 0-red.png first" in first and len(trained.set_aside) == 1
+    for path in (folder / "images").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"has 0 examples.* 12 images cannot be used") as refused:
+        train_retriever(recipe(), data, tmp_path / "none", tmp_path / "features")
+    assert refused.value.remedy.startswith("Check the images")
 
 
 def train_in_child(folder: Path, out: Path, features: Path) -> None:

@@ -35,18 +35,23 @@ _TEXTS_AT_ONCE_ON_A_GPU = 256
 def pool_images(place: Place, settings: AblationSettings) -> list[ImageRef]:
     """Return the photographs that the pool is mined from.
 
-    They are the training gallery's, without any that a measured query names, and where there are captions only those
-    that have one: texts of the generator and texts from captions are then about the same pairs.
+    They are the training split's, without any that another split's triplets name, and where there are captions only
+    those that have one: texts of the generator and texts from captions are then about the same pairs.
 
     Raises:
         InputError: There are fewer than two.
     """
     images = place.data.images()
-    measured = {name for triplet in place.data.triplets(settings.split) for name in triplet.images()}
+    measured = {
+        name
+        for triplet in place.data.triplets()
+        if triplet.split != settings.pool_split or triplet.split == settings.split
+        for name in triplet.images()
+    }
     captioned = place.data.captions(settings.pool_split)
     names = [
         name
-        for name in place.data.gallery(settings.pool_split)
+        for name in place.data.images_of(settings.pool_split)
         if name in images and name not in measured and (not captioned or name in captioned)
     ]
     if len(names) < 2:

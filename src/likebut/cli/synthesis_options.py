@@ -23,7 +23,7 @@ class SynthesisOptions:
 
     generator: str
     retriever: str | None
-    length: str
+    length: str | None
     decoding: str | None
     beams: int
     seed: int
@@ -65,8 +65,11 @@ class SynthesisOptions:
 
     def _writing(self, method_name: str) -> WritingSettings:
         method = {"method": method_name, "beams": self.beams, "seed": self.seed}
+        decoding = parse_settings(Decoding, method, _HERE)
+        # Beams, as published, have bounds of their own: of 1 to 40 tokens.
+        length = self.length or (None if decoding.method == "beam" else "medium")
         settings = {
-            "decoding": parse_settings(Decoding, method, _HERE).of_length(self.length),
+            "decoding": decoding if length is None else decoding.of_length(length),
             "log_probability": self.log_probability,
             "shard_size": self.shard_size,
             "batch_size": self.batch_size,

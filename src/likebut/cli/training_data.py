@@ -74,10 +74,10 @@ def _gather_first(settings: DataSettings, captions: bool, reverse: bool) -> Trai
     written = _synthetic(settings) if settings.use != "human" else []
     left_out = 0
     if settings.reverse_texts is not None:
-        human = fill_reverse_texts(human, read_reverse_texts(settings.reverse_texts))
+        human = _filled(human, settings.reverse_texts, reverse)
     if reverse:
-        # Asked once more, the generator would write the same. Human triplets of which it was not asked yet stay:
-        # training says what to do about them.
+        # Asked once more, the generator would write the same. Without a folder of texts it was not asked yet, and
+        # training says what to do about it.
         given = len(human) + len(written)
         human = human if settings.reverse_texts is None else _with_reverse_text(human)
         written = _with_reverse_text(written)
@@ -85,6 +85,24 @@ def _gather_first(settings: DataSettings, captions: bool, reverse: bool) -> Trai
     variants = training_text if settings.source == "fashioniq" else None
     found = read_captions(root, settings.split) if captions else ()
     return TrainingData([*human, *written], images, variants, found, left_out)
+
+
+def _filled(human: list[Triplet], folder: Path, reverse: bool) -> list[Triplet]:
+    """Return human triplets with the reverse texts in ``folder``; with ``reverse`` all must have been asked for.
+
+    Raises:
+        InputError: The texts were written for other triplets.
+    """
+    texts = read_reverse_texts(folder)
+    filled = fill_reverse_texts(human, texts)
+    others = [each for each in filled if reverse and not each.reverse_modification and not texts.were_about(each)]
+    if others:
+        raise InputError(
+            f"The reverse texts in {folder} were written for other triplets: of {len(others)} of the {len(human)} that "
+            "training reads nothing was asked.",
+            "Write them for this data and split, with `likebut synthesize --reverse-for`.",
+        )
+    return filled
 
 
 def _with_reverse_text(triplets: Sequence[Triplet]) -> list[Triplet]:

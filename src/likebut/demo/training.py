@@ -16,7 +16,8 @@ from likebut.recipes.schema import DataSettings, LossSettings, ModelSettings, Re
 from likebut.recipes.training import TrainingSettings
 from likebut.retriever.retriever import Retriever
 from likebut.training.data import TrainingData, open_features
-from likebut.training.features import FeatureCache, VisionEncoder
+from likebut.training.features import FeatureCache
+from likebut.training.frozen_vision import VisionEncoder
 from likebut.training.retriever_run import train_retriever
 from likebut.triplets import Triplet
 

@@ -9,7 +9,7 @@ from likebut.triplets import ImageRef
 
 
 def find_images(folder: Path, split: str | None = None) -> list[ImageRef]:
-    """Return the images of a data folder, those of one split's gallery, or those below a plain folder.
+    """Return the images of a data folder, those that belong to one split, or those below a plain folder.
 
     Raises:
         InputError: The folder is missing or holds no images, or it has no such split.
@@ -24,4 +24,4 @@ def find_images(folder: Path, split: str | None = None) -> list[ImageRef]:
     available = data.images()
     if split is None:
         return list(available.values())
-    return data.require(data.gallery(split), available)
+    return data.require(data.images_of(split), available)

@@ -11,7 +11,7 @@ from likebut.images import SetAside
 from likebut.retriever.retriever import Retriever
 from likebut.synthesis.pairs import MinedPair, PairSettings, distinct_images, mine_pairs
 from likebut.training.data import open_features
-from likebut.training.features import VisionEncoder
+from likebut.training.frozen_vision import VisionEncoder
 from likebut.training.image_vectors import frozen_vectors, retriever_vectors
 from likebut.triplets import ImageRef
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,6 +17,13 @@ from likebut.progress import track
 # A file changed again within the clock's tick keeps its time stamp, so young files are not remembered.
 _SETTLED_SECONDS = 2.0
 _FILES_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a file could not be read: a disk or a network may answer the next time, where a damaged image never will."""
+
+    reason: str
 
 
 class ContentHashes:
@@ -32,12 +40,12 @@ class ContentHashes:
         self._changed = False
         self._known: dict[str, list[int | str]] = _read(path)
 
-    def of_all(self, paths: Sequence[Path]) -> list[str | SetAside]:
+    def of_all(self, paths: Sequence[Path]) -> list[str | SetAside | Unread]:
         """Return for each file what :meth:`of` does; several are read at once, and many with a progress bar."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             if len(paths) <= _FILES_AT_ONCE:
                 return list(pool.map(self.of, paths))
-            found: list[str | SetAside] = []
+            found: list[str | SetAside | Unread] = []
             with track("checking image files", len(paths), "files") as progress:
                 for start in range(0, len(paths), _FILES_AT_ONCE):
                     part = paths[start : start + _FILES_AT_ONCE]
@@ -45,8 +53,8 @@ class ContentHashes:
                     progress.advance(len(part))
             return found
 
-    def of(self, path: Path) -> str | SetAside:
-        """Return the hash of the file at ``path``, or why there is none."""
+    def of(self, path: Path) -> str | SetAside | Unread:
+        """Return the hash of the file at ``path``, or why there is none, for good or just now."""
         try:
             status = path.stat()
             if status.st_size > MAX_BYTES:
@@ -60,7 +68,7 @@ class ContentHashes:
         except FileNotFoundError:
             return SetAside(path.name, f"There is no file {path}.")
         except OSError as error:
-            return SetAside(path.name, f"The file cannot be read ({error.strerror}).")
+            return Unread(f"The file {path} cannot be read ({error.strerror}).")
         if time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_SECONDS:
             self._known[key] = [*stamp, digest]
             self._changed = True

@@ -1,6 +1,7 @@
 """What a training learns from, gathered before it begins."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from likebut.backbones.preset import Preset, load_preset
 from likebut.errors import InputError
 from likebut.files import fingerprint, home_folder, sha256_of
 from likebut.images import SetAside
+from likebut.progress import notice
 from likebut.recipes.schema import DataSettings
 from likebut.training.batches import TextVariants
 from likebut.training.caption_batches import Caption
 from likebut.training.epochs import Share
-from likebut.training.features import FeatureCache, VisionEncoder
+from likebut.training.features import FeatureCache
+from likebut.training.frozen_vision import VisionEncoder
 from likebut.training.processes import this_process
 from likebut.training.token_source import ResidentFeatures, TokenSource
 from likebut.training.views import view_name, with_views
@@ -113,8 +116,27 @@ def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureC
     )
 
 
+@contextmanager
+def blaming(set_aside: Sequence[SetAside]) -> Iterator[None]:
+    """Let an InputError of the block, of too little data say, tell of the images that cannot be used as well."""
+    try:
+        yield
+    except InputError as error:
+        if not set_aside:
+            raise
+        raise InputError(
+            f"{error.problem} {_counted(set_aside)}.", f"Check the images, or else: {error.remedy}"
+        ) from None
+
+
+def _counted(set_aside: Sequence[SetAside]) -> str:
+    first = set_aside[0]
+    what = "image" if len(set_aside) == 1 else "images"
+    return f"{len(set_aside)} {what} cannot be used, {first.name} first ({first.reason.rstrip('.')})"
+
+
 def encode_views(cache: FeatureCache, images: Sequence[ImageRef], views: int, vision: VisionEncoder) -> list[SetAside]:
-    """Put the tokens of ``views`` views of each image into ``cache`` and return the images that cannot be used.
+    """Put the tokens of ``views`` views of each image into ``cache`` and return, and tell, which cannot be used.
 
     Raises:
         InputError: A file could not be read just now; the next time it may be.
@@ -122,7 +144,10 @@ def encode_views(cache: FeatureCache, images: Sequence[ImageRef], views: int, vi
     seen = with_views(images, views)
     cache.add(seen, vision)
     cache.require_read(seen)
-    return cache.set_aside(images)
+    set_aside = cache.set_aside(images)
+    if set_aside and this_process().is_main_process:
+        notice(f"{_counted(set_aside)}; training goes on without what names them.")
+    return set_aside
 
 
 def token_source(cache: FeatureCache, data: TrainingData, settings: DataSettings) -> TokenSource:

@@ -15,6 +15,7 @@ from likebut.backbones.cores import Cores
 from likebut.errors import ImageError, LikebutError
 from likebut.images import Preprocessing, SetAside, decode, read_content
 from likebut.progress import track
+from likebut.training.content import Unread
 from likebut.training.views import as_view
 from likebut.triplets import ImageRef
 
@@ -40,14 +41,7 @@ class EncodedBatch:
     unread: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Unread:
-    """Why a file could not be read: a disk or a network may answer the next time, where a damaged image never will."""
-
-    reason: str
-
-
-_Pixels = Tensor | SetAside | _Unread
+_Pixels = Tensor | SetAside | Unread
 
 
 def encode_in_batches(
@@ -86,7 +80,7 @@ def _pixels(image: ImageRef, content: str, preprocessing: Preprocessing) -> _Pix
     try:
         read = read_content(image.path)
     except ImageError as error:
-        return _Unread(error.problem)
+        return Unread(error.problem)
     try:
         return preprocessing(as_view(decode(read), image.view, content))
     except ImageError as error:
@@ -107,7 +101,7 @@ def _encode(
     for position, value in enumerate(pixels):
         if isinstance(value, SetAside):
             set_aside[batch[position][0]] = value.reason
-        elif isinstance(value, _Unread):
+        elif isinstance(value, Unread):
             unread[batch[position][0]] = value.reason
         else:
             stacked[position] = value

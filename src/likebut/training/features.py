@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,43 +22,15 @@ from torch import Tensor
 
 from likebut.errors import InputError
 from likebut.files import fingerprint, read_json, remove_temporaries, write_json
-from likebut.images import Preprocessing, SetAside
-from likebut.training.content import ContentHashes
+from likebut.images import SetAside
+from likebut.training.content import ContentHashes, Unread
 from likebut.training.encoding import encode_in_batches, in_groups
+from likebut.training.frozen_vision import VisionEncoder
 from likebut.training.shards import Shard, read_shards, write_shard
 from likebut.training.views import view_of
 from likebut.triplets import ImageRef
 
 BATCHES_PER_SHARD = 8
-
-
-class VisionEncoder(Protocol):
-    """What the cache asks of a frozen vision encoder."""
-
-    @property
-    def name(self) -> str:
-        """Architecture and weights, as a text."""
-
-    @property
-    def tokens(self) -> int:
-        """T."""
-
-    @property
-    def width(self) -> int:
-        """W."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How images become pixels."""
-
-    def to(self, device: torch.device | str) -> object:
-        """Move the encoder to ``device``."""
-
-    def eval(self) -> object:
-        """Switch dropout off."""
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Return (B, T, W) tokens for (B, 3, S, S) pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +62,7 @@ class FeatureCache:
         self.identity = identity
         self._hashes = ContentHashes(folder.parent / "content-hashes.json")
         self._content_of: dict[str, str] = {}
-        self._unreadable: dict[str, str] = {}
+        self._unreadable: dict[str, SetAside | Unread] = {}
         self._shards: set[str] = set()
         self._rows: dict[str, tuple[Shard, int]] = {}
         self._reasons: dict[str, str] = {}
@@ -131,8 +102,8 @@ class FeatureCache:
         """
         for image, content in zip(images, self._hashes.of_all([image.path for image in images]), strict=True):
             self._unreadable.pop(image.name, None)
-            if isinstance(content, SetAside):
-                self._unreadable[image.name] = content.reason
+            if not isinstance(content, str):
+                self._unreadable[image.name] = content
                 continue
             seen = view_of(content, image.view)
             if self._content_of.setdefault(image.name, seen) != seen:
@@ -191,8 +162,7 @@ class FeatureCache:
         Raises:
             InputError: Some could not; the message counts them and names the first.
         """
-        contents = (self._content_of.get(image.name, "") for image in images)
-        reasons = [self._unread[content] for content in contents if content in self._unread]
+        reasons = [reason for image in images if (reason := self._why_unread(image.name)) is not None]
         if reasons:
             raise InputError(
                 f"{len(reasons)} of the images could not be read just now. {reasons[0]}",
@@ -244,8 +214,14 @@ class FeatureCache:
         return tokens
 
     def _reason(self, name: str) -> str | None:
-        content = self._content_of.get(name, "")
-        return self._unreadable.get(name) or self._reasons.get(content) or self._unread.get(content)
+        found = self._unreadable.get(name)
+        if isinstance(found, SetAside):
+            return found.reason
+        return self._reasons.get(self._content_of.get(name, "")) or self._why_unread(name)
+
+    def _why_unread(self, name: str) -> str | None:
+        found = self._unreadable.get(name)
+        return found.reason if isinstance(found, Unread) else self._unread.get(self._content_of.get(name, ""))
 
     def _is_missing(self, name: str) -> bool:
         return name not in self and self._reason(name) is None

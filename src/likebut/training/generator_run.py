@@ -23,6 +23,7 @@ from likebut.training.batches import Curriculum, PairBatches
 from likebut.training.caption_batches import CaptionBatches, WordBatches
 from likebut.training.data import (
     TrainingData,
+    blaming,
     encode_views,
     open_features,
     own_share,
@@ -129,8 +130,11 @@ def train_generator(
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
     cache.learn_names(images)
+    cache.require_read(images)
     # What is wrong with the data should be said before hours of encoding.
-    _batches(recipe, data.without(cache.set_aside(images)), cache)
+    known = cache.set_aside(images)
+    with blaming(known):
+        _batches(recipe, data.without(known), cache)
     identity = _identity(recipe, data, cache, generator.config)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
@@ -138,7 +142,8 @@ def train_generator(
     usable = data.without(set_aside)
     generator.vision.to("cpu")
     _prepare_language(generator, recipe.training)
-    batches = _batches(recipe, usable, token_source(cache, usable, recipe.data))
+    with blaming(set_aside):
+        batches = _batches(recipe, usable, token_source(cache, usable, recipe.data))
     task = GeneratorTask(generator.model, recipe.words.dropout)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, label="training the generator")
     _save(generator, out)

@@ -15,6 +15,7 @@ from likebut.training.caption_batches import CaptionBatches, DescribedBatches
 from likebut.training.checkpoints import BEST_FILE, load_trained_weights
 from likebut.training.data import (
     TrainingData,
+    blaming,
     encode_views,
     open_features,
     own_share,
@@ -110,15 +111,19 @@ def train_retriever(
     hard_negatives = recipe.data.hard_negatives > 0
     images = data.needed_images(hard_negatives)
     cache.learn_names(images)
+    cache.require_read(images)
     # What is wrong with the triplets should be said before hours of encoding.
-    _batches(recipe, data.without(cache.set_aside(images), hard_negatives), cache, retriever)
+    known = cache.set_aside(images)
+    with blaming(known):
+        _batches(recipe, data.without(known, hard_negatives), cache, retriever)
     identity = _identity(recipe, data, cache, measured_on)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
     set_aside = encode_views(cache, images, recipe.data.views, retriever.vision)
     usable = data.without(set_aside, hard_negatives)
     retriever.vision.to("cpu")
-    batches = _varied_batches(recipe, usable, cache, retriever)
+    with blaming(set_aside):
+        batches = _varied_batches(recipe, usable, cache, retriever)
     task = RetrievalTask(retriever.module, _weights(recipe.loss))
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
     _save(retriever, out, use_best=result.best_step is not None)
