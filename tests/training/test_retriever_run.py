@@ -355,6 +355,12 @@ def test_a_training_waits_for_a_file_that_cannot_be_read_just_now(
     assert ours.read_bytes() == theirs.read_bytes()
 
 
+def test_what_could_not_be_learnt_from_is_refused() -> None:
+    with pytest.raises(InputError, match="training.batch_size must be 2 or more"):
+        recipe("training.batch_size=1")
+    assert recipe("training.batch_size=1", "data.hard_negatives=1").training.batch_size == 1
+
+
 def test_look_alikes_need_the_masks() -> None:
     with pytest.raises(InputError, match=r"data.look_alikes needs loss.mask_false_negatives"):
         recipe("data.look_alikes=2", "loss.mask_false_negatives=false")

@@ -157,6 +157,8 @@ class RetrieverRecipe(BaseModel):
             raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
         if self.data.look_alikes and not self.loss.mask_false_negatives:
             raise ValueError("data.look_alikes needs loss.mask_false_negatives: a look-alike may be another's target")
+        if self.training.batch_size == 1 and not self.data.hard_negatives and not self.data.look_alikes:
+            raise ValueError("training.batch_size must be 2 or more: a batch's other targets are the wrong answers")
         return self
 
     @property

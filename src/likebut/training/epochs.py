@@ -39,7 +39,7 @@ class ShuffledEpochs:
         if examples < batch_size:
             raise InputError(
                 f"The training data has {examples} examples, fewer than a batch of {batch_size}.",
-                f"Give more data, or --set {setting}={max(examples, 1)}.",
+                f"Give more data, or --set {setting}={examples}." if examples > 1 else "Give more data.",
             )
         if batch_size % share.processes:
             raise InputError(
