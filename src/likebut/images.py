@@ -15,7 +15,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from likebut.errors import IMAGE_DAMAGE, ImageError, InputError
+from likebut.errors import IMAGE_DAMAGE, ImageError, InputError, UnreadableImageError
 from likebut.files import fingerprint
 from likebut.orientation import turned_upright
 from likebut.triplets import ImageRef
@@ -134,7 +134,8 @@ def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the content of an image's file.
 
     Raises:
-        ImageError: There is no such file, it may not be read, or it is too large.
+        ImageError: There is no such file, or it is too large.
+        UnreadableImageError: It is there, but may not or cannot be read.
     """
     try:
         size = path.stat().st_size
@@ -146,9 +147,10 @@ def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not an image.", "Give an image file.") from None
     except PermissionError:
-        raise ImageError(f"{path} may not be read.", "Change its permissions.") from None
+        raise UnreadableImageError(f"{path} may not be read.", "Change its permissions.") from None
     except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}).", "Check the path, and the disk.") from None
+        problem = f"{path} cannot be read ({error.strerror})."
+        raise UnreadableImageError(problem, "Check the path, and the disk.") from None
 
 
 def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None) -> Image.Image:

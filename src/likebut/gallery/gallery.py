@@ -14,9 +14,10 @@ from likebut.errors import InputError
 from likebut.files import normal_path
 from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_and_type
+from likebut.gallery.file_entries import forget_files
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.identity import GalleryIdentity, require_same
-from likebut.gallery.indexing import Indexer, forget_files
+from likebut.gallery.indexing import Indexer
 from likebut.gallery.inputs import listed, metadata_for, picture_files
 from likebut.gallery.queries import Shares, embed_query
 from likebut.gallery.references import load_references, picture_of, unknown_image

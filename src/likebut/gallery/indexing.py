@@ -11,6 +11,7 @@ import numpy as np
 from likebut.files import normal_path
 from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import FieldType, Value, infer_fields, typed_row
+from likebut.gallery.file_entries import holders_of
 from likebut.gallery.metadata import MetadataFile
 from likebut.gallery.pictures import Picture
 from likebut.gallery.reading import ReadFile, read_ahead
@@ -46,7 +47,7 @@ class Indexer:
     ) -> None:
         self._store, self._retriever, self._metadata, self._meter = store, retriever, metadata, meter
         self._known = store.files()
-        self._holders = _holders(self._known.values())
+        self._holders = holders_of(self._known.values())
         self._present = store.ids()
         self._types: Mapping[str, FieldType] = {}
         self._pending: list[tuple[ReadFile, Picture]] = []
@@ -60,6 +61,7 @@ class Indexer:
         self._counts: Counter[str] = Counter()
         self._untouched: set[str] = set()
         self._set_aside: list[SetAside] = []
+        self._unread: set[Path] = set()
         self._untold = 0
 
     def run(self, paths: Sequence[Path]) -> AddReport:
@@ -83,7 +85,8 @@ class Indexer:
         self._drop_replaced()
         self._advance(0, now=True)
         self._update_metadata(files, rows)
-        ids = [entry.image_id for path in files if (entry := self._known.get(str(path))) and entry.image_id]
+        usable = [path for path in files if path not in self._unread]
+        ids = [entry.image_id for path in usable if (entry := self._known.get(str(path))) and entry.image_id]
         return AddReport(**self._counts, ids=tuple(ids), set_aside=tuple(self._set_aside))
 
     def _nameable(self, paths: Iterable[Path]) -> list[Path]:
@@ -130,6 +133,12 @@ class Indexer:
             self._untouched.add(entry.image_id)
 
     def _take(self, read: ReadFile, rows: Mapping[str, Mapping[str, Value]]) -> None:
+        if read.may_pass:
+            # What the file holds is not known, so nothing that is known of it changes, and the next run reads it again.
+            self._unread.add(Path(read.path))
+            self._set_aside.append(SetAside(read.path, read.reason))
+            self._advance()
+            return
         before = self._known.get(read.path)
         before_id = before.image_id if before is not None else None
         if before_id is not None and before_id != read.image_id:
@@ -248,28 +257,3 @@ class Indexer:
         if self._meter is not None and (self._untold >= _BATCH or (now and self._untold)):
             self._meter.advance(self._untold)
             self._untold = 0
-
-
-def _holders(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
-    """Return the paths of the files that hold each image."""
-    holders: dict[str, set[str]] = {}
-    for entry in entries:
-        if entry.image_id is not None:
-            holders.setdefault(entry.image_id, set()).add(entry.path)
-    return holders
-
-
-def forget_files(store: GalleryStore, gone: Sequence[str]) -> int:
-    """Forget files that are gone, remove the images that no other file holds, and return how many those were.
-
-    An image that another file holds is named after that file from then on.
-    """
-    holders = _holders(store.files().values())
-    lost = set(gone)
-    touched = [image_id for image_id, paths in holders.items() if not paths.isdisjoint(lost)]
-    removed = store.delete([image_id for image_id in touched if holders[image_id] <= lost])
-    images = store.get([image_id for image_id in touched if not holders[image_id] <= lost])
-    renamed = [replace(image, path=min(holders[image.id] - lost)) for image in images.values() if image.path in lost]
-    store.update(renamed)
-    store.remove_files(gone)
-    return removed

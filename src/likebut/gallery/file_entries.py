@@ -1,0 +1,31 @@
+"""What a store knows of files: which of them hold an image, and what becomes of images whose files are gone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from likebut.gallery.store import FileEntry, GalleryStore
+
+
+def holders_of(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
+    """Return the paths of the files that hold each image."""
+    holders: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.image_id is not None:
+            holders.setdefault(entry.image_id, set()).add(entry.path)
+    return holders
+
+
+def forget_files(store: GalleryStore, gone: Sequence[str]) -> int:
+    """Forget files that are gone, remove the images that no other file holds, and return how many those were.
+
+    An image that another file holds is named after that file from then on.
+    """
+    holders = holders_of(store.files().values())
+    lost = set(gone)
+    touched = [image_id for image_id, paths in holders.items() if not paths.isdisjoint(lost)]
+    removed = store.delete([image_id for image_id in touched if holders[image_id] <= lost])
+    images = store.get([image_id for image_id in touched if not holders[image_id] <= lost])
+    renamed = [replace(image, path=min(holders[image.id] - lost)) for image in images.values() if image.path in lost]
+    store.update(renamed)
+    store.remove_files(gone)
+    return removed
