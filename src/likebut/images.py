@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from likebut.errors import IMAGE_DAMAGE, ImageError, InputError, UnreadableImageError
-from likebut.files import fingerprint
+from likebut.files import files_below, fingerprint, is_gone
 from likebut.orientation import turned_upright
 from likebut.triplets import ImageRef
 
@@ -249,20 +249,30 @@ def list_images(folder: Path) -> list[ImageRef]:
     """Return every file below ``folder`` that has an image's suffix, by name; hidden files are left out.
 
     Raises:
-        InputError: ``folder`` is missing, is no folder, or holds no image file.
+        InputError: ``folder`` is missing, is no folder, holds no image file, or holds a folder that cannot be listed.
+    """
+    images, unlisted = images_below(folder)
+    if unlisted:
+        raise InputError(f"{unlisted[0].name}: {unlisted[0].reason}", "Change its permissions, or check the disk.")
+    return images
+
+
+def images_below(folder: Path) -> tuple[list[ImageRef], list[SetAside]]:
+    """Return what :func:`list_images` does, and the folders below that cannot be listed, so that they can be named.
+
+    Raises:
+        InputError: ``folder`` is missing, is no folder, or holds no image file that could be found.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.", "Give a folder of images.")
+    files, errors = files_below(folder)
     names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
+        path.relative_to(folder).as_posix() for path in files if path.suffix.lower() in SUFFIXES and not is_gone(path)
     )
+    unlisted = [SetAside(str(error.filename), f"The folder cannot be listed ({error.strerror}).") for error in errors]
+    if not names and unlisted:
+        raise InputError(f"{unlisted[0].name}: {unlisted[0].reason}", "Change its permissions, or check the disk.")
     if not names:
         kinds = ", ".join(sorted(SUFFIXES))
         raise InputError(f"The folder {folder} holds no image files.", f"Put images into it ({kinds}).")
-    return [ImageRef(name, folder / name) for name in names]
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    return [ImageRef(name, folder / name) for name in names], unlisted

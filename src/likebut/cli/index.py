@@ -71,9 +71,9 @@ def _source_of(folder: Path, metadata: Path | None) -> str:
     from likebut.files import fingerprint, normal_path
     from likebut.gallery.fields import infer_fields
     from likebut.gallery.inputs import metadata_for
-    from likebut.images import list_images
+    from likebut.images import images_below
 
-    list_images(folder)
+    images_below(folder)
     table = metadata_for([folder], metadata)
     rows = {name: dict(row.values) for name, row in table.rows.items()} if table else {}
     infer_fields(rows.values(), {})

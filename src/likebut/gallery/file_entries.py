@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from likebut.gallery.store import FileEntry, GalleryStore
+from likebut.images import SetAside, images_below
 
 
 def holders_of(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
@@ -13,6 +15,27 @@ def holders_of(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
         if entry.image_id is not None:
             holders.setdefault(entry.image_id, set()).add(entry.path)
     return holders
+
+
+def forget_missing(store: GalleryStore, root: Path) -> tuple[int, list[SetAside]]:
+    """Forget the files that are gone from below ``root``; return how many images went, and folders not to be listed.
+
+    What lies below a folder that cannot be listed is not gone, as far as anybody knows.
+
+    Raises:
+        InputError: There is no such folder, or no picture in it.
+    """
+    images, unlisted = images_below(root)
+    there = {str(image.path) for image in images}
+    hidden = [Path(each.name) for each in unlisted]
+    gone = [
+        name
+        for name in store.files()
+        if name not in there
+        and (path := Path(name)).is_relative_to(root)
+        and not any(path.is_relative_to(folder) for folder in hidden)
+    ]
+    return forget_files(store, gone), unlisted
 
 
 def forget_files(store: GalleryStore, gone: Sequence[str]) -> int:

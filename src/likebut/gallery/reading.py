@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likebut.errors import ImageError, UnreadableImageError
+from likebut.files import is_absence
 from likebut.gallery.pictures import Picture, content_id, read_picture
 from likebut.images import read_content
 
@@ -58,8 +59,8 @@ def _read(path: Path, is_known: Callable[[str], bool]) -> ReadFile:
     try:
         status = path.stat()
     except OSError as error:
-        is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
-        return ReadFile(name, 0, 0, reason=f"The file cannot be read ({error.strerror}).", may_pass=not is_gone)
+        reason = f"The file cannot be read ({error.strerror})."
+        return ReadFile(name, 0, 0, reason=reason, may_pass=not is_absence(error))
     try:
         content = read_content(path)
         image_id = content_id(content)
