@@ -96,6 +96,17 @@ def test_exact_search_passes_the_index_by(indexed: LanceStore, oracle: MemorySto
     assert [hit.id for hit in exact.hits] == [hit.id for hit in truth.hits]
 
 
+def test_a_search_through_the_index_comes_to_every_image(indexed: LanceStore) -> None:
+    careless = SearchEffort(probes=1, refine=1, candidates=1)
+    asked = {"group_duplicates": False, "effort": careless}
+    assert len(indexed.nearest(query(3), IMAGES, effort=careless)) < IMAGES, "else this tests nothing"
+    whole = search_page(indexed, query(3), IMAGES, **asked)
+    assert (len(whole.hits), whole.more) == (IMAGES, False)
+    assert search_page(indexed, query(3), IMAGES - 1, **asked).more
+    few = parse_filter({"price": {"<": 50}}, FIELDS)
+    assert len(search_page(indexed, query(3), IMAGES, conditions=few, **asked).hits) == IMAGES // 2
+
+
 def test_images_added_after_the_index_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lance_index, "EXACT_TOKENS", 300)
     store = LanceStore(tmp_path / "gallery", IDENTITY)
