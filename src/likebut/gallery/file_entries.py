@@ -1,9 +1,10 @@
 """What a store knows of files: which of them hold an image, and what becomes of images whose files are gone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from likebut.files import is_gone
 from likebut.gallery.store import FileEntry, GalleryStore
 from likebut.images import SetAside, images_below
 
@@ -52,3 +53,23 @@ def forget_files(store: GalleryStore, gone: Sequence[str]) -> int:
     store.update(renamed)
     store.remove_files(gone)
     return removed
+
+
+def name_after_present(
+    store: GalleryStore, holders: Mapping[str, Collection[str]]
+) -> tuple[set[str], dict[str, set[str]]]:
+    """Forget files that are gone though others hold their images, and name the images after a file that is there.
+
+    Args:
+        store: Where the images are.
+        holders: Of the images in question; those of which no file is left stay as they are.
+
+    Returns:
+        The images that got another name, and the files of each image that are gone.
+    """
+    lost = {image_id: {path for path in paths if is_gone(Path(path))} for image_id, paths in holders.items()}
+    gone = {image_id: paths for image_id, paths in lost.items() if paths and len(paths) < len(holders[image_id])}
+    named = [image for image in store.get(list(gone)).values() if image.path in gone[image.id]]
+    store.update([replace(image, path=min(set(holders[image.id]) - gone[image.id])) for image in named])
+    store.remove_files([path for paths in gone.values() for path in paths])
+    return {image.id for image in named}, gone

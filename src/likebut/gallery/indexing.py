@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from likebut.files import normal_path
+from likebut.files import is_gone, normal_path
 from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import FieldType, Value, infer_fields, typed_row
-from likebut.gallery.file_entries import holders_of
+from likebut.gallery.file_entries import holders_of, name_after_present
 from likebut.gallery.metadata import MetadataFile
 from likebut.gallery.pictures import Picture
 from likebut.gallery.reading import ReadFile, read_ahead
@@ -83,6 +83,7 @@ class Indexer:
         self._embed(rows)
         self._commit()
         self._drop_replaced()
+        self._name_anew(files)
         self._advance(0, now=True)
         self._update_metadata(files, rows)
         usable = [path for path in files if path not in self._unread]
@@ -174,7 +175,7 @@ class Indexer:
         if before_id == image_id:
             self._counts["unchanged"] += 1
             self._untouched.add(image_id)
-        elif any(Path(other).is_file() for other in others):
+        elif not all(is_gone(Path(other)) for other in others):
             self._counts["copies"] += 1
         else:
             self._counts["moved"] += 1
@@ -231,6 +232,17 @@ class Indexer:
         self._store.update([replace(image, path=min(self._holders[image.id])) for image in elsewhere])
         self._replaced.clear()
         self._commit()
+
+    def _name_anew(self, files: Sequence[Path]) -> None:
+        """Name images of this run that other files held as well after one that is there, and forget those gone."""
+        entries = [entry for path in files if (entry := self._known.get(str(path))) is not None]
+        held = {entry.image_id: self._holders[entry.image_id] for entry in entries if entry.image_id is not None}
+        renamed, gone = name_after_present(self._store, {each: held[each] for each in held if len(held[each]) > 1})
+        for image_id, paths in gone.items():
+            self._holders[image_id] -= paths
+        again = len(renamed & self._untouched)
+        self._counts["moved"] += again
+        self._counts["unchanged"] -= again
 
     def _update_metadata(self, files: Sequence[Path], rows: Mapping[str, Mapping[str, Value]]) -> None:
         """Give images that were there already the metadata that changed."""
