@@ -42,17 +42,19 @@ def group_near_duplicates(candidates: Sequence[Candidate]) -> list[Group]:
         return []
     points = np.stack([np.frombuffer(each.image.signature, dtype=np.uint8) for each in candidates]).astype(np.float32)
     squares = (points.astype(np.float64) ** 2).sum(axis=1)
-    leading = np.empty_like(points)  # the leaders' miniatures, in the order of their ranks
+    # The leaders' miniatures and squares, in the order of their ranks.
+    leading, leading_squares = np.empty_like(points), np.empty_like(squares)
     members: dict[int, list[int]] = {}
     leaders: list[int] = []
     for position, point in enumerate(points):
         # Exact: 192 products of bytes stay below 2²⁴, up to which float32 holds every whole number.
-        products = (leading[: len(leaders)] @ point).astype(np.float64)
-        distances = (squares[leaders] + squares[position] - 2 * products) / len(point)
+        count = len(leaders)
+        products = (leading[:count] @ point).astype(np.float64)
+        distances = (leading_squares[:count] + squares[position] - 2 * products) / len(point)
         near = np.flatnonzero(distances <= MAX_SIGNATURE_DISTANCE**2)
         leader = next((leaders[i] for i in near if _agree(candidates[leaders[i]], candidates[position])), None)
         if leader is None:
-            leading[len(leaders)] = point
+            leading[count], leading_squares[count] = point, squares[position]
             leaders.append(position)
             members[position] = []
         else:
