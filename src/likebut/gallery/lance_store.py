@@ -1,16 +1,13 @@
 """A store in LanceDB: one row an image, its N embeddings a multivector, an index chosen by size."""
 
 import json
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock
 from lancedb.expr import Expr, col
 
 from likebut.gallery.fields import Field
@@ -34,6 +31,7 @@ from likebut.gallery.lance_rows import (
     new_images_to_table,
 )
 from likebut.gallery.lance_tables import connect, create_tables, is_uri, open_tables, recorded_identity, require_tables
+from likebut.gallery.process_lock import ProcessLock
 from likebut.gallery.store import (
     Candidate,
     FileEntry,
@@ -63,26 +61,15 @@ class LanceStore:
     def __init__(self, location: str | Path, identity: GalleryIdentity | None = None) -> None:
         self.location = str(location)
         self._folder = None if is_uri(location) else Path(location).absolute()
-        self._writing = threading.RLock()
+        self._writing = ProcessLock(self._folder and self._folder / ".writer.lock")
         database = connect(self._folder or self.location, create=identity is not None)
-        if self._folder is not None:
-            self._file_lock = FileLock(self._folder / ".writer.lock", thread_local=False)
         if identity is not None and open_tables(database, self.location) is None:
-            with self._exclusively():
+            with self._writing:
                 create_tables(database, identity)
         tables = require_tables(database, self.location)
         self._identity = recorded_identity(tables, self.location)
         self._settings, self._files, self._images = tables
         self._effort: SearchEffort | None = None
-
-    @contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        with self._writing:
-            if self._folder is None:
-                yield
-            else:
-                with self._file_lock:
-                    yield
 
     @property
     def identity(self) -> GalleryIdentity:
@@ -95,7 +82,7 @@ class LanceStore:
 
     def add_fields(self, fields: Sequence[Field]) -> None:
         """Add metadata fields; those that are there already are left."""
-        with self._exclusively():
+        with self._writing:
             present = fields_of(self._images.schema)
             new = [field for field in fields if field.name not in present]
             if new:
@@ -106,7 +93,7 @@ class LanceStore:
         """Store images, replacing those with the same ids."""
         if not images:
             return
-        with self._exclusively():
+        with self._writing:
             table = new_images_to_table(images, self._images.schema)
             if self.get([new.image.id for new in images]):
                 merge = self._images.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
@@ -117,7 +104,7 @@ class LanceStore:
     def update(self, images: Sequence[StoredImage]) -> None:
         """Replace all but embeddings and thumbnail of images that are there."""
         if images:
-            with self._exclusively():
+            with self._writing:
                 table = images_to_table(images, self._images.schema)
                 self._images.merge_insert("id").when_matched_update_all().execute(table)
 
@@ -126,7 +113,7 @@ class LanceStore:
         wanted = list(ids)
         if not wanted:
             return 0
-        with self._exclusively():
+        with self._writing:
             return int(self._images.delete(col("id").isin(wanted)).num_deleted_rows)
 
     def get(self, ids: Sequence[str]) -> dict[str, StoredImage]:
@@ -228,21 +215,21 @@ class LanceStore:
 
     def keep_setting(self, key: str, value: Any) -> None:
         """Keep a JSON value under ``key``."""
-        with self._exclusively():
+        with self._writing:
             row = pa.table({"key": [key], "value": [json.dumps(value)]}, schema=SETTINGS_SCHEMA)
             self._settings.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(row)
 
     def put_files(self, entries: Sequence[FileEntry]) -> None:
         """Remember files, replacing what was known of the same paths."""
         if entries:
-            with self._exclusively():
+            with self._writing:
                 merge = self._files.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
                 merge.execute(files_to_table(entries))
 
     def remove_files(self, paths: Iterable[str]) -> None:
         """Forget files."""
         if wanted := list(paths):
-            with self._exclusively():
+            with self._writing:
                 self._files.delete(col("path").isin(wanted))
 
     def files(self) -> dict[str, FileEntry]:
@@ -252,7 +239,7 @@ class LanceStore:
 
     def optimise(self) -> None:
         """Compact the tables, bring the index up to date, and train it anew when the gallery has outgrown it."""
-        with self._exclusively():
+        with self._writing:
             for table in (self._images, self._files, self._settings):
                 tidy(table)
         # Training takes minutes on a large gallery; it conflicts with no writer, so none has to wait.
