@@ -170,6 +170,26 @@ def test_removing_a_gallery(tmp_path: Path) -> None:
             use(tmp_path / "other")
 
 
+def test_a_gallery_that_was_rebuilt_with_another_model_is_not_used_on(tmp_path: Path) -> None:
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.add_fields(FIELDS)
+    store.put([sample(number) for number in range(5)])
+    assert len(store.nearest(query(0), 3)) == 3
+    remove_gallery(tmp_path / "gallery")
+    anew = LanceStore(tmp_path / "gallery", replace(IDENTITY, weights_sha256="other"))
+    anew.put([sample(number) for number in range(5)])
+    for use in (
+        lambda: store.nearest(query(0), 3),
+        lambda: store.put([sample(6)]),
+        lambda: store.update([replace(sample(1).image, path="/moved")]),
+        lambda: store.embeddings([identifier(1)]),
+    ):
+        with pytest.raises(InputError, match="was rebuilt with another model"):
+            use()
+    assert anew.count() == 5 and len(anew.nearest(query(0), 3)) == 3
+    assert all(image.path != "/moved" for image in anew.page(10))
+
+
 def test_a_gallery_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("likebut.gallery.identity.FORMAT", 2)
     other = type(IDENTITY)(**{**IDENTITY.to_json(), "format": 1})

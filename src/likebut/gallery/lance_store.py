@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from lancedb.expr import Expr, col
 
+from likebut.errors import InputError
 from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
@@ -18,6 +19,7 @@ from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state,
 from likebut.gallery.lance_rows import (
     CARD,
     FILES_SCHEMA,
+    IDENTITY,
     IMAGE_COLUMNS,
     SETTINGS_SCHEMA,
     columns_of,
@@ -55,7 +57,8 @@ class LanceStore:
         identity: For a gallery that is not there yet: what its embeddings are made with.
 
     Raises:
-        InputError: There is no gallery, and no identity to make one with.
+        InputError: There is no gallery, and no identity to make one with. Most methods raise it once another process
+            has made the gallery anew with another model.
     """
 
     def __init__(self, location: str | Path, identity: GalleryIdentity | None = None) -> None:
@@ -69,7 +72,19 @@ class LanceStore:
         tables = require_tables(database, self.location)
         self._identity = recorded_identity(tables, self.location)
         self._settings, self._files, self._images = tables
+        self._opened_as = tables.images.schema.metadata[IDENTITY]
         self._effort: SearchEffort | None = None
+
+    def _schema(self) -> pa.Schema:
+        """Return the schema that the images have now, as long as their embeddings are the opened gallery's.
+
+        Raises:
+            InputError: Another process made the gallery anew with another model meanwhile.
+        """
+        schema = self._images.schema
+        if (schema.metadata or {}).get(IDENTITY) != self._opened_as:
+            raise InputError(f"The gallery {self.location} was rebuilt with another model.", "Open it again.")
+        return schema
 
     @property
     def identity(self) -> GalleryIdentity:
@@ -78,12 +93,12 @@ class LanceStore:
 
     def fields(self) -> tuple[Field, ...]:
         """Return the user's metadata fields, in the order in which they came."""
-        return tuple(field for field, _ in fields_of(self._images.schema).values())
+        return tuple(field for field, _ in fields_of(self._schema()).values())
 
     def add_fields(self, fields: Sequence[Field]) -> None:
         """Add metadata fields; those that are there already are left."""
         with self._writing:
-            present = fields_of(self._images.schema)
+            present = fields_of(self._schema())
             new = [field for field in fields if field.name not in present]
             if new:
                 columns = [field_column(field, len(present) + number) for number, field in enumerate(new)]
@@ -94,7 +109,7 @@ class LanceStore:
         if not images:
             return
         with self._writing:
-            table = new_images_to_table(images, self._images.schema)
+            table = new_images_to_table(images, self._schema())
             if self.get([new.image.id for new in images]):
                 merge = self._images.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
                 merge.execute(table)
@@ -105,7 +120,7 @@ class LanceStore:
         """Replace all but embeddings and thumbnail of images that are there."""
         if images:
             with self._writing:
-                table = images_to_table(images, self._images.schema)
+                table = images_to_table(images, self._schema())
                 self._images.merge_insert("id").when_matched_update_all().execute(table)
 
     def delete(self, ids: Iterable[str]) -> int:
@@ -120,7 +135,7 @@ class LanceStore:
         """Return those images that are there."""
         if not ids:
             return {}
-        fields = fields_of(self._images.schema)
+        fields = fields_of(self._schema())
         table = self._rows(_image_columns(fields), col("id").isin(list(ids)))
         return {image.id: image for image in images_from_table(table, fields)}
 
@@ -128,6 +143,7 @@ class LanceStore:
         """Return the target embeddings, (N, E) each, of those images that are there."""
         if not ids:
             return {}
+        self._schema()
         table = self._rows(["id", VECTORS], col("id").isin(list(ids)))
         embeddings = embeddings_from_table(table, self._identity.width)
         return dict(zip(table["id"].to_pylist(), embeddings, strict=True))
@@ -143,14 +159,14 @@ class LanceStore:
 
     def page(self, limit: int, offset: int = 0, conditions: Sequence[Condition] = ()) -> list[StoredImage]:
         """Return some images that satisfy the conditions, in the order of their arrival."""
-        schema = self._images.schema
+        schema = self._schema()
         fields = fields_of(schema)
         where = to_expression(conditions, columns_of(schema))
         return images_from_table(self._rows(_image_columns(fields), where, limit, offset), fields)
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         """Return how many images satisfy the conditions."""
-        where = to_expression(conditions, columns_of(self._images.schema))
+        where = to_expression(conditions, columns_of(self._schema()))
         if where is None:
             return int(self._images.count_rows())
         # The engine writes the text itself, from typed literals; counting takes no expression as such.
@@ -177,7 +193,7 @@ class LanceStore:
         if conditions:
             effort, few = effort_for_filter(effort, self.count(), self.count(conditions), self._identity.tokens)
             exact = exact or few
-        schema = self._images.schema
+        schema = self._schema()
         fields = fields_of(schema)
         # The index ranks tokens, and an image's tokens lie close together: asking for few images finds too few.
         search = self._images.search(query, vector_column_name=VECTORS).distance_type("cosine")
@@ -192,7 +208,7 @@ class LanceStore:
             search = search.where(where, prefilter=True)
         table = search.to_arrow().sort_by("_distance").slice(0, limit)
         # A card may be of a newer version than the schema was, and name a field that was added in between.
-        fields = fields_of(self._images.schema) if told == [CARD] else fields
+        fields = fields_of(self._schema()) if told == [CARD] else fields
         embeddings = embeddings_from_table(table, self._identity.width)
         return [Candidate(*pair) for pair in zip(read(table, fields), embeddings, strict=True)]
 
