@@ -85,7 +85,8 @@ def require_place(path: Path) -> None:
     Raises:
         InputError: Something that is no folder is in the way, or the folder may not be written to.
     """
-    above = next(parent for parent in path.absolute().parents if parent.exists())
+    whole = path.absolute()
+    above = next((parent for parent in whole.parents if parent.exists()), whole)  # nothing is above the root
     if not above.is_dir():
         raise InputError(f"{path} cannot be made: {above} is a file, not a folder.", "Give another path.")
     if not os.access(path if path.is_dir() else above, os.W_OK | os.X_OK):

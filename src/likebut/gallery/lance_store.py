@@ -14,6 +14,7 @@ from likebut.errors import InputError
 from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
+from likebut.gallery.lance_errors import with_clear_errors
 from likebut.gallery.lance_filters import to_expression
 from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, tidy, train_if_due
 from likebut.gallery.lance_rows import (
@@ -46,6 +47,7 @@ from likebut.gallery.store import (
 )
 
 
+@with_clear_errors
 class LanceStore:
     """A gallery in a folder or an object store.
 
