@@ -54,8 +54,9 @@ def index(
     ) as opened:
         report = opened.synchronise(folder, metadata, progress=True)
         rebuilt(opened)
-        opened.optimise()
+        # First of all, because what it tells is done, whatever becomes of the index.
         _print_report(report, opened, as_json)
+        opened.optimise()
         if tune:
             _print_trials(_tune(opened.store), as_json)
         if watch:

@@ -1,6 +1,5 @@
 """The gallery as people use it: pictures in, "like this, but…" out."""
 
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -24,6 +23,7 @@ from likebut.gallery.references import load_references, picture_of, unknown_imag
 from likebut.gallery.requests import BALANCED, AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
 from likebut.gallery.search import search_page
 from likebut.gallery.store import GalleryStore, StoredImage, StoreHealth
+from likebut.gallery.tidying import Tidying
 from likebut.images import as_source
 from likebut.progress import track
 
@@ -45,8 +45,7 @@ class Gallery:
     def __init__(self, store: GalleryStore, retriever: Embedder, name: str = "in memory") -> None:
         require_same(store.identity, GalleryIdentity.of(retriever), name)
         self.store, self.retriever, self.name = store, retriever, name
-        self._tidying: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._tidying = Tidying(store.optimise)
 
     @classmethod
     def open(cls, path: Path | str, retriever: Embedder, create: bool = True) -> "Gallery":
@@ -75,8 +74,7 @@ class Gallery:
 
     def close(self) -> None:
         """Wait for work in the background."""
-        if self._tidying is not None:
-            self._tidying.join()
+        self._tidying.wait()
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -208,13 +206,10 @@ class Gallery:
         Args:
             in_background: Return at once; :meth:`close` waits for the end. Does nothing while it is going on already.
         """
-        if not in_background:
+        if in_background:
+            self._tidying.start()
+        else:
             self.store.optimise()
-            return
-        with self._starting:
-            if self._tidying is None or not self._tidying.is_alive():
-                self._tidying = threading.Thread(target=self.store.optimise, name="optimise gallery")
-                self._tidying.start()
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""

@@ -67,6 +67,7 @@ class LanceStore:
         self.location = str(location)
         self._folder = None if is_uri(location) else Path(location).absolute()
         self._writing = ProcessLock(self._folder and self._folder / ".writer.lock")
+        self._optimising = ProcessLock(self._folder and self._folder / ".optimise.lock")
         database = connect(self._folder or self.location, create=identity is not None)
         if identity is not None and open_tables(database, self.location) is None:
             with self._writing:
@@ -257,13 +258,15 @@ class LanceStore:
 
     def optimise(self) -> None:
         """Compact the tables, bring the index up to date, and train it anew when the gallery has outgrown it."""
-        with self._writing:
-            for table in (self._images, self._files, self._settings):
-                tidy(table)
-        # Training takes minutes on a large gallery; it conflicts with no writer, so none has to wait.
-        trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
-        if trained:
-            self.keep_setting("trained_with", trained)
+        # Training conflicts with another's merging of files, which would throw minutes of it away.
+        with self._optimising:
+            with self._writing:
+                for table in (self._images, self._files, self._settings):
+                    tidy(table)
+            # Training takes minutes on a large gallery; it conflicts with no writer, so none has to wait.
+            trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
+            if trained:
+                self.keep_setting("trained_with", trained)
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""
