@@ -14,7 +14,7 @@ from likebut.gallery.filters import parse_filter
 from likebut.gallery.lance_index import effort_for_filter, partitions
 from likebut.gallery.lance_rows import CARD
 from likebut.gallery.lance_store import LanceStore
-from likebut.gallery.lance_tables import remove_gallery
+from likebut.gallery.lance_tables import connect, remove_gallery
 from likebut.gallery.memory_store import MemoryStore
 from likebut.gallery.search import search_page
 from likebut.gallery.store import SearchEffort, StoredImage
@@ -168,6 +168,21 @@ def test_removing_a_gallery(tmp_path: Path) -> None:
     for use in (remove_gallery, LanceStore):
         with pytest.raises(InputError, match="not a gallery"):
             use(tmp_path / "other")
+
+
+def test_a_removal_that_was_killed_does_not_keep_the_next_gallery_from_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lance_index, "EXACT_TOKENS", 300)
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.put([sample(number) for number in range(300)])
+    store.optimise()
+    connect(tmp_path / "gallery", create=False).drop_table("images")
+    remove_gallery(tmp_path / "gallery")
+    again = LanceStore(tmp_path / "gallery", IDENTITY)
+    again.put([sample(number) for number in range(300)])
+    again.optimise()
+    assert again.health().search == "IvfRq"
 
 
 def test_a_gallery_that_was_rebuilt_with_another_model_is_not_used_on(tmp_path: Path) -> None:
