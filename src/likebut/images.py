@@ -17,6 +17,7 @@ from torch import Tensor
 
 from likebut.errors import IMAGE_DAMAGE, ImageError, InputError, UnreadableImageError
 from likebut.files import files_below, fingerprint, is_gone
+from likebut.grey import grey_as_rgb
 from likebut.orientation import turned_upright
 from likebut.triplets import ImageRef
 
@@ -66,7 +67,7 @@ def decode(
         raise ImageError("The file is empty.", "Replace it.")
     if len(content) > max_bytes:
         raise ImageError(f"The file has {len(content)} bytes, more than {max_bytes}.", "Make it smaller.")
-    with _opened(content, max_pixels) as image:
+    with opened(content, max_pixels) as image:
         return _to_upright_rgb(image, max_pixels, least_side)
 
 
@@ -109,13 +110,17 @@ def picture_size(content: bytes) -> tuple[int, int]:
     Raises:
         ImageError: It is no image.
     """
-    with _opened(content, MAX_PIXELS) as image:
+    with opened(content) as image:
         return image.size
 
 
 @contextmanager
-def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """Yield an image whose pixels are not decoded yet; whatever goes wrong with it becomes an ImageError."""
+def opened(content: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Yield an image whose pixels are not decoded yet.
+
+    Raises:
+        ImageError: Whatever goes wrong with it, here or where it is used.
+    """
     with warnings.catch_warnings():
         # Pillow warns of bombs at its own threshold; ours is checked before any pixel is decoded.
         warnings.simplefilter("ignore")
@@ -169,14 +174,12 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
 
 def _over_white(upright: Image.Image) -> Image.Image:
     """Return an image as RGB, what is transparent laid over white."""
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        return grey_as_rgb(upright)
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         overlay = upright.convert("RGBA")
         paper = Image.new("RGBA", overlay.size, (255, 255, 255, 255))
         return Image.alpha_composite(paper, overlay).convert("RGB")
-    if upright.mode.startswith("I;16"):
-        # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-        grey = (np.asarray(upright, dtype=np.uint32) >> 8).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
     return upright.convert("RGB")
 
 
