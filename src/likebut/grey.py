@@ -24,4 +24,5 @@ def _in_bytes(values: npt.NDArray[np.int32] | npt.NDArray[np.float32]) -> npt.ND
     largest = numbers.max(initial=0.0)
     is_share = values.dtype.kind == "f" and largest <= 1
     white = 1.0 if is_share else next((top for top in (255.0, 65535.0) if largest <= top), largest)
-    return np.clip(np.rint(numbers / white * 255), 0, 255).astype(np.uint8)
+    scaled: npt.NDArray[np.uint8] = np.clip(np.rint(numbers / white * 255), 0, 255).astype(np.uint8)
+    return scaled

@@ -164,6 +164,19 @@ def test_search_table_json_and_sheet(likebut: Command, indexed: Path, tmp_path: 
     assert len(json.loads(by_id.out)["hits"]) == 3
 
 
+def test_a_damaged_gallery_is_told_and_rebuilt(likebut: Command, indexed: Path, model: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery"
+    shutil.copytree(indexed / "gallery", gallery)
+    for manifest in (gallery / "images.lance" / "_versions").iterdir():
+        manifest.write_bytes(manifest.read_bytes()[:20])
+    searched = likebut("search", "--text", "red", "--gallery", gallery)
+    assert searched.code == 2 and "cannot be used" in searched.err and "--rebuild" in searched.err
+    looked = likebut("doctor", "--gallery", gallery)
+    assert looked.code == 1 and "PROBLEM  gallery: The gallery" in looked.out
+    rebuilt = likebut("index", indexed / "photos", "--gallery", gallery, "--model", model, "--rebuild", "--json")
+    assert rebuilt.code == 0 and json.loads(rebuilt.out)["added"] == len(COLOURS)
+
+
 def test_a_sheet_for_a_picture_whose_name_is_not_utf8(likebut: Command, indexed: Path, tmp_path: Path) -> None:
     picture = tmp_path / os.fsdecode(b"caf\xe9.png")
     shutil.copy(indexed / "photos" / "red.png", picture)
