@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "likebut"
 
 # Each layer may import itself and those before it.
 LAYERS = [
-    {"errors", "files", "children", "progress", "triplets", "images", "orientation", "data_folder", "settings"},
+    {"errors", "files", "children", "progress", "triplets", "images", "grey", "orientation", "data_folder", "settings"},
     {"sample_data", "clothing", "recipes"},
     {"backbones"},
     {"retriever", "generator"},

@@ -176,3 +176,11 @@ def test_a_mark_at_the_beginning_is_no_part_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "lines.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
     assert read_json(tmp_path / "one.json") == {"a": 1}
     assert [row for _, row in read_jsonl(tmp_path / "lines.jsonl")] == [{"a": 1}, {"a": 2}]
+
+
+def test_nothing_lies_above_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    require_output_folder(Path("/"), "the work")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="may not be written to"):
+        require_output_folder(Path("/"), "the work")

@@ -70,6 +70,30 @@ def test_16_bit_grey_is_scaled_not_clipped() -> None:
     assert pixels(decode(encoded(grey, "PNG"))) == [[[0] * 3, [128] * 3, [255] * 3]]
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 128, 255]], dtype=np.int32), [0, 128, 255]),
+        (np.array([[0, 32768, 65535]], dtype=np.int32), [0, 128, 255]),
+        (np.array([[-5, 1_000_000, 2_000_000]], dtype=np.int32), [0, 128, 255]),
+        (np.array([[0, 0.5, 1]], dtype=np.float32), [0, 128, 255]),
+        (np.array([[0, 100, 200]], dtype=np.float32), [0, 100, 200]),
+        (np.array([[np.nan, 0.5, 1]], dtype=np.float32), [0, 128, 255]),
+    ],
+)
+def test_grey_of_32_bits_is_scaled_not_clipped(values: np.ndarray, expected: list[int]) -> None:
+    assert pixels(decode(encoded(Image.fromarray(values), "TIFF"))) == [[[each] * 3 for each in expected]]
+
+
+def test_16_bit_grey_with_a_transparent_value() -> None:
+    grey = Image.fromarray(np.array([[0, 128 << 8, 7, 65535]], dtype=np.uint16))
+    plain = encoded(grey, "PNG")
+    kind = b"tRNS" + (7).to_bytes(2, "big")
+    at = plain.index(b"IDAT") - 4
+    content = plain[:at] + (2).to_bytes(4, "big") + kind + zlib.crc32(kind).to_bytes(4, "big") + plain[at:]
+    assert pixels(decode(content)) == [[[0] * 3, [128] * 3, [255] * 3, [255] * 3]]
+
+
 def test_cmyk_becomes_rgb() -> None:
     image = decode(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"))
     red, green, blue = pixels(image)[8][8]

@@ -31,6 +31,10 @@ class ImageError(InputError):
     """An image that cannot be used; ``problem`` is the reason a report lists beside its name."""
 
 
+class UnreadableImageError(ImageError):
+    """An image's file that could not be read just now (permissions, a disk's fault): its content may be sound."""
+
+
 class UnknownImageError(InputError):
     """An image id that a gallery does not hold."""
 

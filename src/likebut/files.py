@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,13 +52,41 @@ def normal_path(path: Path | str) -> Path:
     return Path(os.path.abspath(path))
 
 
+def files_below(folder: Path) -> tuple[list[Path], list[OSError]]:
+    """Return what is no folder below ``folder``, hidden files left out, and why folders below it could not be listed.
+
+    Symbolic links to folders are not followed. Every error has the folder's name as its ``filename``.
+    """
+    unlisted: list[OSError] = []
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=unlisted.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    # A folder that went away meanwhile has no files.
+    return files, [error for error in unlisted if not is_absence(error)]
+
+
+def is_absence(error: OSError) -> bool:
+    """Return whether an error says that there is no such file, and not that it cannot be reached just now."""
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
+
+
+def is_gone(path: Path) -> bool:
+    """Return whether there is surely no file at ``path``; one that cannot be reached just now may be there."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        return is_absence(error)
+
+
 def require_place(path: Path) -> None:
     """Check that a file or a folder can be made at ``path``: to be asked before the work whose result it will hold.
 
     Raises:
         InputError: Something that is no folder is in the way, or the folder may not be written to.
     """
-    above = next(parent for parent in path.absolute().parents if parent.exists())
+    whole = path.absolute()
+    above = next((parent for parent in whole.parents if parent.exists()), whole)  # nothing is above the root
     if not above.is_dir():
         raise InputError(f"{path} cannot be made: {above} is a file, not a folder.", "Give another path.")
     if not os.access(path if path.is_dir() else above, os.W_OK | os.X_OK):

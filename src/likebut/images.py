@@ -15,8 +15,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from likebut.errors import IMAGE_DAMAGE, ImageError, InputError
-from likebut.files import fingerprint
+from likebut.errors import IMAGE_DAMAGE, ImageError, InputError, UnreadableImageError
+from likebut.files import files_below, fingerprint, is_gone
+from likebut.grey import grey_as_rgb
 from likebut.orientation import turned_upright
 from likebut.triplets import ImageRef
 
@@ -66,7 +67,7 @@ def decode(
         raise ImageError("The file is empty.", "Replace it.")
     if len(content) > max_bytes:
         raise ImageError(f"The file has {len(content)} bytes, more than {max_bytes}.", "Make it smaller.")
-    with _opened(content, max_pixels) as image:
+    with opened(content, max_pixels) as image:
         return _to_upright_rgb(image, max_pixels, least_side)
 
 
@@ -109,13 +110,17 @@ def picture_size(content: bytes) -> tuple[int, int]:
     Raises:
         ImageError: It is no image.
     """
-    with _opened(content, MAX_PIXELS) as image:
+    with opened(content) as image:
         return image.size
 
 
 @contextmanager
-def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """Yield an image whose pixels are not decoded yet; whatever goes wrong with it becomes an ImageError."""
+def opened(content: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Yield an image whose pixels are not decoded yet.
+
+    Raises:
+        ImageError: Whatever goes wrong with it, here or where it is used.
+    """
     with warnings.catch_warnings():
         # Pillow warns of bombs at its own threshold; ours is checked before any pixel is decoded.
         warnings.simplefilter("ignore")
@@ -134,7 +139,8 @@ def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the content of an image's file.
 
     Raises:
-        ImageError: There is no such file, it may not be read, or it is too large.
+        ImageError: There is no such file, or it is too large.
+        UnreadableImageError: It is there, but may not or cannot be read.
     """
     try:
         size = path.stat().st_size
@@ -146,9 +152,10 @@ def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not an image.", "Give an image file.") from None
     except PermissionError:
-        raise ImageError(f"{path} may not be read.", "Change its permissions.") from None
+        raise UnreadableImageError(f"{path} may not be read.", "Change its permissions.") from None
     except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}).", "Check the path, and the disk.") from None
+        problem = f"{path} cannot be read ({error.strerror})."
+        raise UnreadableImageError(problem, "Check the path, and the disk.") from None
 
 
 def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None) -> Image.Image:
@@ -167,14 +174,12 @@ def _to_upright_rgb(image: Image.Image, max_pixels: int, least_side: int | None)
 
 def _over_white(upright: Image.Image) -> Image.Image:
     """Return an image as RGB, what is transparent laid over white."""
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        return grey_as_rgb(upright)
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         overlay = upright.convert("RGBA")
         paper = Image.new("RGBA", overlay.size, (255, 255, 255, 255))
         return Image.alpha_composite(paper, overlay).convert("RGB")
-    if upright.mode.startswith("I;16"):
-        # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-        grey = (np.asarray(upright, dtype=np.uint32) >> 8).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
     return upright.convert("RGB")
 
 
@@ -247,20 +252,30 @@ def list_images(folder: Path) -> list[ImageRef]:
     """Return every file below ``folder`` that has an image's suffix, by name; hidden files are left out.
 
     Raises:
-        InputError: ``folder`` is missing, is no folder, or holds no image file.
+        InputError: ``folder`` is missing, is no folder, holds no image file, or holds a folder that cannot be listed.
+    """
+    images, unlisted = images_below(folder)
+    if unlisted:
+        raise InputError(f"{unlisted[0].name}: {unlisted[0].reason}", "Change its permissions, or check the disk.")
+    return images
+
+
+def images_below(folder: Path) -> tuple[list[ImageRef], list[SetAside]]:
+    """Return what :func:`list_images` does, and the folders below that cannot be listed, so that they can be named.
+
+    Raises:
+        InputError: ``folder`` is missing, is no folder, or holds no image file that could be found.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.", "Give a folder of images.")
+    files, errors = files_below(folder)
     names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
+        path.relative_to(folder).as_posix() for path in files if path.suffix.lower() in SUFFIXES and not is_gone(path)
     )
+    unlisted = [SetAside(str(error.filename), f"The folder cannot be listed ({error.strerror}).") for error in errors]
+    if not names and unlisted:
+        raise InputError(f"{unlisted[0].name}: {unlisted[0].reason}", "Change its permissions, or check the disk.")
     if not names:
         kinds = ", ".join(sorted(SUFFIXES))
         raise InputError(f"The folder {folder} holds no image files.", f"Put images into it ({kinds}).")
-    return [ImageRef(name, folder / name) for name in names]
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    return [ImageRef(name, folder / name) for name in names], unlisted

@@ -1,6 +1,7 @@
 """``likebut index``, ``search`` and ``doctor`` with the preset tiny."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -161,6 +162,27 @@ def test_search_table_json_and_sheet(likebut: Command, indexed: Path, tmp_path: 
     assert "&lt;b&gt;red" in page and "<b>red" not in page and page.count("data:image/jpeg;base64,") == 2
     by_id = likebut("search", *gallery, "--image-id", answer["hits"][0]["id"], "--json")
     assert len(json.loads(by_id.out)["hits"]) == 3
+
+
+def test_a_damaged_gallery_is_told_and_rebuilt(likebut: Command, indexed: Path, model: Path, tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery"
+    shutil.copytree(indexed / "gallery", gallery)
+    for manifest in (gallery / "images.lance" / "_versions").iterdir():
+        manifest.write_bytes(manifest.read_bytes()[:20])
+    searched = likebut("search", "--text", "red", "--gallery", gallery)
+    assert searched.code == 2 and "cannot be used" in searched.err and "--rebuild" in searched.err
+    looked = likebut("doctor", "--gallery", gallery)
+    assert looked.code == 1 and "PROBLEM  gallery: The gallery" in looked.out
+    rebuilt = likebut("index", indexed / "photos", "--gallery", gallery, "--model", model, "--rebuild", "--json")
+    assert rebuilt.code == 0 and json.loads(rebuilt.out)["added"] == len(COLOURS)
+
+
+def test_a_sheet_for_a_picture_whose_name_is_not_utf8(likebut: Command, indexed: Path, tmp_path: Path) -> None:
+    picture = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(indexed / "photos" / "red.png", picture)
+    sheet = tmp_path / "sheet.html"
+    searched = likebut("search", "--gallery", indexed / "gallery", "--image", picture, "--sheet", sheet)
+    assert searched.code == 0 and "caf?.png" in sheet.read_text(encoding="utf-8")
 
 
 def test_search_opens_the_sheet(likebut: Command, indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

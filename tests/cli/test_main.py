@@ -30,7 +30,25 @@ def test_a_full_disk_is_one_sentence(command: Command, monkeypatch: pytest.Monke
     )
 
 
-def test_other_failures_of_the_system_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("number", "reason", "said"),
+    [
+        (errno.EROFS, "Read-only file system", "read-only file system"),
+        (errno.ENAMETOOLONG, "File name too long", "file name too long"),
+        (errno.EACCES, "Permission denied", "permission denied"),
+        (errno.EIO, "Input/output error", "input/output error"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int, reason: str, said: str
+) -> None:
+    monkeypatch.setattr(module, "app", failing_with(OSError(number, reason, "/data/.writer.lock")))
+    stopped = command("train")
+    assert stopped.code == 2
+    assert stopped.err == f"likebut: /data/.writer.lock cannot be used: {said}. Check the path.\n"
+
+
+def test_failures_of_the_system_without_a_path_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "app", failing_with(OSError(errno.EIO, "Input/output error")))
     with pytest.raises(OSError, match="Input/output error"):
         module.main()

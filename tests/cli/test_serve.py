@@ -56,6 +56,14 @@ def test_added_pictures_go_beside_the_gallery(tmp_path: Path) -> None:
     assert default_uploads("s3://bucket/gallery") is None
 
 
+def test_a_place_where_nothing_can_be_added_is_told_before_anything_is_loaded(likebut: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    asked = ("serve", tmp_path / "none", "--port", "0", "--uploads", tmp_path / "file")
+    refused = likebut(*asked)
+    assert refused.code == 2 and "file is a file, not a folder. Give a folder for added pictures." in refused.err
+    assert "There is no gallery" in likebut(*asked, "--read-only").err
+
+
 @pytest.mark.slow
 def test_a_folder_is_indexed_and_served(likebut: Command, tmp_path: Path) -> None:
     from likebut.retriever.retriever import Retriever

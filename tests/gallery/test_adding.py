@@ -87,6 +87,21 @@ def test_copies_share_an_image_until_the_last_is_gone(gallery: Gallery, folder: 
     assert kept.id not in gallery
 
 
+def test_after_copying_a_folder_and_removing_the_old_one_hits_name_files_that_are_there(
+    gallery: Gallery, folder: Path, retriever: FakeRetriever
+) -> None:
+    new = folder.with_name("new")
+    gallery.synchronise(folder)
+    shutil.copytree(folder, new)
+    assert gallery.synchronise(new).copies == 12
+    shutil.rmtree(folder)
+    report = gallery.synchronise(new)
+    assert (report.moved, report.unchanged, report.removed) == (12, 0, 0) and report.changed
+    require_right_paths(gallery)
+    assert all(Path(path).parent == new for path in gallery.store.files())
+    assert gallery.synchronise(new).unchanged == 12 and retriever.embedded == 12
+
+
 def test_changed_files_replace_their_image(gallery: Gallery, folder: Path, retriever: FakeRetriever) -> None:
     old = gallery.add(folder / "3.png").ids[0]
     new = solid(folder / "3.png", (255, 0, 0))

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_samples import sample
 
-from likebut.gallery.duplicates import MAX_SIGNATURE_DISTANCE, Group, group_near_duplicates
+from likebut.gallery.duplicates import MAX_SIGNATURE_DISTANCE, MIN_COSINE, Group, group_near_duplicates
 from likebut.gallery.store import Candidate
 
 
@@ -47,3 +48,43 @@ def test_length_of_embeddings_is_immaterial(scale: float) -> None:
     one = candidate(1)
     two = Candidate(replace(one.image, id="x"), (one.embeddings * scale).astype(np.float16))
     assert group_near_duplicates([one, two]) == [Group(0, (1,))]
+
+
+def naive_groups(candidates: list[Candidate]) -> list[Group]:
+    """The rule, a pair at a time: a picture joins the first leader above it that looks the same, or else leads."""
+    groups: list[tuple[int, list[int]]] = []
+    for position, each in enumerate(candidates):
+        for leader, others in groups:
+            pair = [candidates[leader], each]
+            miniatures = [np.frombuffer(one.image.signature, np.uint8).astype(np.float64) for one in pair]
+            tokens = [one.embeddings.astype(np.float64) for one in pair]
+            tokens = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in tokens]
+            is_near = np.sqrt(np.mean((miniatures[0] - miniatures[1]) ** 2)) <= MAX_SIGNATURE_DISTANCE
+            if is_near and np.mean(np.sum(tokens[0] * tokens[1], axis=1)) >= MIN_COSINE:
+                others.append(position)
+                break
+        else:
+            groups.append((position, []))
+    return [Group(leader, tuple(others)) for leader, others in groups]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=14))
+def test_groups_are_those_of_the_rule(drawn: list[tuple[int, int, bool]]) -> None:
+    candidates = [candidate(number, 6 * shift, other) for number, shift, other in drawn]
+    assert group_near_duplicates(candidates) == naive_groups(candidates)
+
+
+def test_memory_grows_with_the_candidates_and_not_with_their_square() -> None:
+    random = np.random.default_rng(0)
+    one = candidate(1)
+    many = []
+    for number in range(2000):
+        signature = random.integers(0, 256, 192, dtype=np.uint8).tobytes()
+        many.append(replace(one, image=replace(one.image, id=str(number), signature=signature)))
+    tracemalloc.start()
+    groups = group_near_duplicates(many)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(groups) == 2000
+    assert peak < 2000 * 2000 * 4, "a number for every pair would take more"

@@ -14,7 +14,7 @@ from likebut.gallery.filters import parse_filter
 from likebut.gallery.lance_index import effort_for_filter, partitions
 from likebut.gallery.lance_rows import CARD
 from likebut.gallery.lance_store import LanceStore
-from likebut.gallery.lance_tables import remove_gallery
+from likebut.gallery.lance_tables import connect, remove_gallery
 from likebut.gallery.memory_store import MemoryStore
 from likebut.gallery.search import search_page
 from likebut.gallery.store import SearchEffort, StoredImage
@@ -96,6 +96,17 @@ def test_exact_search_passes_the_index_by(indexed: LanceStore, oracle: MemorySto
     assert [hit.id for hit in exact.hits] == [hit.id for hit in truth.hits]
 
 
+def test_a_search_through_the_index_comes_to_every_image(indexed: LanceStore) -> None:
+    careless = SearchEffort(probes=1, refine=1, candidates=1)
+    asked = {"group_duplicates": False, "effort": careless}
+    assert len(indexed.nearest(query(3), IMAGES, effort=careless)) < IMAGES, "else this tests nothing"
+    whole = search_page(indexed, query(3), IMAGES, **asked)
+    assert (len(whole.hits), whole.more) == (IMAGES, False)
+    assert search_page(indexed, query(3), IMAGES - 1, **asked).more
+    few = parse_filter({"price": {"<": 50}}, FIELDS)
+    assert len(search_page(indexed, query(3), IMAGES, conditions=few, **asked).hits) == IMAGES // 2
+
+
 def test_images_added_after_the_index_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lance_index, "EXACT_TOKENS", 300)
     store = LanceStore(tmp_path / "gallery", IDENTITY)
@@ -157,6 +168,41 @@ def test_removing_a_gallery(tmp_path: Path) -> None:
     for use in (remove_gallery, LanceStore):
         with pytest.raises(InputError, match="not a gallery"):
             use(tmp_path / "other")
+
+
+def test_a_removal_that_was_killed_does_not_keep_the_next_gallery_from_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lance_index, "EXACT_TOKENS", 300)
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.put([sample(number) for number in range(300)])
+    store.optimise()
+    connect(tmp_path / "gallery", create=False).drop_table("images")
+    remove_gallery(tmp_path / "gallery")
+    again = LanceStore(tmp_path / "gallery", IDENTITY)
+    again.put([sample(number) for number in range(300)])
+    again.optimise()
+    assert again.health().search == "IvfRq"
+
+
+def test_a_gallery_that_was_rebuilt_with_another_model_is_not_used_on(tmp_path: Path) -> None:
+    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store.add_fields(FIELDS)
+    store.put([sample(number) for number in range(5)])
+    assert len(store.nearest(query(0), 3)) == 3
+    remove_gallery(tmp_path / "gallery")
+    anew = LanceStore(tmp_path / "gallery", replace(IDENTITY, weights_sha256="other"))
+    anew.put([sample(number) for number in range(5)])
+    for use in (
+        lambda: store.nearest(query(0), 3),
+        lambda: store.put([sample(6)]),
+        lambda: store.update([replace(sample(1).image, path="/moved")]),
+        lambda: store.embeddings([identifier(1)]),
+    ):
+        with pytest.raises(InputError, match="was rebuilt with another model"):
+            use()
+    assert anew.count() == 5 and len(anew.nearest(query(0), 3)) == 3
+    assert all(image.path != "/moved" for image in anew.page(10))
 
 
 def test_a_gallery_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from fake_retriever import FakeRetriever
 from pictures_on_disk import write_pictures
 from store_samples import IDENTITY, sample
 
+from likebut.errors import LikebutError
+from likebut.gallery import lance_store
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.lance_store import LanceStore
 
@@ -98,3 +100,46 @@ def test_threads_that_add_the_same_folder(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(galleries[0]) == 40 == len(galleries[0].store.ids())
+
+
+def test_one_optimises_while_another_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = LanceStore(tmp_path / "gallery", IDENTITY)
+    first.put([sample(number) for number in range(5)])
+    second = LanceStore(tmp_path / "gallery")
+    inside, done, told = threading.Event(), threading.Event(), []
+
+    def train(table: object, tokens: int, trained_with: int) -> int:
+        told.append("begin")
+        inside.set()
+        done.wait(20 if len(told) == 1 else 0)
+        told.append("end")
+        return 0
+
+    monkeypatch.setattr(lance_store, "train_if_due", train)
+    threads = [threading.Thread(target=store.optimise) for store in (first, second)]
+    threads[0].start()
+    assert inside.wait(20)
+    threads[1].start()
+    second.put([sample(6)])  # writers wait for nobody's training
+    time.sleep(0.3)
+    assert told == ["begin"]
+    done.set()
+    for thread in threads:
+        thread.join(20)
+    assert told == ["begin", "end", "begin", "end"]
+
+
+def test_a_tidying_in_the_background_that_fails_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gallery = Gallery.open(tmp_path / "gallery", FakeRetriever())
+
+    def conflict(table: object) -> None:
+        raise RuntimeError("lance error: CreateIndex transaction was preempted by Rewrite. Please retry.")
+
+    monkeypatch.setattr(lance_store, "tidy", conflict)
+    with pytest.raises(LikebutError, match="Run the command again"):
+        gallery.optimise()
+    gallery.optimise(in_background=True)
+    gallery.close()
+    assert "Another process changed the gallery" in caplog.text

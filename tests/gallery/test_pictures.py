@@ -39,6 +39,23 @@ def test_exif_rotation_and_date() -> None:
     assert picture.taken == datetime(2021, 7, 3, 10, 11, 12)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_is_that_of_the_upright_picture(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    picture = read_picture(encoded(coloured(1, (60, 40)), kind, exif=exif))
+    assert (picture.width, picture.height) == picture.image.size == ((40, 60) if orientation > 4 else (60, 40))
+
+
+def test_what_pillow_takes_for_a_bomb_and_we_do_not_makes_no_warning(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read_picture(encoded(coloured(1, (12, 12)), "PNG")).width == 12
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("date", ["0000:00:00 00:00:00", "    :  :     :  :  ", "yesterday"])
 def test_a_camera_without_a_clock_gives_no_date(date: str) -> None:
     exif = Image.Exif()

@@ -56,6 +56,20 @@ def test_deleting_removes_the_file_that_was_added(tmp_path: Path) -> None:
         assert add(server, picture((7, 8, 9))).json()["added"] == 1
 
 
+def test_a_picture_whose_file_is_away_is_not_kept_by_the_browser(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        (image,) = add(server, picture((7, 8, 9))).json()["images"]
+        address, file = f"/v1/images/{image['id']}/picture", Path(image["path"])
+        kept = file.rename(tmp_path / "away.png")
+        for content in (None, picture((1, 1, 1))):
+            if content is not None:
+                file.write_bytes(content)
+            instead = server.request("GET", address)
+            assert instead.status == 200 and instead.headers["cache-control"] == "no-store"
+        kept.rename(file)
+        assert "immutable" in server.request("GET", address).headers["cache-control"]
+
+
 def test_deleting_leaves_files_that_were_indexed(tmp_path: Path) -> None:
     file = tmp_path / "pictures" / "red.png"
     file.parent.mkdir()

@@ -87,9 +87,9 @@ def _is_being_rebuilt(location: str, identity: "GalleryIdentity", source: str) -
 
     try:
         store = LanceStore(location)
+        return store.identity == identity and bool(store.setting(_REBUILDING) == source)
     except InputError:
         return False
-    return store.identity == identity and store.setting(_REBUILDING) == source
 
 
 def _lasting(name: str) -> str:

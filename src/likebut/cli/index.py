@@ -54,8 +54,9 @@ def index(
     ) as opened:
         report = opened.synchronise(folder, metadata, progress=True)
         rebuilt(opened)
-        opened.optimise()
+        # First of all, because what it tells is done, whatever becomes of the index.
         _print_report(report, opened, as_json)
+        opened.optimise()
         if tune:
             _print_trials(_tune(opened.store), as_json)
         if watch:
@@ -71,9 +72,9 @@ def _source_of(folder: Path, metadata: Path | None) -> str:
     from likebut.files import fingerprint, normal_path
     from likebut.gallery.fields import infer_fields
     from likebut.gallery.inputs import metadata_for
-    from likebut.images import list_images
+    from likebut.images import images_below
 
-    list_images(folder)
+    images_below(folder)
     table = metadata_for([folder], metadata)
     rows = {name: dict(row.values) for name, row in table.rows.items()} if table else {}
     infer_fields(rows.values(), {})

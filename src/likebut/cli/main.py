@@ -85,14 +85,12 @@ def main() -> None:
         # The reader of a pipe (`likebut … | head`) left; what follows has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            where = f" ({error.filename})" if error.filename else ""
+            errors.print(f"likebut: The disk is full{where}. Make room; the same command goes on from here.")
+            sys.exit(1)
         if error.filename is None or error.strerror is None:
             raise
         errors.print(f"likebut: {error.filename} cannot be used: {error.strerror.lower()}. Check the path.")
         sys.exit(2)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        errors.print(f"likebut: The disk is full{where}. Make room; the same command goes on from here.")
-        sys.exit(1)

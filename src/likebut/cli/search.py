@@ -124,7 +124,10 @@ def _write_sheet(
     from likebut.files import write_text
     from likebut.gallery.contact_sheet import contact_sheet
 
-    named = [str(each) for each in request.images] + [image_id[:12] for image_id in request.image_ids]
+    # A file's name need not be UTF-8, but a page is.
+    named = [str(each).encode(errors="replace").decode() for each in request.images] + [
+        image_id[:12] for image_id in request.image_ids
+    ]
     title = (
         ", ".join(named) + (f' but "{request.text}"' if named else f'"{request.text}"') if request.text else named[0]
     )

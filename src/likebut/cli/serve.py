@@ -9,6 +9,7 @@ from rich.console import Console
 
 from likebut.cli.gallery_access import DEFAULT_GALLERY, open_gallery
 from likebut.errors import InputError
+from likebut.files import require_output_folder
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -67,6 +68,8 @@ def serve(
         in_flight=in_flight,
         seconds=timeout,
     )
+    if settings.uploads is not None and not read_only:
+        require_output_folder(settings.uploads, "added pictures")
     _serve(gallery, model, device, settings, open_page)
 
 

@@ -38,27 +38,31 @@ def group_near_duplicates(candidates: Sequence[Candidate]) -> list[Group]:
     Args:
         candidates: Best first.
     """
-    alike = _alike(candidates)
+    if not candidates:
+        return []
+    points = np.stack([np.frombuffer(each.image.signature, dtype=np.uint8) for each in candidates]).astype(np.float32)
+    squares = (points.astype(np.float64) ** 2).sum(axis=1)
+    # The leaders' miniatures and squares, in the order of their ranks.
+    leading, leading_squares = np.empty_like(points), np.empty_like(squares)
     members: dict[int, list[int]] = {}
-    for position in range(len(candidates)):
-        leader = next((earlier for earlier in members if alike[earlier, position]), None)
+    leaders: list[int] = []
+    for position, point in enumerate(points):
+        # Exact: 192 products of bytes stay below 2²⁴, up to which float32 holds every whole number.
+        count = len(leaders)
+        products = (leading[:count] @ point).astype(np.float64)
+        distances = (leading_squares[:count] + squares[position] - 2 * products) / len(point)
+        near = np.flatnonzero(distances <= MAX_SIGNATURE_DISTANCE**2)
+        leader = next((leaders[i] for i in near if _agree(candidates[leaders[i]], candidates[position])), None)
         if leader is None:
+            leading[count], leading_squares[count] = point, squares[position]
+            leaders.append(position)
             members[position] = []
         else:
             members[leader].append(position)
     return [Group(leader, tuple(others)) for leader, others in members.items()]
 
 
-def _alike(candidates: Sequence[Candidate]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """Return which candidates show the same picture: (n, n)."""
-    if not candidates:
-        return np.zeros((0, 0), dtype=np.bool_)
-    signatures = np.stack([np.frombuffer(each.image.signature, dtype=np.uint8) for each in candidates])
-    points = signatures.astype(np.float32)
-    squares = (points**2).sum(axis=1)
-    distances = np.maximum(squares[:, None] + squares[None] - 2 * points @ points.T, 0) / points.shape[1]
-    alike: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = distances <= MAX_SIGNATURE_DISTANCE**2
-    for first, second in np.argwhere(np.triu(alike, k=1)):
-        cosines = normalised(candidates[first].embeddings) * normalised(candidates[second].embeddings)
-        alike[first, second] = cosines.sum(axis=1).mean() >= MIN_COSINE
-    return alike
+def _agree(first: Candidate, second: Candidate) -> bool:
+    """Return whether two pictures' target embeddings, (N, E) each, nearly agree."""
+    cosines = (normalised(first.embeddings) * normalised(second.embeddings)).sum(axis=1)
+    return bool(cosines.mean() >= MIN_COSINE)

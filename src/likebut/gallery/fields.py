@@ -68,11 +68,12 @@ def typed(value: Any, type_: FieldType) -> Value:
 
     Raises:
         ValueError: It cannot be read as that.
+        UnicodeEncodeError: It is a text, but one that UTF-8 cannot hold.
     """
     if type_ is FieldType.LABELS:
         return _labels(value)
     if type_ is FieldType.TEXT and isinstance(value, str | int | float | bool):
-        return value if isinstance(value, str) else str(value)
+        return require_utf8(value) if isinstance(value, str) else str(value)
     if type_ is FieldType.TRUTH:
         return _truth(value)
     if type_ is FieldType.NUMBER:
@@ -86,7 +87,17 @@ def _labels(value: Any) -> tuple[str, ...]:
     labels = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
     if labels is None or not all(isinstance(label, str) and LABEL_SEPARATOR not in label for label in labels):
         raise ValueError(value)
-    return labels
+    return tuple(require_utf8(label) for label in labels)
+
+
+def require_utf8(text: str) -> str:
+    """Return a text that UTF-8 can hold: not one with half a surrogate pair, which no file and no engine takes.
+
+    Raises:
+        UnicodeEncodeError: It cannot. (This is a ValueError.)
+    """
+    text.encode()
+    return text
 
 
 def _truth(value: Any) -> bool:
@@ -146,7 +157,7 @@ def infer_fields(rows: Iterable[Mapping[str, Any]], known: Mapping[str, FieldTyp
     """Return the fields of ``rows`` that ``known`` lacks, with the types that hold all their values.
 
     Raises:
-        InputError: A field has no name, or that of a built-in one.
+        InputError: A field has no name, that of a built-in one, or one that UTF-8 cannot hold.
     """
     values: dict[str, list[Any]] = {}
     for row in rows:
@@ -155,6 +166,11 @@ def infer_fields(rows: Iterable[Mapping[str, Any]], known: Mapping[str, FieldTyp
                 values.setdefault(name, []).append(value)
     if "" in values:
         raise InputError("A metadata field has no name.", "Give every column of the first line a name.")
+    for name in values:
+        try:
+            require_utf8(name)
+        except UnicodeEncodeError:
+            raise InputError(f"The name {name!r} of a metadata field is not UTF-8.", "Change the name.") from None
     for field in BUILT_IN_FIELDS:
         if field.name in values:
             raise InputError(
@@ -181,6 +197,8 @@ def typed_row(row: Mapping[str, Any], types: Mapping[str, FieldType], where: str
             continue
         try:
             values[name] = typed(value, types[name])
+        except UnicodeEncodeError:
+            raise InputError(f'{where}: "{name}" is {value!r}, which is not UTF-8.', "Change that value.") from None
         except ValueError:
             raise InputError(
                 f'{where}: "{name}" is {value!r}, but the gallery holds it as a {types[name].value}.',

@@ -120,6 +120,10 @@ def _typed(field: Field, value: Any) -> Any:
     type_ = FieldType.TEXT if field.type is FieldType.LABELS else field.type
     try:
         return typed(value, type_)
+    except UnicodeEncodeError:
+        raise InputError(
+            f'The filter on "{field.name}" has the value {value!r}, which is not UTF-8.', "Change the value."
+        ) from None
     except ValueError:
         raise InputError(
             f'The filter on "{field.name}" has the value {value!r}, which is not a {type_.value}.',

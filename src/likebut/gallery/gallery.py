@@ -1,6 +1,5 @@
 """The gallery as people use it: pictures in, "like this, but…" out."""
 
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,16 +13,18 @@ from likebut.errors import InputError
 from likebut.files import normal_path
 from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_and_type
+from likebut.gallery.file_entries import forget_missing
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.identity import GalleryIdentity, require_same
-from likebut.gallery.indexing import Indexer, forget_files
+from likebut.gallery.indexing import Indexer
 from likebut.gallery.inputs import listed, metadata_for, picture_files
 from likebut.gallery.queries import Shares, embed_query
 from likebut.gallery.references import load_references, picture_of, unknown_image
 from likebut.gallery.requests import BALANCED, AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
 from likebut.gallery.search import search_page
 from likebut.gallery.store import GalleryStore, StoredImage, StoreHealth
-from likebut.images import as_source, list_images
+from likebut.gallery.tidying import Tidying
+from likebut.images import as_source
 from likebut.progress import track
 
 
@@ -44,8 +45,7 @@ class Gallery:
     def __init__(self, store: GalleryStore, retriever: Embedder, name: str = "in memory") -> None:
         require_same(store.identity, GalleryIdentity.of(retriever), name)
         self.store, self.retriever, self.name = store, retriever, name
-        self._tidying: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._tidying = Tidying(store.optimise)
 
     @classmethod
     def open(cls, path: Path | str, retriever: Embedder, create: bool = True) -> "Gallery":
@@ -74,8 +74,7 @@ class Gallery:
 
     def close(self) -> None:
         """Wait for work in the background."""
-        if self._tidying is not None:
-            self._tidying.join()
+        self._tidying.wait()
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -105,7 +104,7 @@ class Gallery:
             InputError: There is no such file or folder, or the metadata is wrong; then nothing was added.
         """
         given = [Path(each) for each in ([paths] if isinstance(paths, str | Path) else paths)]
-        files = picture_files(given)
+        files, unlisted = picture_files(given)
         table = None if isinstance(metadata, Mapping) else metadata_for(given, metadata)
         if isinstance(metadata, Mapping):
             infer_and_type(metadata, self.store.fields(), "The metadata")  # said before anything is added
@@ -114,22 +113,21 @@ class Gallery:
         if isinstance(metadata, Mapping):
             for image_id in dict.fromkeys(report.ids):
                 self.set_metadata(image_id, metadata)
-        return report
+        return replace(report, set_aside=(*unlisted, *report.set_aside))
 
     def synchronise(self, folder: Path | str, metadata: Path | str | None = None, progress: bool = False) -> AddReport:
         """Make the gallery hold just what a folder holds: add what is new, remove what is gone from it.
 
-        Pictures from elsewhere stay. A folder without any picture is refused: it may be a disk that is not there.
+        Pictures from elsewhere stay, and those in a folder that cannot be listed, which the report sets aside. A folder
+        without any picture is refused: it may be a disk that is not there.
 
         Raises:
             InputError: There is no such folder, or no picture in it, or the metadata is wrong.
         """
         root = normal_path(folder)
         report = self.add(root, metadata, progress)
-        there = {str(image.path) for image in list_images(root)}
-        known = self.store.files()
-        gone = [path for path in known if path not in there and Path(path).is_relative_to(root)]
-        return replace(report, removed=forget_files(self.store, gone))
+        removed, unlisted = forget_missing(self.store, root)
+        return replace(report, removed=removed, set_aside=tuple(dict.fromkeys((*report.set_aside, *unlisted))))
 
     def delete(self, image_ids: str | Iterable[str]) -> int:
         """Remove images from the gallery (a later :meth:`add` of their files brings them back); return how many."""
@@ -208,13 +206,10 @@ class Gallery:
         Args:
             in_background: Return at once; :meth:`close` waits for the end. Does nothing while it is going on already.
         """
-        if not in_background:
+        if in_background:
+            self._tidying.start()
+        else:
             self.store.optimise()
-            return
-        with self._starting:
-            if self._tidying is None or not self._tidying.is_alive():
-                self._tidying = threading.Thread(target=self.store.optimise, name="optimise gallery")
-                self._tidying.start()
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""

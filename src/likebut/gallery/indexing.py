@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from likebut.files import normal_path
+from likebut.files import is_gone, normal_path
 from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import FieldType, Value, infer_fields, typed_row
+from likebut.gallery.file_entries import holders_of, name_after_present
 from likebut.gallery.metadata import MetadataFile
 from likebut.gallery.pictures import Picture
 from likebut.gallery.reading import ReadFile, read_ahead
@@ -46,7 +47,7 @@ class Indexer:
     ) -> None:
         self._store, self._retriever, self._metadata, self._meter = store, retriever, metadata, meter
         self._known = store.files()
-        self._holders = _holders(self._known.values())
+        self._holders = holders_of(self._known.values())
         self._present = store.ids()
         self._types: Mapping[str, FieldType] = {}
         self._pending: list[tuple[ReadFile, Picture]] = []
@@ -60,6 +61,7 @@ class Indexer:
         self._counts: Counter[str] = Counter()
         self._untouched: set[str] = set()
         self._set_aside: list[SetAside] = []
+        self._unread: set[Path] = set()
         self._untold = 0
 
     def run(self, paths: Sequence[Path]) -> AddReport:
@@ -81,9 +83,11 @@ class Indexer:
         self._embed(rows)
         self._commit()
         self._drop_replaced()
+        self._name_anew(files)
         self._advance(0, now=True)
         self._update_metadata(files, rows)
-        ids = [entry.image_id for path in files if (entry := self._known.get(str(path))) and entry.image_id]
+        usable = [path for path in files if path not in self._unread]
+        ids = [entry.image_id for path in usable if (entry := self._known.get(str(path))) and entry.image_id]
         return AddReport(**self._counts, ids=tuple(ids), set_aside=tuple(self._set_aside))
 
     def _nameable(self, paths: Iterable[Path]) -> list[Path]:
@@ -130,6 +134,12 @@ class Indexer:
             self._untouched.add(entry.image_id)
 
     def _take(self, read: ReadFile, rows: Mapping[str, Mapping[str, Value]]) -> None:
+        if read.may_pass:
+            # What the file holds is not known, so nothing that is known of it changes, and the next run reads it again.
+            self._unread.add(Path(read.path))
+            self._set_aside.append(SetAside(read.path, read.reason))
+            self._advance()
+            return
         before = self._known.get(read.path)
         before_id = before.image_id if before is not None else None
         if before_id is not None and before_id != read.image_id:
@@ -165,7 +175,7 @@ class Indexer:
         if before_id == image_id:
             self._counts["unchanged"] += 1
             self._untouched.add(image_id)
-        elif any(Path(other).is_file() for other in others):
+        elif not all(is_gone(Path(other)) for other in others):
             self._counts["copies"] += 1
         else:
             self._counts["moved"] += 1
@@ -223,6 +233,17 @@ class Indexer:
         self._replaced.clear()
         self._commit()
 
+    def _name_anew(self, files: Sequence[Path]) -> None:
+        """Name images of this run that other files held as well after one that is there, and forget those gone."""
+        entries = [entry for path in files if (entry := self._known.get(str(path))) is not None]
+        held = {entry.image_id: self._holders[entry.image_id] for entry in entries if entry.image_id is not None}
+        renamed, gone = name_after_present(self._store, {each: held[each] for each in held if len(held[each]) > 1})
+        for image_id, paths in gone.items():
+            self._holders[image_id] -= paths
+        again = len(renamed & self._untouched)
+        self._counts["moved"] += again
+        self._counts["unchanged"] -= again
+
     def _update_metadata(self, files: Sequence[Path], rows: Mapping[str, Mapping[str, Value]]) -> None:
         """Give images that were there already the metadata that changed."""
         wanted: dict[str, Mapping[str, Value]] = {}
@@ -248,28 +269,3 @@ class Indexer:
         if self._meter is not None and (self._untold >= _BATCH or (now and self._untold)):
             self._meter.advance(self._untold)
             self._untold = 0
-
-
-def _holders(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
-    """Return the paths of the files that hold each image."""
-    holders: dict[str, set[str]] = {}
-    for entry in entries:
-        if entry.image_id is not None:
-            holders.setdefault(entry.image_id, set()).add(entry.path)
-    return holders
-
-
-def forget_files(store: GalleryStore, gone: Sequence[str]) -> int:
-    """Forget files that are gone, remove the images that no other file holds, and return how many those were.
-
-    An image that another file holds is named after that file from then on.
-    """
-    holders = _holders(store.files().values())
-    lost = set(gone)
-    touched = [image_id for image_id, paths in holders.items() if not paths.isdisjoint(lost)]
-    removed = store.delete([image_id for image_id in touched if holders[image_id] <= lost])
-    images = store.get([image_id for image_id in touched if not holders[image_id] <= lost])
-    renamed = [replace(image, path=min(holders[image.id] - lost)) for image in images.values() if image.path in lost]
-    store.update(renamed)
-    store.remove_files(gone)
-    return removed

@@ -7,24 +7,27 @@ from typing import Any
 from likebut.errors import InputError
 from likebut.files import normal_path
 from likebut.gallery.metadata import MetadataFile, find_metadata, read_metadata
-from likebut.images import list_images
+from likebut.images import SetAside, images_below
 
 
-def picture_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files, and the picture files below the folders, that ``paths`` name.
+def picture_files(paths: Sequence[Path]) -> tuple[list[Path], list[SetAside]]:
+    """Return the files, and the picture files below the folders, that ``paths`` name; and folders not to be listed.
 
     Raises:
         InputError: There is no such file, or a folder holds no picture.
     """
     files: list[Path] = []
+    unlisted: list[SetAside] = []
     for path in paths:
         if path.is_dir():
-            files += [image.path for image in list_images(path)]
+            images, unlisted_below = images_below(path)
+            files += [image.path for image in images]
+            unlisted += unlisted_below
         elif path.is_file():
             files.append(path)
         else:
             raise InputError(f"There is no file or folder {path}.", "Check the path.")
-    return files
+    return files, unlisted
 
 
 def metadata_for(paths: Sequence[Path], named: Path | str | None) -> MetadataFile | None:

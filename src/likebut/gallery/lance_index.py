@@ -42,6 +42,8 @@ def train_if_due(table: Any, tokens_per_image: int, trained_with: int) -> int:
         How many images it was trained with now; 0 if it was left as it is.
     """
     images = table.count_rows()
+    if index_state(table)[0] == "exact":
+        trained_with = 0  # a kill while a gallery is removed leaves the number behind
     if images * tokens_per_image < EXACT_TOKENS or (trained_with and images < _GROWTH * trained_with):
         return 0
     # RaBitQ codes of one bit a dimension, not product quantisation: at 100,000 images it builds in a tenth of the

@@ -1,26 +1,26 @@
 """A store in LanceDB: one row an image, its N embeddings a multivector, an index chosen by size."""
 
 import json
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock
 from lancedb.expr import Expr, col
 
+from likebut.errors import InputError
 from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
+from likebut.gallery.lance_errors import with_clear_errors
 from likebut.gallery.lance_filters import to_expression
 from likebut.gallery.lance_index import VECTORS, effort_for_filter, index_state, tidy, train_if_due
 from likebut.gallery.lance_rows import (
     CARD,
     FILES_SCHEMA,
+    IDENTITY,
     IMAGE_COLUMNS,
     SETTINGS_SCHEMA,
     columns_of,
@@ -34,6 +34,7 @@ from likebut.gallery.lance_rows import (
     new_images_to_table,
 )
 from likebut.gallery.lance_tables import connect, create_tables, is_uri, open_tables, recorded_identity, require_tables
+from likebut.gallery.process_lock import ProcessLock
 from likebut.gallery.store import (
     Candidate,
     FileEntry,
@@ -46,6 +47,7 @@ from likebut.gallery.store import (
 )
 
 
+@with_clear_errors
 class LanceStore:
     """A gallery in a folder or an object store.
 
@@ -57,32 +59,35 @@ class LanceStore:
         identity: For a gallery that is not there yet: what its embeddings are made with.
 
     Raises:
-        InputError: There is no gallery, and no identity to make one with.
+        InputError: There is no gallery, and no identity to make one with. Most methods raise it once another process
+            has made the gallery anew with another model.
     """
 
     def __init__(self, location: str | Path, identity: GalleryIdentity | None = None) -> None:
         self.location = str(location)
         self._folder = None if is_uri(location) else Path(location).absolute()
-        self._writing = threading.RLock()
+        self._writing = ProcessLock(self._folder and self._folder / ".writer.lock")
+        self._optimising = ProcessLock(self._folder and self._folder / ".optimise.lock")
         database = connect(self._folder or self.location, create=identity is not None)
-        if self._folder is not None:
-            self._file_lock = FileLock(self._folder / ".writer.lock", thread_local=False)
         if identity is not None and open_tables(database, self.location) is None:
-            with self._exclusively():
+            with self._writing:
                 create_tables(database, identity)
         tables = require_tables(database, self.location)
         self._identity = recorded_identity(tables, self.location)
         self._settings, self._files, self._images = tables
+        self._opened_as = tables.images.schema.metadata[IDENTITY]
         self._effort: SearchEffort | None = None
 
-    @contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        with self._writing:
-            if self._folder is None:
-                yield
-            else:
-                with self._file_lock:
-                    yield
+    def _schema(self) -> pa.Schema:
+        """Return the schema that the images have now, as long as their embeddings are the opened gallery's.
+
+        Raises:
+            InputError: Another process made the gallery anew with another model meanwhile.
+        """
+        schema = self._images.schema
+        if (schema.metadata or {}).get(IDENTITY) != self._opened_as:
+            raise InputError(f"The gallery {self.location} was rebuilt with another model.", "Open it again.")
+        return schema
 
     @property
     def identity(self) -> GalleryIdentity:
@@ -91,12 +96,12 @@ class LanceStore:
 
     def fields(self) -> tuple[Field, ...]:
         """Return the user's metadata fields, in the order in which they came."""
-        return tuple(field for field, _ in fields_of(self._images.schema).values())
+        return tuple(field for field, _ in fields_of(self._schema()).values())
 
     def add_fields(self, fields: Sequence[Field]) -> None:
         """Add metadata fields; those that are there already are left."""
-        with self._exclusively():
-            present = fields_of(self._images.schema)
+        with self._writing:
+            present = fields_of(self._schema())
             new = [field for field in fields if field.name not in present]
             if new:
                 columns = [field_column(field, len(present) + number) for number, field in enumerate(new)]
@@ -106,8 +111,8 @@ class LanceStore:
         """Store images, replacing those with the same ids."""
         if not images:
             return
-        with self._exclusively():
-            table = new_images_to_table(images, self._images.schema)
+        with self._writing:
+            table = new_images_to_table(images, self._schema())
             if self.get([new.image.id for new in images]):
                 merge = self._images.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
                 merge.execute(table)
@@ -117,8 +122,8 @@ class LanceStore:
     def update(self, images: Sequence[StoredImage]) -> None:
         """Replace all but embeddings and thumbnail of images that are there."""
         if images:
-            with self._exclusively():
-                table = images_to_table(images, self._images.schema)
+            with self._writing:
+                table = images_to_table(images, self._schema())
                 self._images.merge_insert("id").when_matched_update_all().execute(table)
 
     def delete(self, ids: Iterable[str]) -> int:
@@ -126,14 +131,14 @@ class LanceStore:
         wanted = list(ids)
         if not wanted:
             return 0
-        with self._exclusively():
+        with self._writing:
             return int(self._images.delete(col("id").isin(wanted)).num_deleted_rows)
 
     def get(self, ids: Sequence[str]) -> dict[str, StoredImage]:
         """Return those images that are there."""
         if not ids:
             return {}
-        fields = fields_of(self._images.schema)
+        fields = fields_of(self._schema())
         table = self._rows(_image_columns(fields), col("id").isin(list(ids)))
         return {image.id: image for image in images_from_table(table, fields)}
 
@@ -141,6 +146,7 @@ class LanceStore:
         """Return the target embeddings, (N, E) each, of those images that are there."""
         if not ids:
             return {}
+        self._schema()
         table = self._rows(["id", VECTORS], col("id").isin(list(ids)))
         embeddings = embeddings_from_table(table, self._identity.width)
         return dict(zip(table["id"].to_pylist(), embeddings, strict=True))
@@ -156,14 +162,14 @@ class LanceStore:
 
     def page(self, limit: int, offset: int = 0, conditions: Sequence[Condition] = ()) -> list[StoredImage]:
         """Return some images that satisfy the conditions, in the order of their arrival."""
-        schema = self._images.schema
+        schema = self._schema()
         fields = fields_of(schema)
         where = to_expression(conditions, columns_of(schema))
         return images_from_table(self._rows(_image_columns(fields), where, limit, offset), fields)
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         """Return how many images satisfy the conditions."""
-        where = to_expression(conditions, columns_of(self._images.schema))
+        where = to_expression(conditions, columns_of(self._schema()))
         if where is None:
             return int(self._images.count_rows())
         # The engine writes the text itself, from typed literals; counting takes no expression as such.
@@ -190,7 +196,7 @@ class LanceStore:
         if conditions:
             effort, few = effort_for_filter(effort, self.count(), self.count(conditions), self._identity.tokens)
             exact = exact or few
-        schema = self._images.schema
+        schema = self._schema()
         fields = fields_of(schema)
         # The index ranks tokens, and an image's tokens lie close together: asking for few images finds too few.
         search = self._images.search(query, vector_column_name=VECTORS).distance_type("cosine")
@@ -205,7 +211,7 @@ class LanceStore:
             search = search.where(where, prefilter=True)
         table = search.to_arrow().sort_by("_distance").slice(0, limit)
         # A card may be of a newer version than the schema was, and name a field that was added in between.
-        fields = fields_of(self._images.schema) if told == [CARD] else fields
+        fields = fields_of(self._schema()) if told == [CARD] else fields
         embeddings = embeddings_from_table(table, self._identity.width)
         return [Candidate(*pair) for pair in zip(read(table, fields), embeddings, strict=True)]
 
@@ -228,21 +234,21 @@ class LanceStore:
 
     def keep_setting(self, key: str, value: Any) -> None:
         """Keep a JSON value under ``key``."""
-        with self._exclusively():
+        with self._writing:
             row = pa.table({"key": [key], "value": [json.dumps(value)]}, schema=SETTINGS_SCHEMA)
             self._settings.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(row)
 
     def put_files(self, entries: Sequence[FileEntry]) -> None:
         """Remember files, replacing what was known of the same paths."""
         if entries:
-            with self._exclusively():
+            with self._writing:
                 merge = self._files.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
                 merge.execute(files_to_table(entries))
 
     def remove_files(self, paths: Iterable[str]) -> None:
         """Forget files."""
         if wanted := list(paths):
-            with self._exclusively():
+            with self._writing:
                 self._files.delete(col("path").isin(wanted))
 
     def files(self) -> dict[str, FileEntry]:
@@ -252,13 +258,15 @@ class LanceStore:
 
     def optimise(self) -> None:
         """Compact the tables, bring the index up to date, and train it anew when the gallery has outgrown it."""
-        with self._exclusively():
-            for table in (self._images, self._files, self._settings):
-                tidy(table)
-        # Training takes minutes on a large gallery; it conflicts with no writer, so none has to wait.
-        trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
-        if trained:
-            self.keep_setting("trained_with", trained)
+        # Training conflicts with another's merging of files, which would throw minutes of it away.
+        with self._optimising:
+            with self._writing:
+                for table in (self._images, self._files, self._settings):
+                    tidy(table)
+            # Training takes minutes on a large gallery; it conflicts with no writer, so none has to wait.
+            trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
+            if trained:
+                self.keep_setting("trained_with", trained)
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""

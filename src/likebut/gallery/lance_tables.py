@@ -9,6 +9,7 @@ import lancedb
 
 from likebut.errors import InputError
 from likebut.gallery.identity import GalleryIdentity
+from likebut.gallery.lance_errors import DamagedGalleryError, clear_errors
 from likebut.gallery.lance_rows import FILES_SCHEMA, IDENTITY, SETTINGS_SCHEMA, images_schema
 
 _MAKE_ONE = "Make one with `likebut index FOLDER`."
@@ -42,19 +43,28 @@ def connect(location: str | Path, create: bool) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
     # An interval of zero makes every read look for a newer version first: that is what lets a deleted image vanish
     # from the results of every process at once.
-    return lancedb.connect(str(location), read_consistency_interval=timedelta(seconds=0))
+    with clear_errors(str(location)):
+        return lancedb.connect(str(location), read_consistency_interval=timedelta(seconds=0))
 
 
 def open_tables(database: Any, location: str | Path) -> Tables | None:
     """Return a gallery's tables; None if there are none.
 
     Raises:
-        InputError: The tables there are not a gallery's.
+        InputError: The tables there are not a gallery's, or no tables can be there.
+        DamagedGalleryError: They cannot be read.
     """
-    try:
-        images = database.open_table("images")
-    except ValueError:
-        return None
+    with clear_errors(str(location)):
+        try:
+            images = database.open_table("images")
+        except ValueError as error:
+            if "was not found" in str(error):
+                return None
+            raise
+        return _tables_with(images, database, location)
+
+
+def _tables_with(images: Any, database: Any, location: str | Path) -> Tables:
     if IDENTITY not in (images.schema.metadata or {}):
         raise InputError(f"{location} is a Lance database, but not a gallery.", "Give another path.")
     return Tables(database.open_table("settings"), database.open_table("files"), images)
@@ -90,7 +100,7 @@ def recorded_identity(tables: Tables, location: str | Path) -> GalleryIdentity:
 
 
 def remove_gallery(location: str | Path) -> None:
-    """Remove a gallery; where there is none, nothing happens. Pictures are not touched.
+    """Remove a gallery, a damaged one too; where there is none, nothing happens. Pictures are not touched.
 
     Raises:
         InputError: The tables there are not a gallery's.
@@ -98,6 +108,13 @@ def remove_gallery(location: str | Path) -> None:
     if not is_uri(location) and not Path(location).exists():
         return
     database = connect(location, create=False)
-    if open_tables(database, location) is not None:
+    try:
+        is_there = open_tables(database, location) is not None
+    except DamagedGalleryError:
+        # Whose tables these are is written in one that cannot be read; so their names have to tell.
+        is_there = set(Tables._fields) <= set(database.table_names(limit=1000))
+        if not is_there:
+            raise
+    if is_there:
         for name in reversed(Tables._fields):
             database.drop_table(name, ignore_missing=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from PIL import ExifTags, Image
 
 from likebut.errors import IMAGE_DAMAGE
-from likebut.images import decode
+from likebut.images import decode, opened
 
 # A JPEG is decoded at a reduced scale where its shorter side stays above twice this; encoders take 224 to 260 pixels.
 LEAST_SIDE = 256
@@ -51,8 +51,9 @@ def read_picture(content: bytes) -> Picture:
     Raises:
         ImageError: It is too large, damaged, or no image.
     """
-    image = _reduced(decode(content, least_side=LEAST_SIDE))
-    width, height, taken = _header(content)
+    decoded = decode(content, least_side=LEAST_SIDE)
+    (width, height), taken = _header(content, decoded.size)
+    image = _reduced(decoded)
     return Picture(
         id=content_id(content),
         image=image,
@@ -85,18 +86,20 @@ def _thumbnail(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _header(content: bytes) -> tuple[int, int, datetime | None]:
-    """Return width, height and date of a picture that is known to decode, from its header alone."""
-    with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
+def _header(content: bytes, decoded: tuple[int, int]) -> tuple[tuple[int, int], datetime | None]:
+    """Return the upright size and the date of a picture that decodes to the size ``decoded``."""
+    with opened(content) as image:
+        # Only a JPEG is decoded at a reduced scale; whether others are turned when opened is up to their kind.
+        is_reduced = image.format in ("JPEG", "MPO")
+        size = image.size if is_reduced else decoded
         try:
             exif = image.getexif()
             details = exif.get_ifd(ExifTags.IFD.Exif)
         except IMAGE_DAMAGE:
-            return width, height, None
-    if exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
-        width, height = height, width
-    return width, height, _date(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime))
+            return size, None
+    if is_reduced and exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
+        size = size[1], size[0]
+    return size, _date(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime))
 
 
 def _date(value: object) -> datetime | None:

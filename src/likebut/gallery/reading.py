@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from likebut.errors import ImageError
+from likebut.errors import ImageError, UnreadableImageError
+from likebut.files import is_absence
 from likebut.gallery.pictures import Picture, content_id, read_picture
 from likebut.images import read_content
 
@@ -21,6 +22,7 @@ class ReadFile:
 
     Attributes:
         modified_ns: Modification time, taken before the content was read.
+        may_pass: Whether the reason lies not in the content, as far as is known, but in reading it just now.
     """
 
     path: str
@@ -29,6 +31,7 @@ class ReadFile:
     image_id: str | None = None
     picture: Picture | None = None
     reason: str = ""
+    may_pass: bool = False
 
 
 def read_ahead(paths: Sequence[Path], is_known: Callable[[str], bool]) -> Iterator[ReadFile]:
@@ -56,7 +59,8 @@ def _read(path: Path, is_known: Callable[[str], bool]) -> ReadFile:
     try:
         status = path.stat()
     except OSError as error:
-        return ReadFile(name, 0, 0, reason=f"The file cannot be read ({error.strerror}).")
+        reason = f"The file cannot be read ({error.strerror})."
+        return ReadFile(name, 0, 0, reason=reason, may_pass=not is_absence(error))
     try:
         content = read_content(path)
         image_id = content_id(content)
@@ -64,6 +68,5 @@ def _read(path: Path, is_known: Callable[[str], bool]) -> ReadFile:
             return ReadFile(name, status.st_size, status.st_mtime_ns, image_id)
         return ReadFile(name, status.st_size, status.st_mtime_ns, image_id, read_picture(content))
     except ImageError as error:
-        return ReadFile(name, status.st_size, status.st_mtime_ns, reason=error.problem)
-    except OSError as error:
-        return ReadFile(name, status.st_size, status.st_mtime_ns, reason=f"The file cannot be read ({error.strerror}).")
+        may_pass = isinstance(error, UnreadableImageError)
+        return ReadFile(name, status.st_size, status.st_mtime_ns, reason=error.problem, may_pass=may_pass)

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from likebut.errors import InputError
-from likebut.gallery.fields import Metadata, json_value
+from likebut.gallery.fields import Metadata, json_value, require_utf8
 from likebut.images import SetAside
 
 ImageSource = Path | bytes | Image.Image
@@ -56,8 +56,11 @@ class SearchRequest:
         for name in ("text", "negative"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} is {getattr(self, name)!r}, not a text.", 'Give a text, or "" for none.')
-        if not all(isinstance(each, str) for each in self.image_ids):
-            raise InputError("An image_id is not a text.", "Give the id of an image: hit.id.")
+            _require_utf8(name, getattr(self, name))
+        for image_id in self.image_ids:
+            if not isinstance(image_id, str):
+                raise InputError("An image_id is not a text.", "Give the id of an image: hit.id.")
+            _require_utf8("An image_id", image_id)
         for name in ("k", "offset"):
             if not isinstance(getattr(self, name), Integral) or getattr(self, name) > _MOST:
                 raise InputError(
@@ -71,6 +74,13 @@ class SearchRequest:
             raise InputError(
                 f"k is {self.k} and offset {self.offset}, but k starts at 1 and offset at 0.", "Change them."
             )
+
+
+def _require_utf8(name: str, text: str) -> None:
+    try:
+        require_utf8(text)
+    except UnicodeEncodeError:
+        raise InputError(f"{name} is {text!r}, which is not UTF-8.", "Write it anew, in UTF-8.") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,10 @@ def search_page(
     while True:
         started = time.perf_counter()
         candidates = store.nearest(query, limit, conditions, effort, exact)
+        if len(candidates) < limit and not exact and len(candidates) < store.count(conditions):
+            # An index visits some clusters only: that it found no more does not mean that there are no more.
+            exact = True
+            candidates = store.nearest(query, limit, conditions, effort, exact)
         searched = time.perf_counter()
         ranked, scores = _ranked(query, [each for each in candidates if each.image.id not in left_out])
         groups = group_near_duplicates(ranked) if group_duplicates else [Group(i, ()) for i in range(len(ranked))]

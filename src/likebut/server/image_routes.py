@@ -20,6 +20,7 @@ from likebut.server.service import Service
 
 ImageId = Annotated[str, Path(pattern=ID_PATTERN, description="SHA-256 of the image's content.")]
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+_NOT_TO_KEEP = {"Cache-Control": "no-store"}
 _JPEG: dict[str, Any] = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 _LONGEST_SIDE = 1600
 # It stands in the address, which the server takes up to 32 KiB of. Searches take longer filters, in their body.
@@ -103,7 +104,7 @@ def _add_reading(router: APIRouter, service: Service) -> None:
         responses=errors(404, 422, 429) | {200: _JPEG},
     )
     async def get_thumbnail(image_id: ImageId) -> Response:
-        return _jpeg(await reading.run(lambda: gallery.thumbnail(image_id)))
+        return _jpeg(await reading.run(lambda: gallery.thumbnail(image_id)), _FOR_EVER)
 
     @router.get(
         "/{image_id}/picture",
@@ -114,7 +115,11 @@ def _add_reading(router: APIRouter, service: Service) -> None:
         responses=errors(404, 422, 429) | {200: _JPEG},
     )
     async def get_picture(image_id: ImageId) -> Response:
-        return _jpeg(await reading.run(lambda: _picture(service, gallery.image(image_id))))
+        whole = await reading.run(lambda: _picture(service, gallery.image(image_id)))
+        if whole is not None:
+            return _jpeg(whole, _FOR_EVER)
+        # The file may come back, and with it the picture in full.
+        return _jpeg(await reading.run(lambda: gallery.thumbnail(image_id)), _NOT_TO_KEEP)
 
 
 def change_router(service: Service) -> APIRouter:
@@ -204,21 +209,24 @@ def _delete(service: Service, image_id: str) -> None:
         gallery.delete(image_id)
 
 
-def _jpeg(content: bytes) -> Response:
-    return Response(content, media_type="image/jpeg", headers=_FOR_EVER)
+def _jpeg(content: bytes, headers: dict[str, str]) -> Response:
+    return Response(content, media_type="image/jpeg", headers=headers)
 
 
-def _picture(service: Service, image: StoredImage) -> bytes:
-    """Return an image as JPEG for a screen; the file's own bytes could hold a place, or what a browser trips over."""
+def _picture(service: Service, image: StoredImage) -> bytes | None:
+    """Return an image as JPEG for a screen; the file's own bytes could hold a place, or what a browser trips over.
+
+    None if its file is not there, or holds another by now.
+    """
     try:
         content = read_content(FilePath(image.path))
         if content_id(content) != image.id:
-            return service.gallery.thumbnail(image.id)
+            return None
         with service.pixels.reserve(image.width * image.height):
             picture = decode(content, least_side=_LONGEST_SIDE)
             picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     except ImageError:
-        return service.gallery.thumbnail(image.id)
+        return None
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
