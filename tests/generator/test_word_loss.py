@@ -77,7 +77,7 @@ WORKER = """
 import sys, torch
 from torch import distributed, nn
 from likebut.generator.word_loss import word_loss
-from likebut.retriever.gathering import gather_lists, gather_with_gradient
+from likebut.backbones.gathering import gather_lists, gather_with_gradient
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)

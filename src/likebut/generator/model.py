@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from likebut.backbones.gathering import gather_lists, gather_with_gradient
 from likebut.backbones.language import LanguageModel
 from likebut.backbones.query_encoder import QueryEncoder
 from likebut.backbones.text import TextBatch, Tokenizer
 from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.language_loss import language_loss, with_end_token
 from likebut.generator.word_loss import word_loss
-from likebut.retriever.gathering import gather_lists, gather_with_gradient
 
 INSTRUCTION = "How to change from one image to the other image?"
 CAPTION_INSTRUCTION = "What is in the image?"

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from likebut.backbones.dropout import set_dropout
+from likebut.backbones.gathering import first_label, gather_ids, gather_with_gradient
 from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.model import MTST
 from likebut.retriever.batch import ComposedRetriever, DescribedBatch, RetrievalOutputs, TripletBatch
-from likebut.retriever.gathering import first_label, gather_ids, gather_with_gradient
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from likebut.retriever.gathering import first_label, gather_ids, gather_with_gradient, is_distributed
+from likebut.backbones.gathering import first_label, gather_ids, gather_with_gradient, is_distributed
 from likebut.retriever.losses import contrastive_loss, same_target_mask
 
 BATCH, WIDTH = 3, 5
@@ -17,7 +17,7 @@ WORKER = """
 import sys, torch
 from torch import distributed, nn
 from torch.nn import functional
-from likebut.retriever.gathering import first_label, gather_ids, gather_with_gradient, is_distributed
+from likebut.backbones.gathering import first_label, gather_ids, gather_with_gradient, is_distributed
 from likebut.retriever.losses import contrastive_loss, same_target_mask
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
