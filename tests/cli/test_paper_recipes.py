@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def write_run(folder: Path, job: str, rows: Sequence[SyntheticRow]) -> Path:
     folder.mkdir()
     write_rows(folder / shard_name(0), list(rows))
     write_json(folder / SETTINGS_NAME, {"job": job})
-    write_json(folder / SUMMARY_NAME, {"shards": 1})
+    write_json(folder / SUMMARY_NAME, {"shards": 1, "set_aside": []})
     return folder
 
 
@@ -121,7 +122,8 @@ def test_what_cannot_be_measured_is_told_before_a_training_begins(command: Comma
 def test_human_triplets_whose_reverse_text_was_dropped_are_counted(command: Command, tmp_path: Path) -> None:
     root = write_cirr(tmp_path / "cirr")
     triplets, _ = load_cirr_triplets(root)
-    rows = [synthetic_row(number, each.target, each.reference, False) for number, each in enumerate(triplets[:-1])]
+    rows = [synthetic_row(number, each.target, each.reference, False) for number, each in enumerate(triplets)]
+    rows[-1] = replace(rows[-1], status="round trip")
     reverse = write_run(tmp_path / "reverse", REVERSE_JOB, rows)
     common = ("train", "retriever", "--data", root, *SMALL, "--recipe", "cirr-paper", "--reverse-texts", reverse)
     common = (*common, "--set", "training.evaluate_every=null", "--set", "training.best_metric=null")
