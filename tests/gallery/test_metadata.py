@@ -28,6 +28,14 @@ def test_jsonl_with_another_key(tmp_path: Path) -> None:
     assert row is not None and row.values == {"tags": ["a"]}
 
 
+def test_an_accent_is_the_same_in_one_character_and_in_two(tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text("image,title\nrob\u00e9.jpg,composed\nte\u0301.jpg,apart\n", encoding="utf-8")
+    metadata = read_metadata(table, tmp_path)
+    found = [metadata.of(tmp_path / name) for name in ("robe\u0301.jpg", "t\u00e9.jpg")]
+    assert [row.values["title"] if row else None for row in found] == ["composed", "apart"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -179,7 +179,7 @@ class Gallery:
         return picture_of(self.store, self.image(image_id))
 
     def images(self, limit: int = 100, offset: int = 0, filters: Mapping[str, Any] | None = None) -> list[StoredImage]:
-        """Return some images, those added first coming first.
+        """Return some images, those added or changed first coming first.
 
         Raises:
             InputError: A filter or a number is wrong.

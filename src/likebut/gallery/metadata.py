@@ -1,6 +1,7 @@
 """Users' metadata: a CSV or JSONL file with one line an image."""
 
 import csv
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class MetadataFile:
 
     Attributes:
         folder: Which the file's names are relative to.
-        rows: Image's name → its row.
+        rows: Image's name, composed (NFC) → its row.
     """
 
     folder: Path
@@ -40,7 +41,7 @@ class MetadataFile:
         if path.is_relative_to(self.folder):
             relative = path.relative_to(self.folder).as_posix()
             names = [relative, relative.removeprefix("images/"), image.name]
-        return next((self.rows[name] for name in names if name in self.rows), None)
+        return next((self.rows[name] for name in map(_composed, names) if name in self.rows), None)
 
 
 def find_metadata(folder: Path) -> Path | None:
@@ -76,8 +77,13 @@ def read_metadata(path: Path, folder: Path) -> MetadataFile:
                 f"{path} line {number} does not say which image it is about.", 'Add "image", the name of a file.'
             )
         values = {name: value for name, value in row.items() if name != key}
-        rows[row[key].removeprefix("./")] = MetadataRow(values, f"{path} line {number}")
+        rows[_composed(row[key].removeprefix("./"))] = MetadataRow(values, f"{path} line {number}")
     return MetadataFile(normal_path(folder), rows)
+
+
+def _composed(name: str) -> str:
+    """Return a file's name with its accents in one form: macOS lists "é" in two characters, spreadsheets have one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -82,7 +82,7 @@ class SearchAnswer(BaseModel):
 
 
 class ImagesAnswer(BaseModel):
-    """One page of the gallery's images, those added first coming first."""
+    """One page of the gallery's images, those added or changed first coming first."""
 
     images: list[ImageAnswer]
     total: int = Field(description="How many images satisfy the filter.")
