@@ -1,6 +1,6 @@
 """Captions of single photographs: the written one, and others composed from the attributes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 from likebut.clothing.annotations import Photograph
@@ -22,22 +22,24 @@ def captions_of(
 
     Args:
         photograph: Which.
-        generator: Makes every choice.
+        generator: Makes every choice; how many depends on the captions, so that it is this photograph's alone.
         count: How many composed captions are wanted.
         may_be_said: Whether a caption may be shown to people; those that may not are left out.
     """
     captions: dict[str, None] = dict.fromkeys([photograph.caption] if may_be_said(photograph.caption) else [])
-    wanted = len(captions) + count
+    wanted, values = len(captions) + count, attributes_of(photograph)
     for _ in range(_MOST_TRIES):
-        text = _compose(photograph, generator)
-        if len(captions) < wanted and may_be_said(text):
+        if len(captions) == wanted:
+            break
+        text = _compose(photograph, values, generator)
+        if may_be_said(text):
             captions[text] = None
     return list(captions)
 
 
-def _compose(photograph: Photograph, generator: Random) -> str:
+def _compose(photograph: Photograph, values: Mapping[str, str], generator: Random) -> str:
     """Return "a navy and white striped tee with long sleeves, small anchor on the chest"."""
-    values, phrases = attributes_of(photograph), load_phrases()
+    phrases = load_phrases()
     noun = phrases.types.get(photograph.type)
     if noun is None:
         return finish(f"{photograph.colours[0]}, {photograph.cut}", generator)

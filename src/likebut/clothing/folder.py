@@ -155,10 +155,11 @@ def _lay_images(folder: Path, images: Iterable[ImageRef]) -> None:
     left = [image for image in images if not (folder / image.name).exists()]
     with track("laying out photographs", len(left), "photographs") as meter:
         for image in left:
-            with atomic_path(folder / image.name) as temporary:
-                try:
-                    os.link(image.path.resolve(), temporary)
-                except OSError:
+            try:
+                # Whole at once, and its content is on the disk already.
+                os.link(image.path.resolve(), folder / image.name)
+            except OSError:
+                with atomic_path(folder / image.name) as temporary:
                     shutil.copyfile(image.path, temporary)
             meter.advance()
 
