@@ -4,7 +4,7 @@ import json
 import pytest
 
 from likebut import progress
-from likebut.progress import track
+from likebut.progress import notice, track
 
 
 class Terminal(io.StringIO):
@@ -54,3 +54,11 @@ def test_no_progress_has_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     with track("waiting", total=5, unit="files", stream=stream) as meter:
         meter.advance(0)
     assert json.loads(stream.getvalue())["seconds_left"] is None
+
+
+def test_a_notice_is_a_line_on_a_terminal_and_json_elsewhere() -> None:
+    terminal, elsewhere = Terminal(), io.StringIO()
+    for stream in (terminal, elsewhere):
+        notice("3 images cannot be used.", stream)
+    assert terminal.getvalue() == "3 images cannot be used.\n"
+    assert json.loads(elsewhere.getvalue()) == {"notice": "3 images cannot be used."}

@@ -80,11 +80,10 @@ class DataFolder:
                 "Leave out --split.",
             )
         triplets = self.triplets()
-        known = sorted({triplet.split for triplet in triplets})
-        if split not in known:
+        if all(triplet.split != split for triplet in triplets):
             raise InputError(
                 f'{self.path} has no split "{split}": it has no gallery.jsonl, and none of its triplets is of it.',
-                f"Splits there: {', '.join(known) or 'none'}.",
+                _splits_there(triplets),
             )
         others = {name for triplet in triplets if triplet.split != split for name in triplet.images()}
         return [name for name in self.images() if name not in others]
@@ -97,9 +96,9 @@ class DataFolder:
         """
         triplets = self.triplets(split)
         if not triplets:
-            known = ", ".join(sorted({triplet.split for triplet in self.triplets()})) or "none"
             raise InputError(
-                f'{self.path / "triplets.jsonl"} has no triplets of the split "{split}".', f"Splits there: {known}."
+                f'{self.path / "triplets.jsonl"} has no triplets of the split "{split}".',
+                _splits_there(self.triplets()),
             )
         return [Query.from_triplet(triplet, position) for position, triplet in enumerate(triplets)]
 
@@ -159,3 +158,7 @@ class DataFolder:
                 f"Run `likebut data verify {self.path}` for the whole list.",
             )
         return [available[name] for name in names]
+
+
+def _splits_there(triplets: Sequence[Triplet]) -> str:
+    return f"Splits there: {', '.join(sorted({triplet.split for triplet in triplets})) or 'none'}."

@@ -256,7 +256,7 @@ def list_images(folder: Path) -> list[ImageRef]:
     """
     images, unlisted = images_below(folder)
     if unlisted:
-        raise InputError(f"{unlisted[0].name}: {unlisted[0].reason}", "Change its permissions, or check the disk.")
+        raise _not_listed(unlisted[0])
     return images
 
 
@@ -274,8 +274,12 @@ def images_below(folder: Path) -> tuple[list[ImageRef], list[SetAside]]:
     )
     unlisted = [SetAside(str(error.filename), f"The folder cannot be listed ({error.strerror}).") for error in errors]
     if not names and unlisted:
-        raise InputError(f"{unlisted[0].name}: {unlisted[0].reason}", "Change its permissions, or check the disk.")
+        raise _not_listed(unlisted[0])
     if not names:
         kinds = ", ".join(sorted(SUFFIXES))
         raise InputError(f"The folder {folder} holds no image files.", f"Put images into it ({kinds}).")
     return [ImageRef(name, folder / name) for name in names], unlisted
+
+
+def _not_listed(folder: SetAside) -> InputError:
+    return InputError(f"{folder.name}: {folder.reason}", "Change its permissions, or check the disk.")

@@ -75,19 +75,19 @@ def test_the_words_stage_trains_encoder_projection_and_marks_and_not_the_words()
 
 WORKER = """
 import sys, torch
-from torch import distributed, nn
-from likebut.generator.word_loss import word_loss
-from likebut.backbones.gathering import gather_lists, gather_with_gradient
+from torch import distributed
+from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
+from likebut.generator.generator import ModificationGenerator
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 data = torch.load(f"{folder}/data.pt", weights_only=True)
-layer = nn.Linear(6, 6)
-layer.load_state_dict(data["layer"])
+model = ModificationGenerator.from_preset("tiny", device="cpu").model.eval()
 own = slice(2 * rank, 2 * rank + 2)
-loss = word_loss(gather_with_gradient(layer(data["inputs"][own])), gather_lists(data["words"][own]), data["embedding"])
+pairs = GeneratorBatch(data["references"][own], data["targets"][own], data["texts"][own])
+loss = model.words_loss(WordBatch(pairs, CaptionBatch(data["targets"][own], data["captions"][own])))
 loss.backward()
-gradient = layer.weight.grad
+gradient = model.projection.weight.grad
 distributed.all_reduce(gradient)  # DistributedDataParallel's mean over the processes
 if rank == 0:
     torch.save({"loss": loss.detach(), "gradient": gradient / 2}, f"{folder}/result.pt")
@@ -95,11 +95,12 @@ distributed.destroy_process_group()
 """
 
 
-def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
-    torch.manual_seed(4)
-    layer, inputs, embedding = torch.nn.Linear(6, 6), torch.randn(4, 3, 6), torch.randn(20, 6)
-    words = [[1, 2, 3], [2], [7, 1], [9, 14]]
-    data = {"layer": layer.state_dict(), "inputs": inputs, "embedding": embedding, "words": words}
+def test_two_processes_train_on_what_one_with_the_whole_batch_would(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(4)
+    references, targets = torch.randn(4, 16, 32, generator=random), torch.randn(4, 16, 32, generator=random)
+    # Of several lengths, and with a word in texts of both processes.
+    texts, captions = ["a red pot", "no moon", "red", "a blue hat"], ["red pot", "one moon and stars", "hat", "a moon"]
+    data = {"references": references, "targets": targets, "texts": texts, "captions": captions}
     torch.save(data, tmp_path / "data.pt")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     workers = [
@@ -107,10 +108,11 @@ def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
     ]
     assert [worker.wait(timeout=200) for worker in workers] == [0, 0]
     result = torch.load(tmp_path / "result.pt", weights_only=True)
-    loss = word_loss(layer(inputs), words, embedding)
+    model = ModificationGenerator.from_preset("tiny", device="cpu").model.eval()
+    loss = model.words_loss(WordBatch(GeneratorBatch(references, targets, texts), CaptionBatch(targets, captions)))
     loss.backward()
     torch.testing.assert_close(result["loss"], loss.detach())
-    torch.testing.assert_close(result["gradient"], layer.weight.grad)
+    torch.testing.assert_close(result["gradient"], model.projection.weight.grad)
 
 
 def test_only_marks_tell_what_reads_both_images_which_is_the_reference() -> None:

@@ -161,7 +161,7 @@ class LanceStore:
         return set(self._rows(["id"])["id"].to_pylist())
 
     def page(self, limit: int, offset: int = 0, conditions: Sequence[Condition] = ()) -> list[StoredImage]:
-        """Return some images that satisfy the conditions, in the order of their arrival."""
+        """Return some images that satisfy the conditions, in the order of their arrival, or of their last change."""
         schema = self._schema()
         fields = fields_of(schema)
         where = to_expression(conditions, columns_of(schema))

@@ -116,6 +116,20 @@ def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureC
     )
 
 
+def known_part(
+    data: TrainingData, cache: FeatureCache, images: Sequence[ImageRef], with_hard_negatives: bool = False
+) -> tuple[TrainingData, list[SetAside]]:
+    """Learn what the files of ``images`` hold, and return the data without those known not to be usable, and those.
+
+    Raises:
+        InputError: A file could not be read just now.
+    """
+    cache.learn_names(images)
+    cache.require_read(images)
+    set_aside = cache.set_aside(images)
+    return data.without(set_aside, with_hard_negatives), set_aside
+
+
 @contextmanager
 def blaming(set_aside: Sequence[SetAside]) -> Iterator[None]:
     """Let an InputError of the block, of too little data say, tell of the images that cannot be used as well."""

@@ -25,6 +25,7 @@ from likebut.training.data import (
     TrainingData,
     blaming,
     encode_views,
+    known_part,
     open_features,
     own_share,
     preset_identity,
@@ -129,12 +130,9 @@ def train_generator(
     generator = start_generator(recipe)
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
-    cache.learn_names(images)
-    cache.require_read(images)
-    # What is wrong with the data should be said before hours of encoding.
-    known = cache.set_aside(images)
-    with blaming(known):
-        _batches(recipe, data.without(known), cache)
+    known, unusable = known_part(data, cache, images)
+    with blaming(unusable):  # what is wrong with the data should be said before hours of encoding
+        _batches(recipe, known, cache)
     identity = _identity(recipe, data, cache, generator.config)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)

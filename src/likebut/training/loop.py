@@ -231,13 +231,13 @@ class _Run:
         return bool(self.accelerator.reduce(asked, "sum") > 0)
 
     def _save(self) -> None:
+        # The loss is looked at every few steps only, and a checkpoint replaces the last good one.
+        self._require_finite_weights()
         if self.accelerator.is_main_process:
             self._write_checkpoint()
         self.accelerator.wait_for_everyone()
 
     def _write_checkpoint(self) -> None:
-        # The loss is looked at every few steps only, and a checkpoint replaces the last good one.
-        self._require_finite_weights()
         save_checkpoint(
             self.folder / "checkpoints",
             self.progress,

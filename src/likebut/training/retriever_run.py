@@ -17,6 +17,7 @@ from likebut.training.data import (
     TrainingData,
     blaming,
     encode_views,
+    known_part,
     open_features,
     own_share,
     preset_identity,
@@ -110,12 +111,9 @@ def train_retriever(
     cache = open_features(retriever.vision, feature_folder)
     hard_negatives = recipe.data.hard_negatives > 0
     images = data.needed_images(hard_negatives)
-    cache.learn_names(images)
-    cache.require_read(images)
-    # What is wrong with the triplets should be said before hours of encoding.
-    known = cache.set_aside(images)
-    with blaming(known):
-        _batches(recipe, data.without(known, hard_negatives), cache, retriever)
+    known, unusable = known_part(data, cache, images, hard_negatives)
+    with blaming(unusable):  # what is wrong with the triplets should be said before hours of encoding
+        _batches(recipe, known, cache, retriever)
     identity = _identity(recipe, data, cache, measured_on)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
