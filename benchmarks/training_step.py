@@ -25,18 +25,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from likebut.backbones.blip2_parts import Blip2Vision
-from likebut.backbones.loading import new_vision_network
-from likebut.backbones.preset import Preset, load_preset
-from likebut.backbones.query_encoder import QueryEncoder
-from likebut.backbones.text import TextBatch
 from likebut.files import write_json
-from likebut.retriever.batch import TripletBatch
-from likebut.retriever.core import RetrieverCore
-from likebut.retriever.model import PTHA
-from likebut.training.precision import autocast, resolve_precision
-from likebut.training.task import summed
-from likebut.training.tasks import RetrievalTask, RetrievalWeights
+from likebut.models.blip2 import Blip2Vision
+from likebut.models.devices import autocast, resolve_precision
+from likebut.models.loading import new_vision_network
+from likebut.models.preset import Preset, load_preset
+from likebut.models.query_encoder import QueryEncoder
+from likebut.models.tokenizers import TextBatch
+from likebut.retriever.base import RetrieverCore, TripletBatch
+from likebut.retriever.ptha import PTHA
+from likebut.training.tasks import RetrievalTask, RetrievalWeights, summed
 
 TEXT_LENGTH = 32
 WARM_UP = 3

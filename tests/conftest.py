@@ -1,6 +1,4 @@
 import os
-import sys
-from pathlib import Path
 
 import hypothesis
 
@@ -13,6 +11,3 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # On a busy machine anything may take longer than it should, once.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
-
-# Helpers of this folder and of those below that its tests use; importlib mode puts none on the path.
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in (".", "cli", "benchmarks")]

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "src" / "likebut"
+from helpers.paths import PACKAGE
 
 # Each layer may import itself and those before it.
 LAYERS = [
-    {"errors", "files", "children", "progress", "triplets", "images", "grey", "orientation", "data_folder", "settings"},
-    {"sample_data", "clothing", "recipes"},
-    {"backbones"},
+    {"errors", "files", "progress", "settings"},
+    {"recipes", "data"},
+    {"models"},
+    {"features"},
     {"retriever", "generator"},
+    {"gallery", "evaluation"},
     {"training"},
-    {"synthesis", "benchmarks", "gallery"},
-    {"ablations"},
-    {"reports"},
-    {"demo"},
+    {"synthesis"},
+    {"adapt"},
+    {"distributed"},
+    {"research"},
     {"server"},
     {"cli", "__main__"},
 ]

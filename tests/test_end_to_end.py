@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Command
-from official import write_circo, write_cirr, write_fashioniq
 
-from likebut.backbones.vision import VisionEncoder
+from helpers.command import Command
+from helpers.official import write_circo, write_cirr, write_fashioniq
+from likebut.models.vision import VisionEncoder
 
 SMALL = ("--set", "preset=tiny", "--set", "training.batch_size=4", "--set", "training.epochs=2")
 WINDOW = ("--preset", "tiny", "--min-similarity", "-1", "--max-similarity", "1", "--limit", "12")

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from likebut.generator.generator import ModificationGenerator
     from likebut.retriever.retriever import Retriever
 
+
 __version__ = "0.1.0"
 __all__ = ["Gallery", "ModificationGenerator", "Retriever", "__version__"]
 

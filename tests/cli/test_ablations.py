@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command
-from training_toys import make_data_folder
 
+from helpers.command import Command
+from helpers.training_toys import make_data_folder
 from likebut.generator.generator import ModificationGenerator
 
 

@@ -1,10 +1,10 @@
 import json
 from pathlib import Path
 
-from command import Command
 from PIL import Image
 
-from likebut.clothing.annotations import load_photographs
+from helpers.command import Command
+from likebut.research.clothing.annotations import load_photographs
 
 
 def test_photographs_become_a_data_folder_and_the_missing_are_counted(command: Command, tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from torch import Tensor
 from transformers import Blip2VisionConfig, Blip2VisionModel
 from typer.testing import CliRunner
 
-from likebut.backbones.hub_folder import read_tensors
-from likebut.backbones.preset import Preset
+from helpers.paths import FIXTURES
 from likebut.cli.main import app
 from likebut.errors import InputError
+from likebut.models.hub import read_tensors
+from likebut.models.preset import Preset
 from likebut.retriever.retriever import Retriever
 
-GOLDEN = Path(__file__).parents[1] / "fixtures" / "retriever.safetensors"
+GOLDEN = FIXTURES / "retriever.safetensors"
 HEADS = ["--heads", "4"]
 
 

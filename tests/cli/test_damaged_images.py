@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from awkward_images import (
+
+from helpers.awkward_images import (
     COPY,
     DAMAGED,
     EVERYTHING,
@@ -18,16 +19,15 @@ from awkward_images import (
     write_awkward_images,
     write_bomb,
 )
-from command import Command
-from official import write_circo, write_cirr
-
+from helpers.command import Command
+from helpers.official import write_circo, write_cirr
+from likebut.data.synthetic_triplets import read_rows
+from likebut.data.triplets import Triplet, read_triplets, write_triplets
 from likebut.files import write_jsonl
 from likebut.generator.generator import ModificationGenerator
 from likebut.retriever.retriever import Retriever
+from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.pair_file import read_pairs, write_pairs
-from likebut.synthesis.pairs import MinedPair
-from likebut.synthesis.rows import read_rows
-from likebut.triplets import Triplet, read_triplets, write_triplets
 
 ANY_PAIR = ("--preset", "tiny", "--min-similarity", "-1", "--max-similarity", "1", "--neighbours", "20")
 DIFFERENT = len(USABLE) - 1  # one of them is another's copy

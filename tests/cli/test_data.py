@@ -2,7 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command
+
+from helpers.command import Command
 
 SMALL = ("--train-families", "1", "--val-families", "0", "--test-families", "1", "--pool-families", "1")
 

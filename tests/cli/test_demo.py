@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command, Result
 
-from likebut.demo.rows import table_rows
+from helpers.command import Command, Result
+from likebut.research.demo.settings import table_rows
 
 ROWS = [row.name for row in table_rows(all_rows=False)]
 METRICS = ("Recall@1", "Recall@5", "Recall@10", "Recall_subset@1", "mAP@10")
@@ -105,7 +105,7 @@ def test_missing_weights_are_said_before_the_first_picture(likebut: Command, tmp
 def test_a_missing_generator_is_said_before_the_first_picture(
     likebut: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from likebut.demo import settings
+    from likebut.research.demo import settings
 
     monkeypatch.setattr(settings, "tiny", lambda: settings.DemoSettings(preset="tiny", generator="nobody"))
     stopped = likebut("demo", "--preset", "tiny", "--out", "demo")

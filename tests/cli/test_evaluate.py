@@ -3,10 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from colour_retriever import colour_retriever
-from command import Command
-from official import render, write_circo, write_cirr, write_fashioniq
 
+from helpers.colour_retriever import colour_retriever
+from helpers.command import Command
+from helpers.official import render, write_circo, write_cirr, write_fashioniq
 from likebut.files import write_jsonl
 from likebut.retriever.retriever import Retriever
 

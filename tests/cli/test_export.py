@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command
 from PIL import Image
 from safetensors.torch import load_file
 
+from helpers.command import Command
 from likebut.files import write_jsonl
 from likebut.generator.generator import ModificationGenerator
+from likebut.research.sample_data.sample import SampleSettings, make_sample
 from likebut.retriever.retriever import Retriever
-from likebut.sample_data.sample import SampleSettings, make_sample
 
 
 def test_export_halves_the_weights_and_keeps_what_they_do(command: Command, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import Command
 from PIL import Image
 
+from helpers.command import Command
 from likebut.retriever.retriever import Retriever
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255), "grey": (128, 128, 128)}

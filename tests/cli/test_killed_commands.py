@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import killed_command
 import pytest
-from training_toys import draw_images, make_data_folder, tree_hash
 
+from helpers import killed_command
+from helpers.training_toys import draw_images, make_data_folder, tree_hash
 from likebut.generator.generator import ModificationGenerator
+from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.pair_file import write_pairs
-from likebut.synthesis.pairs import MinedPair
 
 ROUNDS = 3
 

@@ -3,8 +3,8 @@ import subprocess
 import sys
 
 import pytest
-from command import Command
 
+from helpers.command import Command
 from likebut import __version__
 from likebut.cli import main as module
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import Command
 
-from likebut.backbones import catalogue
-from likebut.backbones.model_folder import save_model_folder
-from likebut.backbones.preset import load_preset
+from helpers.command import Command
+from likebut.models import catalogue
+from likebut.models.model_folder import save_model_folder
+from likebut.models.preset import load_preset
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import Command, Result
 from PIL import Image
 
+from helpers.command import Command, Result
 from likebut.retriever.retriever import Retriever
 from likebut.synthesis.pair_file import read_pairs
 

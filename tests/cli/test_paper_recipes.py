@@ -6,15 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command import Command
-from official import write_cirr, write_fashioniq
 
-from likebut.benchmarks.cirr import load_cirr_triplets
-from likebut.benchmarks.fashioniq import load_fashioniq_triplets
+from helpers.command import Command
+from helpers.official import write_cirr, write_fashioniq
+from likebut.data.synthetic_triplets import (
+    PAIRS_JOB,
+    REVERSE_JOB,
+    SETTINGS_NAME,
+    SUMMARY_NAME,
+    SyntheticRow,
+    shard_name,
+    write_rows,
+)
+from likebut.data.triplets import Triplet
+from likebut.evaluation.benchmarks.cirr import load_cirr_triplets
+from likebut.evaluation.benchmarks.fashioniq import load_fashioniq_triplets
 from likebut.files import write_json
-from likebut.synthesis.rows import SyntheticRow, write_rows
-from likebut.synthesis.shards import PAIRS_JOB, REVERSE_JOB, SETTINGS_NAME, SUMMARY_NAME, shard_name
-from likebut.triplets import Triplet
 
 SMALL = ("--set", "preset=tiny", "--set", "training.batch_size=4", "--set", "training.epochs=2", "--json")
 

@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command
 
+from helpers.command import Command
 from likebut.recipes.loading import load_recipe
 
 

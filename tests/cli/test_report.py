@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -6,13 +5,11 @@ from typer.testing import CliRunner
 
 from likebut.cli.report import report_app
 from likebut.errors import InputError
-from likebut.reports.contents_json import write_contents
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
+from likebut.research.reports.contents import write_contents
 
 
 def test_the_page_is_drawn_again(tmp_path: Path) -> None:
-    from report_samples import sample_contents
+    from helpers.report_samples import sample_contents
 
     write_contents(sample_contents(tmp_path), tmp_path / "demo.json")
     picture = tmp_path / "panels.png"

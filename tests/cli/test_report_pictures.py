@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command
 from PIL import Image
-from training_toys import make_data_folder
 
+from helpers.command import Command
+from helpers.training_toys import make_data_folder
 from likebut.generator.generator import ModificationGenerator
 from likebut.retriever.retriever import Retriever
 

@@ -2,10 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command
-from official import shuffled, write_cirr
 
-from likebut.benchmarks.cirr import load_cirr
+from helpers.command import Command
+from helpers.official import shuffled, write_cirr
+from likebut.evaluation.benchmarks.cirr import load_cirr
 
 
 @pytest.fixture

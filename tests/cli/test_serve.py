@@ -7,9 +7,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from command import Command
 from PIL import Image
 
+from helpers.command import Command
 from likebut.cli.serve import default_uploads, let_threads_rest, read_token
 from likebut.errors import InputError
 

@@ -2,10 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
-from colour_retriever import colour_retriever
-from command import Command
-from official import write_circo, write_cirr
 
+from helpers.colour_retriever import colour_retriever
+from helpers.command import Command
+from helpers.official import write_circo, write_cirr
 from likebut.retriever.retriever import Retriever
 
 

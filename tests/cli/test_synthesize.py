@@ -4,17 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import Command, Result
 from PIL import Image
 from torch import Tensor
 
+from helpers.command import Command, Result
+from likebut.data.synthetic_triplets import SyntheticRow, read_rows, read_synthetic
+from likebut.data.triplets import ImageRef, Triplet, read_triplets, write_triplets
 from likebut.generator.generator import ModificationGenerator
 from likebut.retriever.retriever import Retriever
+from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.pair_file import write_pairs
-from likebut.synthesis.pairs import MinedPair
-from likebut.synthesis.rows import SyntheticRow, read_rows
-from likebut.synthesis.shards import read_synthetic
-from likebut.triplets import ImageRef, Triplet, read_triplets, write_triplets
 
 
 @pytest.fixture
@@ -171,7 +170,7 @@ def test_pairs_of_a_benchmark_s_split_are_written_about_with_that_split_s_images
         asked.append((split, benchmark))
         return [ImageRef(f"{number}.png", project / "data" / "images" / f"{number}.png") for number in range(6)]
 
-    monkeypatch.setattr("likebut.cli.image_sources.source_images", images_of)
+    monkeypatch.setattr("likebut.synthesis.jobs.source_images", images_of)
     write_pairs(project / "pairs.parquet", [MinedPair("0.png", "1.png", 0.5)], {"split": "val"})
     assert likebut(*PAIRS, "--benchmark", "cirr").code == 0
     assert asked == [("val", "cirr")]

@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from command import Command
 from PIL import Image
 
+from helpers.command import Command
 from likebut.files import write_jsonl
 
 SMALL = ("--recipe", "tiny-retriever", "--set", "training.steps=4")

@@ -4,13 +4,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from likebut.cli.training_data import gather
+from likebut.data.synthetic_triplets import KEPT, SyntheticRow, write_rows
+from likebut.data.triplets import Triplet, read_triplets, write_triplets
 from likebut.errors import InputError
 from likebut.files import write_json
 from likebut.recipes.schema import DataSettings
-from likebut.synthesis.filters import KEPT
-from likebut.synthesis.rows import SyntheticRow, write_rows
-from likebut.triplets import Triplet, read_triplets, write_triplets
+from likebut.training.datasets import gather
 
 
 def row(number: int, reference: str, target: str, text: str, reverse: str | None = None) -> SyntheticRow:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import Command
-from official import render, write_circo, write_cirr
 
-from likebut.backbones.vision import VisionEncoder
-from likebut.cli.gallery_access import open_gallery
+from helpers.command import Command
+from helpers.official import render, write_circo, write_cirr
 from likebut.cli.main import app
 from likebut.files import write_jsonl
+from likebut.gallery.opening import open_gallery
 from likebut.generator.generator import ModificationGenerator
+from likebut.models.vision import VisionEncoder
 from likebut.retriever.retriever import Retriever
+from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.pair_file import write_pairs
-from likebut.synthesis.pairs import MinedPair
 
 IMAGES = 8
 NO_DEVICE = "cuda:99"  # is nowhere, with a GPU or without

@@ -1,18 +1,13 @@
-import sys
 from pathlib import Path
 
 import pytest
 
-# Helpers beside the tests, which importlib mode does not put on the path.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fake_retriever import FakeRetriever  # noqa: E402
-from pictures_on_disk import write_pictures  # noqa: E402
-from store_samples import KINDS  # noqa: E402
-
-from likebut.gallery.gallery import Gallery  # noqa: E402
-from likebut.gallery.identity import GalleryIdentity  # noqa: E402
-from likebut.gallery.memory_store import MemoryStore  # noqa: E402
+from helpers.fake_retriever import FakeRetriever
+from helpers.pictures_on_disk import write_pictures
+from helpers.store_samples import KINDS
+from likebut.gallery.gallery import Gallery
+from likebut.gallery.identity import GalleryIdentity
+from likebut.gallery.memory_store import MemoryStore
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fake_retriever import FakeRetriever
-from pictures_on_disk import coloured, png_bomb, write_pictures
 from PIL import ExifTags, Image
 
+from helpers.fake_retriever import FakeRetriever
+from helpers.pictures_on_disk import coloured, png_bomb, write_pictures
 from likebut.errors import InputError, UnknownImageError
 from likebut.gallery import indexing
 from likebut.gallery.gallery import Gallery
-from likebut.gallery.pictures import content_id
+from likebut.gallery.images import content_id
 
 
 def solid(path: Path, colour: tuple[int, int, int]) -> str:

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from fake_retriever import FakeRetriever
-from pictures_on_disk import write_pictures
 
+from helpers.fake_retriever import FakeRetriever
+from helpers.pictures_on_disk import write_pictures
 from likebut.errors import InputError, UnknownImageError
 from likebut.gallery.conversation import Conversation
 from likebut.gallery.gallery import Gallery

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_samples import sample
 
-from likebut.gallery.duplicates import MAX_SIGNATURE_DISTANCE, MIN_COSINE, Group, group_near_duplicates
+from helpers.store_samples import sample
+from likebut.gallery.images import MAX_SIGNATURE_DISTANCE, MIN_COSINE, Group, group_near_duplicates
 from likebut.gallery.store import Candidate
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_retriever import FakeIdentity, FakeRetriever
 from PIL import Image
 
+from helpers.fake_retriever import FakeIdentity, FakeRetriever
 from likebut.errors import InputError
 from likebut.gallery.gallery import Gallery
-from likebut.gallery.pictures import content_id
+from likebut.gallery.images import content_id
 from likebut.gallery.requests import SearchRequest
 
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from store_samples import IDENTITY, sample
 
+from helpers.store_samples import IDENTITY, sample
 from likebut.errors import InputError, LikebutError
-from likebut.gallery.lance_errors import DamagedGalleryError, clear_errors
 from likebut.gallery.lance_store import LanceStore
-from likebut.gallery.lance_tables import remove_gallery
+from likebut.gallery.lance_tables import DamagedGalleryError, clear_errors, remove_gallery
 
 
 @pytest.mark.parametrize(

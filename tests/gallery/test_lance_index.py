@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from store_samples import FIELDS, IDENTITY, identifier, query, sample
 
+from helpers.store_samples import FIELDS, IDENTITY, identifier, query, sample
 from likebut.errors import InputError
-from likebut.gallery import lance_index, lance_store
+from likebut.gallery import lance_store
+from likebut.gallery import lance_store as lance_index
 from likebut.gallery.filters import parse_filter
-from likebut.gallery.lance_index import effort_for_filter, partitions
-from likebut.gallery.lance_rows import CARD
-from likebut.gallery.lance_store import LanceStore
+from likebut.gallery.lance_schema import CARD
+from likebut.gallery.lance_store import LanceStore, effort_for_filter, partitions
 from likebut.gallery.lance_tables import connect, remove_gallery
+from likebut.gallery.maintenance import Trial, choose, sample_queries, tune
 from likebut.gallery.memory_store import MemoryStore
 from likebut.gallery.search import search_page
 from likebut.gallery.store import SearchEffort, StoredImage
-from likebut.gallery.tuning import Trial, choose, sample_queries, tune
 
 IMAGES = 1500
 # The index is trained from a random start, on random vectors that lie far apart: over builds it finds between 0.985 and

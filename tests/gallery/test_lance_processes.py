@@ -9,16 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_retriever import FakeRetriever
-from pictures_on_disk import write_pictures
-from store_samples import IDENTITY, sample
 
+from helpers.fake_retriever import FakeRetriever
+from helpers.paths import HELPERS
+from helpers.pictures_on_disk import write_pictures
+from helpers.store_samples import IDENTITY, sample
 from likebut.errors import LikebutError
 from likebut.gallery import lance_store
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.lance_store import LanceStore
 
-WORKER = Path(__file__).with_name("store_worker.py")
+WORKER = HELPERS / "store_worker.py"
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:

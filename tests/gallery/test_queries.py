@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from fake_retriever import FakeRetriever, text_direction
 from PIL import Image
 
+from helpers.fake_retriever import FakeRetriever, text_direction
 from likebut.errors import InputError
 from likebut.gallery.queries import NEGATIVE_STRENGTH, Reference, Shares, embed_query
 

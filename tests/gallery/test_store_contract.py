@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_samples import (
+
+from helpers.store_samples import (
     FIELDS,
     IDENTITY,
     KINDS,
@@ -21,7 +22,6 @@ from store_samples import (
     query,
     sample,
 )
-
 from likebut.gallery.fields import BUILT_IN_FIELDS
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.search import search_page

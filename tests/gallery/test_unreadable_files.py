@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
-from fake_retriever import FakeRetriever
-from pictures_on_disk import coloured, write_pictures
 
+from helpers.fake_retriever import FakeRetriever
+from helpers.pictures_on_disk import coloured, write_pictures
+from likebut.data.images import SetAside, list_images
 from likebut.errors import InputError
 from likebut.gallery.gallery import Gallery
-from likebut.images import SetAside, list_images
 
 LONG_AGO = 1_000_000_000
 

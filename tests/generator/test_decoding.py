@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from likebut.backbones.loading import load_language_model
-from likebut.backbones.preset import load_preset
-from likebut.generator.decoding import Decoding
-from likebut.generator.writing import write_texts
+from likebut.generator.decoding import Decoding, write_texts
+from likebut.models.loading import load_language_model
+from likebut.models.preset import load_preset
 
 
 def test_the_papers_way_is_five_beams_and_a_repetition_penalty() -> None:

@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from likebut.backbones.preset import load_preset
 from likebut.errors import ImageError, InputError
-from likebut.generator.batch import CaptionBatch, GeneratorBatch
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
+from likebut.generator.mtst import CaptionBatch, GeneratorBatch
+from likebut.models.preset import load_preset
 
 GREEDY = Decoding(method="greedy", max_new_tokens=6)
 

@@ -13,14 +13,14 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
-from likebut.backbones.text import TextBatch
+from helpers.paths import FIXTURES
 from likebut.cli.main import app
-from likebut.generator.decoding import Decoding
+from likebut.generator.decoding import Decoding, generate_ids
 from likebut.generator.generator import ModificationGenerator
-from likebut.generator.model import INSTRUCTION, MTST
-from likebut.generator.writing import generate_ids
+from likebut.generator.mtst import INSTRUCTION, MTST
+from likebut.models.tokenizers import TextBatch
 
-GOLDEN = Path(__file__).parents[1] / "fixtures" / "generator.safetensors"
+GOLDEN = FIXTURES / "generator.safetensors"
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
 _NO_LABEL = -100
 

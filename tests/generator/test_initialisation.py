@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from likebut.generator.generator import ModificationGenerator
 from likebut.generator.initialisation import start_from_retriever, start_projection_from_shared_words
-from likebut.generator.model import MTST
+from likebut.generator.mtst import MTST
 from likebut.retriever.retriever import Retriever
 
 

@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-from likebut.backbones.loading import load_language_model
-from likebut.backbones.preset import load_preset
-from likebut.generator.language_loss import (
+from likebut.generator.losses import (
     _padded_losses,
     _token_losses,
     language_loss,
     log_probabilities,
     with_end_token,
 )
+from likebut.models.loading import load_language_model
+from likebut.models.preset import load_preset
 
 
 def test_each_text_is_scored_as_if_it_were_alone() -> None:

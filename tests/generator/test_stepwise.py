@@ -4,13 +4,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from likebut.backbones.language import LanguageModel
-from likebut.backbones.loading import load_language_model
-from likebut.backbones.preset import load_preset
 from likebut.generator.consensus import agreed_text
-from likebut.generator.decoding import Decoding
+from likebut.generator.decoding import Decoding, _generate, generate_ids, write_texts
 from likebut.generator.stepwise import ArithmeticSampling, write_stepwise
-from likebut.generator.writing import _generate, generate_ids, write_texts
+from likebut.models.language import LanguageModel
+from likebut.models.loading import load_language_model
+from likebut.models.preset import load_preset
 
 ROWS = 24
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.generator import GeneratorConfig, ModificationGenerator
-from likebut.generator.word_loss import word_loss
+from likebut.generator.losses import word_loss
+from likebut.generator.mtst import CaptionBatch, GeneratorBatch, WordBatch
 
 # Three words whose centre is the origin, so that directions are the vectors themselves.
 WORDS = torch.tensor([[1.0, 0.0], [-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.75)]])
@@ -76,7 +76,7 @@ def test_the_words_stage_trains_encoder_projection_and_marks_and_not_the_words()
 WORKER = """
 import sys, torch
 from torch import distributed
-from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
+from likebut.generator.mtst import CaptionBatch, GeneratorBatch, WordBatch
 from likebut.generator.generator import ModificationGenerator
 
 rank, folder = int(sys.argv[1]), sys.argv[2]

@@ -1,25 +1,20 @@
 """A headless Chromium before a live server. Without one, these tests are skipped and say what to install."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-# Helpers of the server's and the gallery's tests.
-sys.path[:0] = [str(Path(__file__).parent), *(str(Path(__file__).parents[1] / each) for each in ("server", "gallery"))]
+from helpers.live_server import LiveServer
+from helpers.page_driver import PATIENCE_MS, Visitor
+from helpers.server_samples import filled_gallery
+from likebut.server.service import Service
+from likebut.server.settings import ServerSettings
 
-playwright_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install 'likebut[dev]'"
-)
-
-from live_server import LiveServer  # noqa: E402
-from page_driver import PATIENCE_MS, Visitor  # noqa: E402
-from server_samples import filled_gallery  # noqa: E402
-
-from likebut.server.service import Service  # noqa: E402
-from likebut.server.settings import ServerSettings  # noqa: E402
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = [
@@ -36,7 +31,10 @@ _FLAGS = [
 
 # Not for the whole session: as long as Playwright is there, its event loop runs in this thread, and no other can.
 @pytest.fixture(scope="module")
-def browser() -> Iterator["playwright_api.Browser"]:
+def browser() -> Iterator["Browser"]:
+    playwright_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install 'likebut[dev]'"
+    )
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("no Chromium on this machine, so the page is not tested: make browser")
@@ -53,7 +51,7 @@ def live(tmp_path: Path) -> Iterator[LiveServer]:
 
 
 @pytest.fixture
-def visitor(browser: "playwright_api.Browser", live: LiveServer) -> Iterator[Visitor]:
+def visitor(browser: "Browser", live: LiveServer) -> Iterator[Visitor]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     visiting = Visitor(context.new_page(), live)
     yield visiting

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from live_server import LiveServer
-from page_driver import Visitor
 from playwright.sync_api import Browser
-from server_samples import empty_gallery, picture
 
+from helpers.live_server import LiveServer
+from helpers.page_driver import Visitor
+from helpers.server_samples import empty_gallery, picture
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 

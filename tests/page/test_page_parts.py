@@ -2,8 +2,9 @@
 
 import json
 
-from page_driver import IDS, STRANGE, Visitor
 from playwright.sync_api import expect
+
+from helpers.page_driver import IDS, STRANGE, Visitor
 
 
 def test_details_and_what_can_be_done_from_there(visitor: Visitor) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_retriever import FakeRetriever
-from live_server import LiveServer
-from page_driver import Visitor
 from playwright.sync_api import Browser, expect
 from pydantic import SecretStr
-from server_samples import empty_gallery, filled_gallery, picture, stored
 
+from helpers.fake_retriever import FakeRetriever
+from helpers.live_server import LiveServer
+from helpers.page_driver import Visitor
+from helpers.server_samples import empty_gallery, filled_gallery, picture, stored
 from likebut.gallery.fields import Field, FieldType
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings

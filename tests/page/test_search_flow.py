@@ -3,10 +3,10 @@
 import json
 import re
 
-from page_driver import IDS, PATIENCE_MS, STRANGE, Visitor
 from playwright.sync_api import Browser, expect
 
-from likebut.gallery.pictures import content_id
+from helpers.page_driver import IDS, PATIENCE_MS, STRANGE, Visitor
+from likebut.gallery.images import content_id
 
 
 def test_from_an_uploaded_picture_to_a_shared_search(visitor: Visitor, browser: Browser) -> None:

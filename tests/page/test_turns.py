@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from page_driver import Visitor
+
+from helpers.page_driver import Visitor
 
 A, B = "a" * 64, "b" * 64
 

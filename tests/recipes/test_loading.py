@@ -143,6 +143,7 @@ def test_a_copy_is_the_same_recipe_and_overwrites_nothing(tmp_path: Path) -> Non
 
 
 def test_kinds_and_poolings_are_the_models_own() -> None:
-    from likebut.retriever import build, model
+    from likebut.retriever import build
+    from likebut.retriever import ptha as model
 
     assert get_args(Kind) == get_args(build.Kind) and get_args(Pooling) == get_args(model.Pooling)

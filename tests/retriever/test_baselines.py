@@ -1,11 +1,11 @@
 import pytest
 import torch
-from small_core import EMBEDDING, QUERIES, small_core, texts, tokens, triplets
 from torch import nn
 from torch.nn import functional
 
+from helpers.small_core import EMBEDDING, QUERIES, small_core, texts, tokens, triplets
+from likebut.retriever.base import RetrieverCore
 from likebut.retriever.build import KINDS, wrap_core
-from likebut.retriever.core import RetrieverCore
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPConfig, CLIPModel, DINOv3ViTConfig, DINOv3ViTModel, SiglipConfig, SiglipModel
 
 from likebut.errors import InputError
-from likebut.retriever.batch import TripletBatch
+from likebut.retriever.base import TripletBatch
 from likebut.retriever.retriever import Retriever
 
 SIZES: dict[str, Any] = {

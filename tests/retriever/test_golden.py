@@ -1,7 +1,5 @@
 """The retriever, converted from a checkpoint, against tensors of the published implementation (fixtures/README.md)."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors import safe_open
@@ -9,15 +7,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from likebut.backbones.text import TextBatch
+from helpers.paths import FIXTURES
 from likebut.cli.main import app
-from likebut.retriever.core import RetrieverCore
+from likebut.models.tokenizers import TextBatch
+from likebut.retriever.base import RetrieverCore, similarity
 from likebut.retriever.losses import contrastive_loss, prototype_loss
-from likebut.retriever.model import PTHA
+from likebut.retriever.ptha import PTHA
 from likebut.retriever.retriever import Retriever
-from likebut.retriever.scoring import similarity
 
-GOLDEN = Path(__file__).parents[1] / "fixtures" / "retriever.safetensors"
+GOLDEN = FIXTURES / "retriever.safetensors"
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
 
 

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from likebut.retriever.batch import NO_IMAGE
+from likebut.retriever.base import NO_IMAGE, similarity
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
-from likebut.retriever.scoring import similarity
 
 
 def unit(*shape: int, seed: int) -> Tensor:

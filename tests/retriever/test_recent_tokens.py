@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from likebut.retriever.recent_tokens import RecentTokens
+from likebut.retriever.retriever import RecentTokens
 
 
 class Counting:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from likebut.backbones.preset import load_preset
 from likebut.errors import InputError
+from likebut.models.preset import load_preset
 from likebut.retriever.build import KINDS
 from likebut.retriever.retriever import Retriever, RetrieverConfig
 

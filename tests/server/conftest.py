@@ -1,17 +1,12 @@
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# Helpers beside the tests and the gallery's fake retriever, which importlib mode does not put on the path.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "gallery")]
-
-from live_server import LiveServer  # noqa: E402
-from server_samples import filled_gallery  # noqa: E402
-
-from likebut.server.service import Service  # noqa: E402
-from likebut.server.settings import ServerSettings  # noqa: E402
+from helpers.live_server import LiveServer
+from helpers.server_samples import filled_gallery
+from likebut.server.service import Service
+from likebut.server.settings import ServerSettings
 
 
 @pytest.fixture

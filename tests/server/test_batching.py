@@ -104,8 +104,8 @@ def test_an_idle_worker_does_not_wait_for_company() -> None:
 def test_the_worker_takes_the_cores_that_another_thread_left() -> None:
     import torch
 
-    from likebut.gallery.embedder import Embedder
-    from likebut.server.embedder import BatchedEmbedder, leave_cores
+    from likebut.gallery.identity import Embedder
+    from likebut.server.batching import BatchedEmbedder, leave_cores
     from likebut.server.metrics import Metrics
 
     seen = []

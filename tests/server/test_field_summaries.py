@@ -1,7 +1,6 @@
 from datetime import datetime
 
-from server_samples import COLOURS, FIELDS, filled_gallery, picture, stored
-
+from helpers.server_samples import COLOURS, FIELDS, filled_gallery, picture, stored
 from likebut.gallery.fields import Field, FieldType
 from likebut.gallery.store import StoredImage
 from likebut.server.field_summaries import FieldSummaries, FieldSummary, summarise

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fake_retriever import FakeRetriever
-from live_server import LiveServer
 from pydantic import SecretStr
-from server_samples import filled_gallery, multipart, picture
 
+from helpers.fake_retriever import FakeRetriever
+from helpers.live_server import LiveServer
+from helpers.server_samples import filled_gallery, multipart, picture
 from likebut.server.guard import is_known_host
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings

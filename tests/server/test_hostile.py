@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_server import LiveServer
 from PIL import Image
-from server_samples import COLOURS, filled_gallery, multipart, picture
 
+from helpers.live_server import LiveServer
+from helpers.server_samples import COLOURS, filled_gallery, multipart, picture
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 

@@ -7,7 +7,6 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
-from live_server import LiveServer
 from schemathesis.checks import (
     content_type_conformance,
     not_a_server_error,
@@ -15,8 +14,9 @@ from schemathesis.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from server_samples import filled_gallery
 
+from helpers.live_server import LiveServer
+from helpers.server_samples import filled_gallery
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 

@@ -1,6 +1,6 @@
 import threading
 
-from likebut.server.pixel_budget import PixelBudget
+from likebut.server.uploads import PixelBudget
 
 
 def test_pictures_wait_until_there_is_room() -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-from fake_retriever import FakeRetriever
 from pydantic import SecretStr
-from server_samples import multipart, noise
 
+from helpers.fake_retriever import FakeRetriever
+from helpers.paths import HELPERS
+from helpers.server_samples import multipart, noise
 from likebut.errors import InputError
 from likebut.gallery.gallery import Gallery
 from likebut.server.running import bind, url_of
@@ -59,7 +60,7 @@ def test_an_address_of_another_machine_is_told() -> None:
 
 @contextmanager
 def process(folder: Path, seconds: float = 0.0) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    script = Path(__file__).with_name("serve_fake.py")
+    script = HELPERS / "serve_fake.py"
     command = [sys.executable, str(script), str(folder / "gallery"), str(folder / "uploads"), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

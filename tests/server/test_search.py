@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from live_server import LiveServer
-from server_samples import COLOURS, multipart, picture
 
-from likebut.gallery.pictures import content_id
+from helpers.live_server import LiveServer
+from helpers.server_samples import COLOURS, multipart, picture
+from likebut.gallery.images import content_id
 
 IDS = {name: content_id(picture(colour)) for name, colour in COLOURS.items()}
 

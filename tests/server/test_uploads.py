@@ -4,12 +4,11 @@ import json
 import threading
 from pathlib import Path
 
-from fake_retriever import FakeRetriever
-from live_server import Answer, LiveServer
-from server_samples import COLOURS, empty_gallery, multipart, noise, picture
-
+from helpers.fake_retriever import FakeRetriever
+from helpers.live_server import Answer, LiveServer
+from helpers.server_samples import COLOURS, empty_gallery, multipart, noise, picture
 from likebut.gallery.gallery import Gallery
-from likebut.gallery.pictures import content_id
+from likebut.gallery.images import content_id
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 

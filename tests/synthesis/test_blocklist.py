@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from likebut.errors import InputError
-from likebut.synthesis.blocklist import Blocklist
+from likebut.synthesis.filters import Blocklist
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthesis_fakes import INSTRUCTION, filters
 
+from helpers.synthesis_fakes import INSTRUCTION, filters
 from likebut.synthesis.filters import (
     FilterSettings,
     SameTexts,

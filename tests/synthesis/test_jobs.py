@@ -7,22 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from likebut.backbones.loading import load_vision
-from likebut.backbones.preset import load_preset
+from likebut.data.images import list_images
+from likebut.data.synthetic_triplets import read_rows, read_synthetic
+from likebut.data.triplets import ImageRef, Triplet, read_triplets
 from likebut.errors import InputError, ResumeError
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
-from likebut.images import list_images
+from likebut.models.loading import load_vision
+from likebut.models.preset import load_preset
 from likebut.retriever.retriever import Retriever
-from likebut.synthesis.blocklist import Blocklist
-from likebut.synthesis.filters import FilterSettings
+from likebut.synthesis.filters import Blocklist, FilterSettings
 from likebut.synthesis.jobs import Job, write_about_pairs, write_reverse_texts
-from likebut.synthesis.mining import MinedPairs, mine_images
-from likebut.synthesis.pairs import MinedPair, PairSettings
-from likebut.synthesis.rows import read_rows
-from likebut.synthesis.shards import read_synthetic
-from likebut.synthesis.write import WritingSettings
-from likebut.triplets import ImageRef, Triplet, read_triplets
+from likebut.synthesis.mining import MinedPair, MinedPairs, PairSettings, mine_images
+from likebut.synthesis.writing import WritingSettings
 
 WIDE = PairSettings(neighbours=2, min_similarity=-1.0, max_similarity=1.0, neighbourhood=3)
 

@@ -1,7 +1,6 @@
-from synthesis_fakes import filters
-
-from likebut.synthesis.judge import judged
-from likebut.synthesis.rows import SyntheticRow
+from helpers.synthesis_fakes import filters
+from likebut.data.synthetic_triplets import SyntheticRow
+from likebut.synthesis.filters import judged
 
 
 def row(number: int, text: str, reverse: str | None = None, rank: int | None = None, back: int | None = None):

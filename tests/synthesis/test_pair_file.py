@@ -4,11 +4,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from synthesis_fakes import pair
 
+from helpers.synthesis_fakes import pair
 from likebut.errors import InputError
+from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.pair_file import read_pairs, require_pair_file_name, write_pairs
-from likebut.synthesis.pairs import MinedPair
 
 
 def table(path: Path, **columns: list[object]) -> Path:

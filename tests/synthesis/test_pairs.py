@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from synthesis_fakes import pair
-from test_neighbours import circle
 from torch.nn.functional import normalize
 
+from helpers.synthesis_fakes import pair
+from helpers.vectors import circle
 from likebut.errors import InputError
-from likebut.synthesis.pairs import MinedPair, PairSettings, distinct_images, mine_pairs, with_neighbours
+from likebut.synthesis.mining import MinedPair, PairSettings, distinct_images, mine_pairs, with_neighbours
 
 
 def test_by_hand() -> None:

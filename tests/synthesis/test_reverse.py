@@ -1,14 +1,15 @@
 from pathlib import Path
 
 import pytest
-from synthesis_fakes import NumberWriter, filters, tools
 
+from helpers.synthesis_fakes import NumberWriter, filters, tools
+from likebut.data.synthetic_triplets import read_reverse_texts, with_reverse_texts
+from likebut.data.triplets import Triplet
 from likebut.errors import InputError
-from likebut.synthesis.pairs import MinedPair
-from likebut.synthesis.reverse import read_reverse_texts, reverse_pairs, with_reverse_texts
+from likebut.synthesis.jobs import reverse_pairs
+from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.run import synthesize
-from likebut.synthesis.write import WritingSettings
-from likebut.triplets import Triplet
+from likebut.synthesis.writing import WritingSettings
 
 TRIPLETS = [
     Triplet("1", "2", "one to two", id="a", subset=("3",)),

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from synthesis_fakes import NumberRetriever, NumberTokens
 
+from helpers.synthesis_fakes import NumberRetriever, NumberTokens
 from likebut.synthesis.round_trip import Placing, RoundTrip
 
 

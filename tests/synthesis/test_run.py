@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from synthesis_fakes import NumberTokens, NumberWriter, chain, filters, pair, tools
 
+from helpers.paths import TESTS
+from helpers.synthesis_fakes import NumberTokens, NumberWriter, chain, filters, pair, tools
+from likebut.data.images import SetAside
 from likebut.errors import ResumeError
 from likebut.generator.decoding import Decoding
-from likebut.images import SetAside
 from likebut.synthesis.run import Summary, synthesize, write_draft
-from likebut.synthesis.write import Tools, WritingSettings, plan_shards
+from likebut.synthesis.writing import Tools, WritingSettings, plan_shards
 
 WRITING = WritingSettings(shard_size=4, batch_size=2, decoding=Decoding(method="greedy"))
 IDENTITY = {"job": "pairs", "generator": {"weights_sha256": "1"}}
@@ -157,8 +158,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
-from test_run import WRITING, IDENTITY, synthesize, chain, tools, filters
-from synthesis_fakes import NumberWriter
+from synthesis.test_run import WRITING, IDENTITY, synthesize, chain, tools, filters
+from helpers.synthesis_fakes import NumberWriter
 synthesize(Path(sys.argv[1]), chain(40), tools(NumberWriter(seconds=0.05)), WRITING, filters(), IDENTITY)
 """
 
@@ -179,7 +180,7 @@ def test_killed_at_random_moments_it_ends_the_same(tmp_path: Path) -> None:
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(here=str(Path(__file__).parent)), str(folder)],
+        [sys.executable, "-c", SCRIPT.format(here=str(TESTS)), str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.DEVNULL,
     )

@@ -1,13 +1,13 @@
 from pathlib import Path
 
 import pytest
-from synthesis_fakes import NumberWriter, chain, filters, tools
 
+from helpers.synthesis_fakes import NumberWriter, chain, filters, tools
+from likebut.data.synthetic_triplets import read_synthetic
+from likebut.data.triplets import Triplet
 from likebut.errors import InputError
 from likebut.synthesis.run import synthesize
-from likebut.synthesis.shards import read_synthetic
-from likebut.synthesis.write import WritingSettings
-from likebut.triplets import Triplet
+from likebut.synthesis.writing import WritingSettings
 
 
 def write(folder: Path, job: str = "pairs", texts: dict[tuple[int, int], str] | None = None) -> None:

@@ -2,12 +2,12 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from synthesis_fakes import NumberRetriever, NumberTokens, NumberWriter, chain, pair, tools
 
+from helpers.synthesis_fakes import NumberRetriever, NumberTokens, NumberWriter, chain, pair, tools
+from likebut.data.synthetic_triplets import SyntheticRow
 from likebut.generator.decoding import Decoding
 from likebut.synthesis.round_trip import RoundTrip
-from likebut.synthesis.rows import SyntheticRow
-from likebut.synthesis.write import Tools, WritingSettings, plan_shards, write_shard
+from likebut.synthesis.writing import Tools, WritingSettings, plan_shards, write_shard
 
 GREEDY = Decoding(method="greedy")
 

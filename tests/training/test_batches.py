@@ -1,53 +1,19 @@
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from likebut.backbones.text import TextBatch
+from helpers.batch_samples import NamedTokens, WordLengths, triplets
+from likebut.data.captions import Caption
+from likebut.data.sampling import Share, ShuffledEpochs
+from likebut.data.triplets import Triplet
 from likebut.errors import InputError
-from likebut.retriever.batch import NO_IMAGE
+from likebut.retriever.base import NO_IMAGE
 from likebut.training.batches import Curriculum, PairBatches, TripletBatches, with_reversed
-from likebut.training.caption_batches import Caption, CaptionBatches
-from likebut.training.epochs import Share, ShuffledEpochs
-from likebut.training.variety import Variety
-from likebut.triplets import Triplet
-
-
-class NamedTokens:
-    """Tokens that are the number in an image's name; "twin-3" has the content of "3"."""
-
-    def content(self, name: str) -> str:
-        return name.removeprefix("twin-")
-
-    def knows(self, name: str) -> bool:
-        return True
-
-    def tokens(self, names: Sequence[str]) -> Tensor:
-        return torch.tensor([float(self.content(name)) for name in names]).view(-1, 1, 1).half()
-
-
-class WordLengths:
-    """Ids are the words' lengths."""
-
-    vocabulary_size = 100
-
-    def __call__(self, texts: Sequence[str], max_length: int = 32) -> TextBatch:
-        rows = [[len(word) for word in text.split()][:max_length] for text in texts]
-        longest = max(len(row) for row in rows)
-        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-        return TextBatch(ids, (ids > 0).long())
-
-
-def triplets(count: int, reverse: bool = True) -> list[Triplet]:
-    return [
-        Triplet(str(n), str(n + 100), "x" * (n + 1), reverse_modification="y" * (n + 2) if reverse else None)
-        for n in range(count)
-    ]
+from likebut.training.caption_batches import CaptionBatches
+from likebut.training.view_sampler import Variety
 
 
 def make(count: int = 10, batch_size: int = 4, seed: int = 0, **options: object) -> TripletBatches:

@@ -1,12 +1,13 @@
 import pytest
 import torch
-from test_batches import NamedTokens, WordLengths, triplets
 
+from helpers.batch_samples import NamedTokens, WordLengths, triplets
+from likebut.data.captions import Caption
+from likebut.data.sampling import Share
 from likebut.errors import InputError
 from likebut.training.batches import PairBatches
-from likebut.training.caption_batches import Caption, CaptionBatches, DescribedBatches, WordBatches
+from likebut.training.caption_batches import CaptionBatches, DescribedBatches, WordBatches
 from likebut.training.data import TrainingData, require_captions
-from likebut.training.epochs import Share
 
 CAPTIONS = [Caption(str(n), ("a" * (n + 1), "b" * (n + 11))) for n in range(8)]
 

@@ -4,10 +4,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from training_toys import settings
 
+from helpers.training_toys import settings
 from likebut.errors import InputError
-from likebut.training.checkpoints import Progress, load_latest, load_trained_weights, save_checkpoint, trained_weights
+from likebut.training.checkpoints import (
+    Progress,
+    load_latest,
+    load_trained_weights,
+    save_checkpoint,
+    trained_weights,
+)
 from likebut.training.schedule import make_optimizer, make_schedule
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from likebut.training.interrupt import StopRequest
+from likebut.training.loop import StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

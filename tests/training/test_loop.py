@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
-from training_toys import (
+
+from helpers.training_toys import (
     ToyBatches,
     ToyTask,
     free_port,
@@ -21,7 +22,6 @@ from training_toys import (
     train_toy,
     weights_hash,
 )
-
 from likebut.errors import InputError, LikebutError, ResumeError
 from likebut.training.checkpoints import alone_in, checkpoints
 from likebut.training.loop import train

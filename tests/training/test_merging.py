@@ -3,11 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from likebut.data.captions import Caption
+from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
-from likebut.training.caption_batches import Caption
-from likebut.training.data import TrainingData
-from likebut.training.merging import merge
-from likebut.triplets import ImageRef, Triplet
+from likebut.training.data import TrainingData, merge
 
 TRIPLET = Triplet("a.png", "b.png", "bluer", subset=("b.png", "c.png"), hard_negatives=("c.png",), id="1")
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from likebut.training.prefetch import prefetched
+from likebut.training.loop import prefetched
 
 
 def test_every_batch_comes_in_order() -> None:

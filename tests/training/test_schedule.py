@@ -1,8 +1,8 @@
 import pytest
 import torch
 from torch import nn
-from training_toys import settings
 
+from helpers.training_toys import settings
 from likebut.recipes.loading import load_recipe, recipe_files
 from likebut.training.schedule import make_optimizer, make_schedule
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from likebut.backbones.text import TextBatch
-from likebut.retriever.batch import NO_IMAGE, DescribedBatch, RetrievalOutputs, TripletBatch
+from likebut.models.tokenizers import TextBatch
+from likebut.retriever.base import NO_IMAGE, DescribedBatch, RetrievalOutputs, TripletBatch
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 
 

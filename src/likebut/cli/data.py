@@ -1,4 +1,4 @@
-"""``likebut data``: draw the sample benchmark, check a data folder, say where data comes from."""
+"""``likebut data clothing``: the photographs of clothing as a data folder."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,48 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likebut.cli.clothing_data import clothing
-
 if TYPE_CHECKING:
-    from likebut.sample_data.data_sets import DataSet
+    from likebut.data.public_data_sets import DataSet
+
+
+def clothing(
+    out: Annotated[Path, typer.Argument(help="The folder to write; what an earlier run began there is finished.")],
+    root: Annotated[Path, typer.Option(help="Where the photographs are: `likebut data info clothing` says which.")],
+    derived_per_image: Annotated[
+        int, typer.Option(min=0, help="Triplets derived from attributes, for each training photograph.")
+    ] = 4,
+    captions_per_image: Annotated[int, typer.Option(min=0, help="Captions composed from attributes, likewise.")] = 3,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Derive plain texts alone, one wording for each change: for a generator.")
+    ] = False,
+    most_changes: Annotated[
+        int, typer.Option(min=1, max=5, help="In how many attributes a derived triplet's photographs differ at most.")
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="Makes every choice.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Lay out the photographs of clothing with their texts, captions and attributes; the annotations are built in."""
+    from likebut.cli.output import set_aside_lines
+    from likebut.research.clothing.folder import ClothingSettings, make_clothing
+    from likebut.synthesis.filters import Blocklist
+
+    settings = ClothingSettings(
+        seed=seed,
+        derived_per_image=derived_per_image,
+        captions_per_image=captions_per_image,
+        plain=plain,
+        most_changes=most_changes,
+    )
+    blocklist = Blocklist.load()
+    counts = make_clothing(out, root, settings, lambda text: blocklist.find(text) is None)
+    if as_json:
+        about = {"folder": str(out), "images": counts.images, "human": counts.human, "derived": counts.derived}
+        print(json.dumps(about | {"missing": [image.to_json() for image in counts.missing]}, ensure_ascii=False))
+        return
+    print(f"{out} holds {counts.images} photographs, {counts.human} written and {counts.derived} derived triplets.")
+    for line in set_aside_lines(counts.missing, f"{out / 'missing.jsonl'}"):
+        print(line)
+
 
 data_app = typer.Typer(
     name="data",
@@ -33,7 +71,7 @@ def sample(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Draw the sample benchmark: images, modification texts, truth."""
-    from likebut.sample_data.sample import SampleSettings, make_sample
+    from likebut.research.sample_data.sample import SampleSettings, make_sample
 
     settings = SampleSettings(
         seed=seed,
@@ -60,7 +98,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a data folder and list every fault with its line; exit code 2 if there is one."""
-    from likebut.sample_data.verify import verify_folder
+    from likebut.data.verification import verify_folder
 
     result = verify_folder(folder)
     faults, warnings = result.count("fault"), result.count("warning")
@@ -84,7 +122,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
     """Say which data sets likebut reads, where to get them, and how they must lie on disk."""
-    from likebut.sample_data.data_sets import find_data_set, list_data_sets
+    from likebut.data.public_data_sets import find_data_set, list_data_sets
 
     data_sets = list_data_sets() if name is None else [find_data_set(name)]
     if as_json:

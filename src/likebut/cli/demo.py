@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from likebut.demo.settings import DemoSettings
-    from likebut.reports.contents import DemoContents, RowResult
-    from likebut.reports.scores import Score
+    from likebut.research.demo.settings import DemoSettings
+    from likebut.research.reports.contents import DemoContents, RowResult
+    from likebut.research.reports.summary import Score
+
 
 _Out = Annotated[Path, typer.Option(help="Where pictures, trainings and the report go; about 3.5 GB.")]
 _Fast = Annotated[bool, typer.Option("--fast", help="About two minutes at reduced size; the figures mean little.")]
@@ -35,10 +36,10 @@ def demo(
 
     Stopped, it goes on from there when the same command runs again.
     """
-    from likebut.demo.run import Demo
     from likebut.files import require_output_folder
-    from likebut.reports.contents_json import write_contents
-    from likebut.reports.demo_page import write_demo_page
+    from likebut.research.demo.run import Demo
+    from likebut.research.reports.contents import write_contents
+    from likebut.research.reports.page import write_demo_page
 
     require_output_folder(out, "the demo")
     contents = Demo(out, _settings(fast, full, train_generator, preset), _say).run()
@@ -52,14 +53,14 @@ def demo(
 
 def _means(row: "RowResult") -> dict[str, float]:
     """Return the row's figures as the table shows them: means over seeds, of the metrics that every seed has."""
-    from likebut.reports.scores import score_of
+    from likebut.research.reports.summary import score_of
 
     scores = {name: score_of(row, name) for name in row.metrics[0]}
     return {name: score.value for name, score in scores.items() if score is not None}
 
 
 def _settings(fast: bool, full: bool, train_generator: bool, preset: str) -> "DemoSettings":
-    from likebut.demo import settings as sizes
+    from likebut.research.demo import settings as sizes
 
     chosen = sizes.tiny() if preset == "tiny" else sizes.fast() if fast else sizes.standard()
     changes: dict[str, object] = {} if preset == "tiny" else {"preset": preset}
@@ -78,7 +79,7 @@ def _print(contents: "DemoContents", page: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from likebut.reports.scores import score_of
+    from likebut.research.reports.summary import score_of
 
     shown = ("Recall@1", "Recall@5", "Recall@10", "Recall_subset@1", "mAP@10")
     table = Table(title=f"{contents.queries} composed queries over a gallery of {contents.gallery} pictures")

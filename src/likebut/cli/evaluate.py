@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likebut.cli.measured_on import measured_on
+from likebut.cli.options import measured_on
 
 if TYPE_CHECKING:
-    from likebut.benchmarks.evaluation import RankedBenchmark
+    from likebut.evaluation.evaluator import RankedBenchmark
+
 
 _Benchmark = Annotated[str | None, typer.Option(help="cirr, fashioniq, circo or clothing, instead of --data.")]
 _Protocol = Annotated[
@@ -50,8 +51,8 @@ def evaluate(
         missing = {image.name: image.reason for each in benchmarks for image in each.missing_images()}
         print(json.dumps([{"image": name, "reason": reason} for name, reason in missing.items()], ensure_ascii=False))
         return
-    from likebut.cli.ranking import ModelOptions, evaluate_with_model
-    from likebut.cli.report_table import print_report
+    from likebut.cli.output import print_report
+    from likebut.evaluation.evaluator import ModelOptions, evaluate_with_model
     from likebut.files import require_output_file
 
     if rankings is not None:
@@ -65,7 +66,7 @@ def evaluate(
 
 def _write_rankings(ranked: "list[RankedBenchmark]", path: Path) -> None:
     """Write the rankings of the gallery to ``path``, and CIRR's of the subsets beside it."""
-    from likebut.benchmarks.rankings import ranking_content, subset_ranking_content
+    from likebut.evaluation.ranking_files import ranking_content, subset_ranking_content
     from likebut.files import write_json
 
     benchmarks = [each.benchmark for each in ranked]
@@ -73,3 +74,28 @@ def _write_rankings(ranked: "list[RankedBenchmark]", path: Path) -> None:
     if benchmarks[0].name == "cirr":
         second = path.with_name(f"{path.stem}_subset{path.suffix}")
         write_json(second, subset_ranking_content(benchmarks[0], ranked[0].rankings.subset))
+
+
+def score(
+    benchmark: Annotated[str, typer.Argument(help="cirr, fashioniq or circo.")],
+    split: Annotated[str, typer.Argument(help="The split that was ranked: val, mostly.")],
+    root: Annotated[Path, typer.Option(help="The benchmark's folder; its images are not needed.")],
+    predictions: Annotated[
+        Path | None, typer.Option(help="The ranking of the gallery, in the benchmark's own submission format.")
+    ] = None,
+    subset_predictions: Annotated[
+        Path | None, typer.Option(help="CIRR's second file, with each query's subset.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="FashionIQ: original, original-without-reference, val-split. CIRCO: the first two."),
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="CIRR: hard, as published tables use, or soft.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure the rankings in a file, without a model."""
+    from likebut.cli.output import print_report
+    from likebut.evaluation.score import score as score_files
+
+    report = score_files(benchmark, root, split, predictions, subset_predictions, protocol, labels)
+    print_report(report, as_json)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likebut.cli.gallery_access import DEFAULT_GALLERY, GalleryPath, open_for_rebuilding, open_gallery, rebuilt
-from likebut.cli.set_aside import set_aside_lines
+from likebut.cli.options import DEFAULT_GALLERY, GalleryPath
+from likebut.cli.output import set_aside_lines
 from likebut.errors import InputError
+from likebut.gallery.opening import open_for_rebuilding, open_gallery, rebuilt
 
 if TYPE_CHECKING:
     from likebut.gallery.gallery import Gallery
+    from likebut.gallery.maintenance import Trial
     from likebut.gallery.requests import AddReport
     from likebut.gallery.store import GalleryStore
-    from likebut.gallery.tuning import Trial
+
 
 _QUERIES = 100
 
@@ -69,10 +71,10 @@ def _source_of(folder: Path, metadata: Path | None) -> str:
     Raises:
         InputError: The folder is mistyped or the metadata faulty, which must make no gallery, and cost none.
     """
+    from likebut.data.images import images_below
     from likebut.files import fingerprint, normal_path
     from likebut.gallery.fields import infer_fields
-    from likebut.gallery.inputs import metadata_for
-    from likebut.images import images_below
+    from likebut.gallery.gallery import metadata_for
 
     images_below(folder)
     table = metadata_for([folder], metadata)
@@ -82,7 +84,7 @@ def _source_of(folder: Path, metadata: Path | None) -> str:
 
 
 def _watch(gallery: "Gallery", folder: Path, metadata: Path | None, as_json: bool) -> None:
-    from likebut.gallery.watch import watch
+    from likebut.gallery.watching import watch
 
     print(f"Watching {folder}. Stop with Ctrl-C.", file=sys.stderr, flush=True)
     for outcome in watch(gallery, folder, metadata):
@@ -120,7 +122,7 @@ def _tune_only(location: str, as_json: bool) -> None:
 def _tune(store: "GalleryStore") -> "list[Trial]":
     import numpy as np
 
-    from likebut.gallery.tuning import choose, sample_queries, tune
+    from likebut.gallery.maintenance import choose, sample_queries, tune
 
     queries = sample_queries(store, _QUERIES, np.random.default_rng(0))
     if not queries:
@@ -133,7 +135,7 @@ def _tune(store: "GalleryStore") -> "list[Trial]":
 
 
 def _print_trials(trials: "list[Trial]", as_json: bool) -> None:
-    from likebut.gallery.tuning import choose
+    from likebut.gallery.maintenance import choose
 
     chosen = choose(trials)
     if as_json:

@@ -12,17 +12,15 @@ from likebut import __version__
 from likebut.cli.data import data_app
 from likebut.cli.demo import demo
 from likebut.cli.doctor import doctor
-from likebut.cli.evaluate import evaluate
+from likebut.cli.evaluate import evaluate, score
 from likebut.cli.index import index
 from likebut.cli.models import models_app
-from likebut.cli.pairs import pairs
 from likebut.cli.recipes import recipes_app
 from likebut.cli.report import report_app
-from likebut.cli.score import score
 from likebut.cli.search import search
 from likebut.cli.serve import serve
 from likebut.cli.submit import submit_app
-from likebut.cli.synthesize import synthesize
+from likebut.cli.synthesize import pairs, synthesize
 from likebut.cli.train import train_app
 from likebut.errors import LikebutError
 

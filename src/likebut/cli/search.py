@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likebut.cli.gallery_access import DEFAULT_GALLERY, GalleryPath, open_gallery
+from likebut.cli.options import DEFAULT_GALLERY, GalleryPath
 from likebut.files import require_output_file
+from likebut.gallery.opening import open_gallery
 
 if TYPE_CHECKING:
     from likebut.gallery.gallery import Gallery
     from likebut.gallery.requests import SearchRequest, SearchResult
+
 
 _OWN_COLUMNS = ("width", "height", "bytes", "taken")
 
@@ -107,7 +109,7 @@ def _short(path: str) -> str:
 
 
 def _show_pictures(gallery: "Gallery", result: "SearchResult") -> None:
-    from likebut.cli.terminal_pictures import contact_strip, escape_sequence, picture_protocol
+    from likebut.cli.output import contact_strip, escape_sequence, picture_protocol
 
     protocol = picture_protocol() if sys.stdout.isatty() else None
     if protocol is not None:

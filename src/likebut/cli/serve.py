@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from likebut.cli.gallery_access import DEFAULT_GALLERY, open_gallery
+from likebut.cli.options import DEFAULT_GALLERY
 from likebut.errors import InputError
 from likebut.files import require_output_folder
+from likebut.gallery.opening import open_gallery
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from likebut.server.settings import ServerSettings
+
 
 TOKEN_VARIABLE = "LIKEBUT_TOKEN"
 
@@ -90,7 +92,7 @@ def _serve(gallery: str, model: str | None, device: str | None, settings: "Serve
     from likebut.server.running import bind, run, url_of
 
     listening = bind(settings)
-    from likebut.server.embedder import leave_cores
+    from likebut.server.batching import leave_cores
     from likebut.server.service import Service
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from likebut.benchmarks.benchmark import Benchmark
-    from likebut.cli.ranking import ModelOptions
+    from likebut.evaluation.benchmark import Benchmark
+    from likebut.evaluation.evaluator import ModelOptions
+
 
 submit_app = typer.Typer(
     name="submit",
@@ -39,8 +40,8 @@ def cirr(
     as_json: AsJson = False,
 ) -> None:
     """Write CIRR's two files: the first 50 of the gallery, and the first 3 of each query's subset."""
-    from likebut.benchmarks.loading import load_benchmark
-    from likebut.cli.ranking import ModelOptions
+    from likebut.evaluation.benchmarks.loading import load_benchmark
+    from likebut.evaluation.evaluator import ModelOptions
 
     options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
     _submit(load_benchmark("cirr", root, split), options, out, as_json)
@@ -60,8 +61,8 @@ def circo(
     as_json: AsJson = False,
 ) -> None:
     """Write CIRCO's file: the first 50 of the gallery for each query."""
-    from likebut.benchmarks.loading import load_benchmark
-    from likebut.cli.ranking import ModelOptions
+    from likebut.evaluation.benchmarks.loading import load_benchmark
+    from likebut.evaluation.evaluator import ModelOptions
 
     options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
     _submit(load_benchmark("circo", root, split, protocol), options, out, as_json)
@@ -76,9 +77,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check files that you have against the server's limits, without a model."""
-    from likebut.benchmarks.layout import require_choice
-    from likebut.benchmarks.loading import load_benchmark
-    from likebut.benchmarks.submission import check_file
+    from likebut.evaluation.benchmarks.layout import require_choice
+    from likebut.evaluation.benchmarks.loading import load_benchmark
+    from likebut.evaluation.submission import check_file
 
     default = {"cirr": "test1", "circo": "test"}
     require_choice(benchmark, list(default), "benchmark with a test server")
@@ -93,9 +94,9 @@ def check(
 
 
 def _submit(benchmarks: "list[Benchmark]", options: "ModelOptions", out: Path, as_json: bool) -> None:
-    from likebut.benchmarks.submission import write_submission
-    from likebut.cli.ranking import rank_with_model
-    from likebut.cli.set_aside import set_aside_lines
+    from likebut.cli.output import set_aside_lines
+    from likebut.evaluation.evaluator import rank_with_model
+    from likebut.evaluation.submission import write_submission
     from likebut.files import require_output_folder
 
     require_output_folder(out, "the files")

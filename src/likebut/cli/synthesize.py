@@ -1,4 +1,4 @@
-"""``likebut synthesize``: modification texts for pairs of images, written by a generator."""
+"""``likebut pairs``: which pairs of a folder's images are worth a modification text."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,87 @@ from likebut.errors import InputError
 from likebut.files import require_output_folder
 
 if TYPE_CHECKING:
-    from likebut.cli.synthesis_options import SynthesisOptions
+    from likebut.data.triplets import ImageRef
+    from likebut.synthesis.mining import MinedPairs, PairSettings
+    from likebut.synthesis.options import SynthesisOptions
     from likebut.synthesis.run import Summary
+
+
+_MaxSimilarity = Annotated[float, typer.Option(help="More similar images are near-duplicates; 0.95 suits photographs.")]
+_Confusable = Annotated[str | None, typer.Option(help="A trained retriever: pair images that it may confuse instead.")]
+
+
+def pairs(
+    folder: Annotated[Path, typer.Argument(help="A data folder, or any folder of images.")],
+    out: Annotated[Path, typer.Option(help="The file to write: FILE.parquet, with its settings in FILE.json.")],
+    split: Annotated[str | None, typer.Option(help="Only this split's images: pool, say.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="cirr or fashioniq, if FOLDER is that benchmark's.")] = None,
+    neighbours: Annotated[int, typer.Option(help="Pairs that an image may begin.")] = 4,
+    min_similarity: Annotated[float, typer.Option(help="Less similar images are no pair (cosine).")] = 0.5,
+    max_similarity: _MaxSimilarity = 0.98,
+    limit: Annotated[int | None, typer.Option(help="At most this many pairs, drawn by --seed.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw under --limit.")] = 0,
+    preset: Annotated[str, typer.Option(help="Whose frozen features to compare by.")] = "small",
+    confusable: _Confusable = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
+    features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Mine pairs of similar images: near-duplicates out, no pair twice."""
+    from likebut.settings import parse_settings
+    from likebut.synthesis.jobs import source_images
+    from likebut.synthesis.mining import PairSettings
+    from likebut.synthesis.pair_file import require_pair_file_name, write_pairs
+
+    require_pair_file_name(out)
+    given = {
+        "neighbours": neighbours,
+        "min_similarity": min_similarity,
+        "max_similarity": max_similarity,
+        "limit": limit,
+        "seed": seed,
+    }
+    settings = parse_settings(PairSettings, given, "The command line")
+    mined = _mine(source_images(folder, split, benchmark), settings, preset, confusable, device, features)
+    description = {"folder": str(folder), "benchmark": benchmark, "split": split, **mined.description()}
+    write_pairs(out, mined.pairs, description)
+    if as_json:
+        print(json.dumps({"file": str(out), **description}, ensure_ascii=False))
+    else:
+        _print_pairs(mined, out)
+
+
+def _mine(
+    images: "list[ImageRef]",
+    settings: "PairSettings",
+    preset: str,
+    confusable: str | None,
+    device: str | None,
+    features: Path | None,
+) -> "MinedPairs":
+    from likebut.models.devices import choose_device
+    from likebut.models.loading import load_vision
+    from likebut.models.preset import load_preset
+    from likebut.retriever.retriever import Retriever
+    from likebut.synthesis.mining import mine_images
+
+    if confusable is not None:
+        retriever = Retriever.from_pretrained(confusable, device)
+        return mine_images(images, retriever.vision, settings, retriever, features)
+    chosen = load_preset(preset)
+    place = choose_device(chosen, device)
+    return mine_images(images, load_vision(chosen).to(place), settings, feature_folder=features)
+
+
+def _print_pairs(mined: "MinedPairs", out: Path) -> None:
+    from likebut.cli.output import set_aside_lines
+
+    print(f"{out}: {len(mined.pairs)} pairs among {mined.images} different images")
+    left_out = [*mined.set_aside, *mined.repeated]
+    for line in set_aside_lines(left_out, str(out.with_suffix(".json"))):
+        print(line)
+    print("Next: likebut synthesize, with this file as --pairs, writes a text for each.")
+
 
 _Folder = Annotated[Path, typer.Argument(help="The data folder, or folder of images, that the pairs are from.")]
 _Out = Annotated[Path, typer.Option(help="The folder for the shards.")]
@@ -79,7 +158,9 @@ def synthesize(
     if (pairs is None) == (reverse_for is None):
         raise InputError("Say what to write about: one of --pairs and --reverse-for.", "Mine pairs: `likebut pairs`.")
     require_output_folder(out, "the shards")
-    from likebut.cli.synthesis_options import SynthesisOptions
+    pass
+
+    from likebut.synthesis.options import SynthesisOptions
 
     options = SynthesisOptions(
         generator=generator, retriever=retriever, length=length, decoding=decoding, beams=beams, seed=seed,
@@ -96,8 +177,7 @@ def synthesize(
 def _about_pairs(
     folder: Path, benchmark: str | None, pairs: Path, out: Path, options: "SynthesisOptions", as_json: bool
 ) -> None:
-    from likebut.cli.image_sources import source_images
-    from likebut.synthesis.jobs import write_about_pairs
+    from likebut.synthesis.jobs import source_images, write_about_pairs
     from likebut.synthesis.pair_file import read_pairs, split_of_pairs
 
     mined = read_pairs(pairs)
@@ -110,8 +190,7 @@ def _about_pairs(
 def _reverse_texts(
     folder: Path, benchmark: str | None, split: str, out: Path, options: "SynthesisOptions", as_json: bool
 ) -> None:
-    from likebut.cli.image_sources import human_triplets
-    from likebut.synthesis.jobs import write_reverse_texts
+    from likebut.synthesis.jobs import human_triplets, write_reverse_texts
 
     triplets, images = human_triplets(folder, split, benchmark)
     # Of human triplets none may be lost for being like others.
@@ -120,8 +199,8 @@ def _reverse_texts(
 
 
 def _print(summary: "Summary", out: Path, as_json: bool, more: dict[str, Any]) -> None:
-    from likebut.cli.set_aside import set_aside_lines
-    from likebut.synthesis.shards import SUMMARY_NAME
+    from likebut.cli.output import set_aside_lines
+    from likebut.data.synthetic_triplets import SUMMARY_NAME
 
     if as_json:
         print(json.dumps({"folder": str(out), **summary.to_json(), **more}, ensure_ascii=False))

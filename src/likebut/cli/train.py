@@ -10,9 +10,10 @@ from likebut.errors import InputError
 from likebut.files import require_output_folder
 
 if TYPE_CHECKING:
-    from likebut.images import SetAside
+    from likebut.data.images import SetAside
     from likebut.recipes.schema import DataSettings
     from likebut.training.loop import TrainingResult
+
 
 train_app = typer.Typer(
     name="train",
@@ -59,9 +60,9 @@ def retriever(
     require_output_folder(out, "the training")
     found = _with_options(chosen.data, root=data, also=also, synthetic=synthetic, reverse_texts=reverse_texts)
     chosen = chosen.model_copy(update={"data": found} | ({"initial_weights": init} if init else {}))
-    from likebut.cli.training_data import gather
-    from likebut.cli.training_evaluation import evaluation_while_training
-    from likebut.training.retriever_run import start_retriever, train_retriever
+    from likebut.training.datasets import gather
+    from likebut.training.evaluation import evaluation_while_training
+    from likebut.training.train_retriever import start_retriever, train_retriever
 
     gathered = gather(chosen.data, captions=chosen.captions.steps > 0, reverse=chosen.needs_reverse_texts)
     model = start_retriever(chosen)
@@ -98,8 +99,8 @@ def generator(
         raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train retriever`.")
     require_output_folder(out, "the training")
     chosen = chosen.model_copy(update={"data": _with_options(chosen.data, root=data, also=also)})
-    from likebut.cli.training_data import gather
-    from likebut.training.generator_run import train_generator
+    from likebut.training.datasets import gather
+    from likebut.training.train_generator import train_generator
 
     gathered = gather(chosen.data, captions=chosen.stage_steps > 0)
     run = train_generator(chosen, gathered, out, features)
@@ -120,7 +121,7 @@ def _print(
     as_json: bool,
     left_out: int = 0,
 ) -> None:
-    from likebut.cli.set_aside import set_aside_lines
+    from likebut.cli.output import set_aside_lines
 
     if as_json:
         about = {"model": str(folder), "steps": result.steps, "triplets": triplets}

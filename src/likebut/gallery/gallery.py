@@ -9,22 +9,27 @@ from typing import Any, Self
 
 from PIL import Image
 
+from likebut.data.images import SetAside, as_source, images_below
 from likebut.errors import InputError
 from likebut.files import normal_path
-from likebut.gallery.embedder import Embedder
 from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_and_type
-from likebut.gallery.file_entries import forget_missing
 from likebut.gallery.filters import parse_filter
-from likebut.gallery.identity import GalleryIdentity, require_same
+from likebut.gallery.identity import Embedder, GalleryIdentity, require_same
 from likebut.gallery.indexing import Indexer
-from likebut.gallery.inputs import listed, metadata_for, picture_files
-from likebut.gallery.queries import Shares, embed_query
-from likebut.gallery.references import load_references, picture_of, unknown_image
-from likebut.gallery.requests import BALANCED, AddReport, Hit, ImageSource, SearchRequest, SearchResult, Timings
+from likebut.gallery.maintenance import Tidying
+from likebut.gallery.metadata import MetadataFile, find_metadata, read_metadata
+from likebut.gallery.queries import Shares, embed_query, load_references, picture_of, unknown_image
+from likebut.gallery.requests import (
+    BALANCED,
+    AddReport,
+    Hit,
+    ImageSource,
+    SearchRequest,
+    SearchResult,
+    Timings,
+)
 from likebut.gallery.search import search_page
-from likebut.gallery.store import GalleryStore, StoredImage, StoreHealth
-from likebut.gallery.tidying import Tidying
-from likebut.images import as_source
+from likebut.gallery.store import GalleryStore, StoredImage, StoreHealth, forget_missing
 from likebut.progress import track
 
 
@@ -291,3 +296,49 @@ class Gallery:
         )
         timings = Timings(decoded - started, encoded - decoded, page.search_seconds, page.rescore_seconds)
         return SearchResult(page.hits, timings, page.more)
+
+
+def picture_files(paths: Sequence[Path]) -> tuple[list[Path], list[SetAside]]:
+    """Return the files, and the picture files below the folders, that ``paths`` name; and folders not to be listed.
+
+    Raises:
+        InputError: There is no such file, or a folder holds no picture.
+    """
+    files: list[Path] = []
+    unlisted: list[SetAside] = []
+    for path in paths:
+        if path.is_dir():
+            images, unlisted_below = images_below(path)
+            files += [image.path for image in images]
+            unlisted += unlisted_below
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise InputError(f"There is no file or folder {path}.", "Check the path.")
+    return files, unlisted
+
+
+def metadata_for(paths: Sequence[Path], named: Path | str | None) -> MetadataFile | None:
+    """Return the metadata file for what is added.
+
+    Args:
+        paths: What is added; a folder among them is what the file's names are relative to.
+        named: The file, if it was named; else one that lies in or beside the first folder is taken, if there is one.
+
+    Raises:
+        InputError: The file is missing or a line is wrong.
+    """
+    folder = next((path for path in paths if path.is_dir()), None)
+    if named is not None:
+        return read_metadata(Path(named), folder or Path(named).parent)
+    if folder is None:
+        return None
+    found = find_metadata(normal_path(folder))
+    return read_metadata(found, folder) if found else None
+
+
+def listed(value: Any) -> list[Any]:
+    """Return one thing, several, or none as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

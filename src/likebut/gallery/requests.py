@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
+from likebut.data.images import SetAside
 from likebut.errors import InputError
 from likebut.gallery.fields import Metadata, json_value, require_utf8
-from likebut.images import SetAside
 
 ImageSource = Path | bytes | Image.Image
 BALANCED = 0.5

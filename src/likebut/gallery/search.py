@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from likebut.gallery.duplicates import Group, group_near_duplicates
 from likebut.gallery.filters import Condition
+from likebut.gallery.images import Group, group_near_duplicates
 from likebut.gallery.requests import Hit
 from likebut.gallery.scoring import score
 from likebut.gallery.store import Candidate, GalleryStore, SearchEffort, Vector

@@ -8,10 +8,14 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from likebut.backbones.device import choose_device
-from likebut.backbones.hub_parts import fill_heads
-from likebut.backbones.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
-from likebut.backbones.model_folder import (
+from likebut.data.images import as_source, decode
+from likebut.generator.decoding import Decoding, write_texts
+from likebut.generator.losses import log_probabilities, with_end_token
+from likebut.generator.mtst import CAPTION_INSTRUCTION, INSTRUCTION, MTST
+from likebut.models.devices import choose_device
+from likebut.models.hub_parts import fill_heads
+from likebut.models.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
+from likebut.models.model_folder import (
     digest_of_unsaved,
     find_model_folder,
     load_trained_state,
@@ -19,13 +23,8 @@ from likebut.backbones.model_folder import (
     save_model_folder,
     trained_state,
 )
-from likebut.backbones.preset import Preset, load_preset, with_folders_beside
-from likebut.backbones.vision import VisionEncoder
-from likebut.generator.decoding import Decoding
-from likebut.generator.language_loss import log_probabilities, with_end_token
-from likebut.generator.model import CAPTION_INSTRUCTION, INSTRUCTION, MTST
-from likebut.generator.writing import write_texts
-from likebut.images import as_source, decode
+from likebut.models.preset import Preset, load_preset, with_folders_beside
+from likebut.models.vision import VisionEncoder
 from likebut.recipes.schema import WritingMethod
 from likebut.settings import parse_settings
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from likebut.backbones.language import LanguageModel
-from likebut.backbones.query_encoder import QueryEncoder, QueryEncoderLayer
-from likebut.generator.model import MTST
+from likebut.generator.mtst import MTST
+from likebut.models.language import LanguageModel
+from likebut.models.query_encoder import QueryEncoder, QueryEncoderLayer
 
 _RIDGE = 0.01
 

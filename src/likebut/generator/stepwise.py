@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from likebut.backbones.language import LanguageModel
+from likebut.models.language import LanguageModel
 
 
 class Choice(Protocol):

@@ -5,17 +5,13 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from likebut.backbones.hub_parts import fill_heads
-from likebut.backbones.loading import load_query_encoder
-from likebut.backbones.preset import Preset
 from likebut.errors import InputError
-from likebut.retriever.baselines.image_only import ImageOnly
-from likebut.retriever.baselines.image_text_sum import ImageTextSum
-from likebut.retriever.baselines.one_hop import OneHop
-from likebut.retriever.baselines.sprc import SPRC
-from likebut.retriever.baselines.text_only import TextOnly
-from likebut.retriever.core import RetrieverCore
-from likebut.retriever.model import PTHA, Pooling
+from likebut.models.hub_parts import fill_heads
+from likebut.models.loading import load_query_encoder
+from likebut.models.preset import Preset
+from likebut.retriever.base import RetrieverCore
+from likebut.retriever.baselines import SPRC, ImageOnly, ImageTextSum, OneHop, TextOnly
+from likebut.retriever.ptha import PTHA, Pooling
 
 Kind = Literal["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"]
 KINDS: tuple[str, ...] = get_args(Kind)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from likebut.retriever.scoring import similarity
+from likebut.retriever.base import similarity
 
 
 def contrastive_loss(

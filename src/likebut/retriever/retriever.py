@@ -1,8 +1,11 @@
-"""The retriever as people use it: pictures and texts in, embeddings out."""
+"""The vision tokens of the reference images asked with most recently: a person tries several texts on one picture."""
 
-from collections.abc import Sequence
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import numpy as np
@@ -12,10 +15,12 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from likebut.backbones.cores import Cores
-from likebut.backbones.device import choose_device, require_device
-from likebut.backbones.loading import load_tokenizer, load_vision
-from likebut.backbones.model_folder import (
+from likebut.data.images import as_rgb
+from likebut.errors import InputError
+from likebut.files import fingerprint
+from likebut.models.devices import Cores, choose_device, require_device
+from likebut.models.loading import load_tokenizer, load_vision
+from likebut.models.model_folder import (
     digest_of_unsaved,
     find_model_folder,
     load_trained_state,
@@ -23,19 +28,52 @@ from likebut.backbones.model_folder import (
     save_model_folder,
     trained_state,
 )
-from likebut.backbones.preset import Preset, load_preset, with_folders_beside
-from likebut.backbones.text import Tokenizer
-from likebut.backbones.vision import VisionEncoder
-from likebut.errors import InputError
-from likebut.files import fingerprint
-from likebut.retriever.baselines.dual_encoder import PREFIX as DUAL_PREFIX
-from likebut.retriever.baselines.dual_encoder import DualEncoder, read_dual_encoder
-from likebut.retriever.batch import ComposedRetriever
+from likebut.models.preset import Preset, load_preset, with_folders_beside
+from likebut.models.tokenizers import Tokenizer
+from likebut.models.vision import VisionEncoder
+from likebut.retriever.base import ComposedRetriever, RetrieverCore
 from likebut.retriever.build import build_retriever
-from likebut.retriever.core import RetrieverCore
-from likebut.retriever.model import Pooling
-from likebut.retriever.recent_tokens import RecentTokens
+from likebut.retriever.dual_encoder import PREFIX as DUAL_PREFIX
+from likebut.retriever.dual_encoder import DualEncoder, read_dual_encoder
+from likebut.retriever.ptha import Pooling
 from likebut.settings import parse_settings
+
+
+class RecentTokens:
+    """Remembers tokens by the image's pixels; safe to use from several threads.
+
+    Args:
+        compute: Returns the (n, T, W) tokens of n images.
+        capacity: How many images are remembered.
+    """
+
+    def __init__(self, compute: Callable[[Sequence[Image.Image]], Tensor], capacity: int = 32) -> None:
+        self._compute, self._capacity = compute, capacity
+        self._known: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return the (n, T, W) tokens of ``images``, computing those alone that are not remembered."""
+        images = [as_rgb(image) for image in images]  # a palette's pixels are numbers that say nothing by themselves
+        keys = [_key(image) for image in images]
+        with self._lock:
+            found = {key: self._known[key] for key in keys if key in self._known}
+        missing = {key: image for key, image in zip(keys, images, strict=True) if key not in found}
+        if missing:
+            found |= zip(missing, self._compute(list(missing.values())), strict=True)
+        with self._lock:
+            for key in keys:
+                self._known[key] = found[key]
+                self._known.move_to_end(key)
+            while len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+        return torch.stack([found[key] for key in keys])
+
+
+def _key(image: Image.Image) -> bytes:
+    shape = f"{image.width} {image.height} ".encode()
+    return hashlib.blake2b(shape + image.tobytes(), digest_size=16).digest()
+
 
 Embeddings = npt.NDArray[np.float32]
 _BATCH = 32

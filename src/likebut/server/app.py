@@ -12,10 +12,9 @@ from likebut.server.guard import Guard
 from likebut.server.headers import SecurityHeaders
 from likebut.server.image_routes import change_router, image_router
 from likebut.server.metrics import RequestMetrics
-from likebut.server.page_routes import page_router
+from likebut.server.page_routes import page_router, session_router
 from likebut.server.search_routes import search_router
 from likebut.server.service import Service
-from likebut.server.session_routes import session_router
 from likebut.server.settings import ServerSettings
 from likebut.server.status_routes import status_router
 

@@ -1,7 +1,8 @@
-"""What every request must satisfy before its body is read: host, origin, token, and room."""
+"""Which addresses are this machine's own."""
 
 import hashlib
 import hmac
+import ipaddress
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -9,11 +10,25 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from likebut.server.addresses import as_address, is_loopback
+from likebut.server.bodies import LimitedBody, too_large
 from likebut.server.errors import RequestError
 from likebut.server.metrics import Metrics
-from likebut.server.receiving import LimitedBody, too_large
 from likebut.server.settings import ServerSettings
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether ``host`` can be reached from this machine alone."""
+    address = as_address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def as_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return ``host`` as an IP address; None if it is a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
 
 SESSION_COOKIE = "likebut_session"
 # The page itself holds nothing secret, and it is what asks for the token.

@@ -6,17 +6,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from likebut.data.images import decode, read_content
 from likebut.errors import ImageError
-from likebut.gallery.pictures import content_id
+from likebut.gallery.images import content_id
 from likebut.gallery.store import StoredImage
-from likebut.images import decode, read_content
-from likebut.server.answers import AddedAnswer, ImageAnswer, ImagesAnswer
 from likebut.server.bodies import Form, media_type, parse_object, read_form, unsupported
-from likebut.server.described import errors
 from likebut.server.errors import RequestError
-from likebut.server.pictures import check_pictures, pixels_of
-from likebut.server.searches import ID_PATTERN
+from likebut.server.schemas import AddedAnswer, ImageAnswer, ImagesAnswer, errors
+from likebut.server.search_routes import ID_PATTERN
 from likebut.server.service import Service
+from likebut.server.uploads import check_pictures, pixels_of
 
 ImageId = Annotated[str, Path(pattern=ID_PATTERN, description="SHA-256 of the image's content.")]
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from importlib import resources
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+
+from likebut.server.errors import RequestError
+from likebut.server.guard import SESSION_COOKIE, same_text, session_value
+from likebut.server.schemas import errors
+from likebut.server.settings import ServerSettings
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
@@ -52,5 +58,43 @@ def page_router() -> APIRouter:
     @router.get("/page/{name}")
     async def page_file(request: Request, name: str) -> Response:
         return answer(request, name)
+
+    return router
+
+
+class SessionBody(BaseModel):
+    """The token that the server was started with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(max_length=1000)
+
+
+def session_router(settings: ServerSettings) -> APIRouter:
+    """Return the routes that begin and end a session."""
+    router = APIRouter(prefix="/v1/session", tags=["session"])
+
+    @router.post(
+        "", operation_id="begin_session", summary="Log a browser in", status_code=204, responses=errors(400, 413, 422)
+    )
+    async def begin_session(body: SessionBody, request: Request, response: Response) -> None:
+        if settings.token is None:
+            return
+        token = settings.token.get_secret_value()
+        if not same_text(body.token, token):
+            raise RequestError(
+                401, "unauthorised", "This is not the token.", "Use the one that the server was started with."
+            )
+        response.set_cookie(
+            SESSION_COOKIE,
+            session_value(token),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+
+    @router.delete("", operation_id="end_session", summary="Log a browser out", status_code=204, responses=errors())
+    async def end_session(response: Response) -> None:
+        response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
 
     return router

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import uvicorn
 
 from likebut.errors import InputError
-from likebut.server.addresses import as_address, is_loopback
 from likebut.server.app import app_of
+from likebut.server.guard import as_address, is_loopback
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 

@@ -6,9 +6,8 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from likebut.gallery.fields import BUILT_IN_FIELDS
-from likebut.server.answers import FieldAnswer, GalleriesAnswer, GalleryAnswer, LimitsAnswer, StatusAnswer
-from likebut.server.described import errors
 from likebut.server.errors import RequestError
+from likebut.server.schemas import FieldAnswer, GalleriesAnswer, GalleryAnswer, LimitsAnswer, StatusAnswer, errors
 from likebut.server.service import Service
 from likebut.server.settings import MAX_HITS, MAX_OFFSET, MAX_REFERENCES, MAX_TEXT
 

@@ -1,22 +1,71 @@
-"""Pictures that clients add: kept in a folder under the names of their contents, and indexed from there."""
+"""What can be told of a picture before its pixels are decoded."""
 
 import io
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from likebut.data.images import decode, picture_size
 from likebut.errors import ImageError, InputError
 from likebut.files import write_bytes
 from likebut.gallery.fields import infer_fields, typed_row
 from likebut.gallery.gallery import Gallery
-from likebut.gallery.pictures import LEAST_SIDE, content_id
+from likebut.gallery.images import LEAST_SIDE, content_id
 from likebut.gallery.store import StoredImage
-from likebut.images import decode
 from likebut.server.batching import Batcher
 from likebut.server.settings import MAX_FIELD_NAME, MAX_NEW_FIELDS
+
+
+def pixels_of(content: bytes) -> int:
+    """Return how many pixels a picture has, from its header.
+
+    Raises:
+        ImageError: It is no picture.
+    """
+    width, height = picture_size(content)
+    return width * height
+
+
+def check_pictures(contents: Sequence[bytes], most_pixels: int) -> None:
+    """Refuse pictures that are too large.
+
+    Raises:
+        ImageError: One is, or is no picture.
+    """
+    for content in contents:
+        width, height = picture_size(content)
+        if width * height > most_pixels:
+            raise ImageError(f"The image has {width}×{height} pixels, more than {most_pixels}.", "Make it smaller.")
+
+
+class PixelBudget:
+    """Lets pictures in as long as their pixels together stay within a limit; further ones wait their turn.
+
+    Args:
+        pixels: The limit. A picture that is larger by itself comes in when there is no other.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels, self._used = pixels, 0
+        self._freed = threading.Condition()
+
+    @contextmanager
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Hold room for ``pixels`` while the block runs, after waiting for it."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._used == 0 or self._used + pixels <= self._pixels)
+            self._used += pixels
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._used -= pixels
+                self._freed.notify_all()
+
 
 _MOST_FILES = 64
 # Every commit adds small files to the store; tidying now and then keeps searches fast.

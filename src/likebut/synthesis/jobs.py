@@ -5,20 +5,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from likebut.data.folder import DataFolder, find_images
+from likebut.data.images import SetAside
+from likebut.data.synthetic_triplets import (
+    PAIRS_JOB,
+    REVERSE_JOB,
+    read_reverse_texts,
+    with_reverse_texts,
+)
+from likebut.data.triplets import ImageRef, Triplet, write_triplets
 from likebut.errors import InputError
+from likebut.evaluation.benchmarks.cirr import cirr_images, load_cirr_triplets
+from likebut.evaluation.benchmarks.fashioniq import load_fashioniq_triplets
+from likebut.features.neighbours import frozen_vectors
 from likebut.generator.generator import ModificationGenerator
-from likebut.images import SetAside
 from likebut.retriever.retriever import Retriever
-from likebut.synthesis.blocklist import Blocklist
-from likebut.synthesis.filters import Filters, FilterSettings
-from likebut.synthesis.pairs import MinedPair, with_neighbours
-from likebut.synthesis.reverse import read_reverse_texts, reverse_pairs, with_reverse_texts
-from likebut.synthesis.run import Summary, refuse_other_settings, synthesize
-from likebut.synthesis.shards import PAIRS_JOB, REVERSE_JOB
-from likebut.synthesis.tools import PreparedTools, prepare_tools, tools_identity
-from likebut.synthesis.write import WritingSettings
-from likebut.training.image_vectors import frozen_vectors
-from likebut.triplets import ImageRef, Triplet, write_triplets
+from likebut.synthesis.filters import Blocklist, Filters, FilterSettings
+from likebut.synthesis.mining import MinedPair, with_neighbours
+from likebut.synthesis.run import (
+    PreparedTools,
+    Summary,
+    prepare_tools,
+    refuse_other_settings,
+    synthesize,
+    tools_identity,
+)
+from likebut.synthesis.writing import WritingSettings
 
 _NEIGHBOURHOOD = 16
 
@@ -177,3 +189,52 @@ def _identity(job: Job, kind: str) -> dict[str, Any]:
 
 def _filters(job: Job) -> Filters:
     return Filters(job.filters, job.blocklist, job.generator.config.instruction)
+
+
+def reverse_pairs(triplets: Sequence[Triplet]) -> list[MinedPair]:
+    """Return what is to be written about: from target to reference, for each triplet without a reverse text."""
+    lacking = ((triplet.target, triplet.reference) for triplet in triplets if not triplet.reverse_modification)
+    return [MinedPair(reference, target) for reference, target in dict.fromkeys(lacking)]
+
+
+def source_images(folder: Path, split: str | None, benchmark: str | None) -> list[ImageRef]:
+    """Return the images below ``folder``.
+
+    Args:
+        folder: A data folder, a plain folder of images, or a benchmark's.
+        split: Only this split's; for a benchmark "train" if None, otherwise all images.
+        benchmark: "cirr" or "fashioniq", if ``folder`` is that benchmark's; images then bear its names.
+
+    Raises:
+        InputError: There is no such folder, split or benchmark.
+    """
+    if benchmark is None:
+        return find_images(folder, split)
+    if _known(benchmark) == "cirr":
+        return list(cirr_images(folder, split or "train").values())
+    return list(load_fashioniq_triplets(folder, split or "train")[1].values())
+
+
+def human_triplets(folder: Path, split: str, benchmark: str | None) -> tuple[list[Triplet], dict[str, ImageRef]]:
+    """Return the human triplets of a split, and images by name.
+
+    Raises:
+        InputError: There is no such folder, split or benchmark.
+    """
+    if benchmark is not None:
+        load = load_cirr_triplets if _known(benchmark) == "cirr" else load_fashioniq_triplets
+        return load(folder, split)
+    data = DataFolder.open(folder)
+    triplets = data.triplets(split)
+    if not triplets:
+        known = ", ".join(sorted({triplet.split for triplet in data.triplets()})) or "none"
+        raise InputError(
+            f'{folder / "triplets.jsonl"} has no triplets of the split "{split}".', f"Splits there: {known}."
+        )
+    return triplets, data.images()
+
+
+def _known(benchmark: str) -> str:
+    if benchmark not in ("cirr", "fashioniq"):
+        raise InputError(f'"{benchmark}" has no images to write about.', "Choose cirr or fashioniq.")
+    return benchmark

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from likebut.errors import InputError
 from likebut.files import atomic_path, require_place, write_json
-from likebut.synthesis.pairs import MinedPair
+from likebut.synthesis.mining import MinedPair
 
 _METADATA_KEY = b"likebut"
 _NAMES = pa.list_(pa.string())

@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from likebut.retriever.scoring import similarity
-from likebut.training.token_source import TokenSource
+from likebut.features.token_source import TokenSource
+from likebut.retriever.base import similarity
 
 _BATCH = 32
 _REMEMBERED = 50_000

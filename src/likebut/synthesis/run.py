@@ -1,33 +1,86 @@
-"""A run of the synthesis: all shards, then the verdicts; stopped at any moment, the same call goes on from there.
-
-Layout of a run's folder::
-
-    settings.json                what the run was begun with
-    drafts/shard-00000.parquet   what was written, with scores; a shard is done when this file exists
-    shard-00000.parquet          the same with the filters' verdicts
-    summary.json                 counts; written last, so that a folder with it is a finished run
-"""
+"""Getting generator, retriever and vision tokens ready for a run."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from filelock import FileLock
 
+from likebut.data.images import SetAside
+from likebut.data.synthetic_triplets import DRAFTS, KEPT, SETTINGS_NAME, SUMMARY_NAME, read_rows, shard_name, write_rows
+from likebut.data.triplets import ImageRef
 from likebut.errors import ResumeError
+from likebut.features.cache import FeatureCache, open_features
 from likebut.files import fingerprint, read_json, remove_temporaries, write_json
-from likebut.images import SetAside
+from likebut.generator.generator import ModificationGenerator
 from likebut.progress import track
+from likebut.retriever.retriever import Retriever
 from likebut.settings import differences
-from likebut.synthesis.filters import KEPT, Filters, in_order
-from likebut.synthesis.judge import judged
-from likebut.synthesis.pairs import MinedPair
-from likebut.synthesis.rows import read_rows, write_rows
-from likebut.synthesis.shards import DRAFTS, SETTINGS_NAME, SUMMARY_NAME, shard_name
-from likebut.synthesis.write import ShardWork, Tools, WritingSettings, plan_shards, write_shard
+from likebut.synthesis.filters import Filters, in_order, judged
+from likebut.synthesis.mining import MinedPair
+from likebut.synthesis.round_trip import RoundTrip
+from likebut.synthesis.writing import ShardWork, Tools, WritingSettings, plan_shards, write_shard
+
+
+@dataclass(frozen=True)
+class PreparedTools:
+    """Tools with what they can be used on.
+
+    Attributes:
+        features: The tokens that the generator reads.
+        set_aside: Images that cannot be used.
+    """
+
+    tools: Tools
+    features: FeatureCache
+    set_aside: list[SetAside]
+
+
+def tools_identity(generator: ModificationGenerator, retriever: Retriever | None) -> dict[str, Any]:
+    """Return generator, retriever and vision encoder as a run's settings name them."""
+    return {
+        "generator": {
+            **generator.config.model_dump(),
+            "weights_sha256": generator.weights_sha256,
+            "vision": generator.vision.name,
+            "preprocessing": generator.vision.preprocessing.fingerprint(),
+        },
+        "retriever": asdict(retriever.identity) if retriever else None,
+    }
+
+
+def prepare_tools(
+    generator: ModificationGenerator,
+    retriever: Retriever | None,
+    images: Sequence[ImageRef],
+    precision: Literal["fp32", "bf16"],
+    feature_folder: Path | None = None,
+) -> PreparedTools:
+    """Return the tools of a run, every usable image's tokens in the cache.
+
+    Args:
+        generator: Writes; its language model is cast to ``precision``.
+        retriever: Checks the round trip; None for no round trip.
+        images: All images that pairs may name.
+        precision: Of the language model.
+        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+    """
+    generator.model.language.to(torch.bfloat16 if precision == "bf16" else torch.float32)
+    features = open_features(generator.vision, feature_folder)
+    set_aside = features.add(images, generator.vision)
+    round_trip = None
+    if retriever is not None:
+        seen = open_features(retriever.vision, feature_folder)
+        if seen.identity == features.identity:
+            seen = features
+        else:
+            seen.add(images, retriever.vision)
+        round_trip = RoundTrip(retriever, seen)
+    return PreparedTools(Tools(generator, features, round_trip), features, set_aside)
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likebut.backbones.text import Tokenizer
+from likebut.data.sampling import WHOLE, Batches, Share, ShuffledEpochs, StageBatches
+from likebut.data.triplets import Triplet
 from likebut.errors import InputError
-from likebut.generator.batch import GeneratorBatch
-from likebut.retriever.batch import NO_IMAGE, TripletBatch
-from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
-from likebut.training.numbered_batches import Batches, StageBatches
-from likebut.training.token_source import TokenSource
-from likebut.training.variety import PLAIN, Variety
-from likebut.triplets import Triplet
+from likebut.features.token_source import TokenSource
+from likebut.generator.mtst import GeneratorBatch
+from likebut.models.tokenizers import Tokenizer
+from likebut.retriever.base import NO_IMAGE, TripletBatch
+from likebut.training.view_sampler import PLAIN, Variety
 
 MAX_TEXT_TOKENS = 32
 # Chooses among several ways to put one triplet's text.

@@ -1,25 +1,17 @@
 """Training batches of single images with captions: for the stages that come before triplets and pairs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
-from likebut.backbones.text import Tokenizer
-from likebut.generator.batch import CaptionBatch, WordBatch
-from likebut.retriever.batch import DescribedBatch
+from likebut.data.captions import Caption
+from likebut.data.sampling import WHOLE, Share, ShuffledEpochs
+from likebut.features.token_source import TokenSource
+from likebut.generator.mtst import CaptionBatch, WordBatch
+from likebut.models.tokenizers import Tokenizer
+from likebut.retriever.base import DescribedBatch
 from likebut.training.batches import MAX_TEXT_TOKENS, PairBatches
-from likebut.training.epochs import WHOLE, Share, ShuffledEpochs
-from likebut.training.token_source import TokenSource
-from likebut.training.variety import PLAIN, Variety
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """An image, by name, and the texts that describe it, of which training takes one at a time."""
-
-    image: str
-    texts: tuple[str, ...]
+from likebut.training.view_sampler import PLAIN, Variety
 
 
 class CaptionBatches:

@@ -3,25 +3,22 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from likebut.backbones.model_folder import WEIGHTS_NAME, find_model_folder
-from likebut.backbones.preset import Preset, load_preset
+from likebut.data.captions import Caption
+from likebut.data.images import SetAside
+from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
-from likebut.files import fingerprint, home_folder, sha256_of
-from likebut.images import SetAside
+from likebut.features.cache import FeatureCache
+from likebut.features.token_source import ResidentFeatures, TokenSource, view_name, with_views
+from likebut.files import fingerprint, sha256_of
+from likebut.models.model_folder import WEIGHTS_NAME, find_model_folder
+from likebut.models.preset import Preset, load_preset
+from likebut.models.process_group import this_process
+from likebut.models.vision import VisionEncoder
 from likebut.progress import notice
 from likebut.recipes.schema import DataSettings
 from likebut.training.batches import TextVariants
-from likebut.training.caption_batches import Caption
-from likebut.training.epochs import Share
-from likebut.training.features import FeatureCache
-from likebut.training.frozen_vision import VisionEncoder
-from likebut.training.processes import this_process
-from likebut.training.token_source import ResidentFeatures, TokenSource
-from likebut.training.views import view_name, with_views
-from likebut.triplets import ImageRef, Triplet
 
 
 @dataclass(frozen=True)
@@ -104,18 +101,6 @@ class TrainingData:
         return [name for name in names if name in cache]
 
 
-def default_feature_folder() -> Path:
-    """Return where vision tokens are cached unless told otherwise."""
-    return home_folder() / "features"
-
-
-def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureCache:
-    """Return the cache of ``vision``'s tokens below ``folder``, by default in the user's cache folder."""
-    return FeatureCache.open(
-        folder or default_feature_folder(), vision.name, vision.preprocessing.fingerprint(), vision.tokens, vision.width
-    )
-
-
 def known_part(
     data: TrainingData, cache: FeatureCache, images: Sequence[ImageRef], with_hard_negatives: bool = False
 ) -> tuple[TrainingData, list[SetAside]]:
@@ -171,12 +156,6 @@ def token_source(cache: FeatureCache, data: TrainingData, settings: DataSettings
     return ResidentFeatures(cache, data.names_in(cache, settings.views), this_process().device)
 
 
-def own_share() -> Share:
-    """Return which part of every batch this process takes."""
-    state = this_process()
-    return Share(state.process_index, state.num_processes)
-
-
 def weights_identity(name: str | None, job: str) -> str:
     """Return the SHA-256 of the weights called ``name``, or "none" for no name.
 
@@ -204,3 +183,40 @@ def require_captions(steps: int, data: TrainingData) -> None:
             f"The recipe begins with {steps} steps that read captions, and the data has none.",
             "Add captions.jsonl to the data folder, or --set captions.steps=0 (and words.steps=0 for a generator).",
         )
+
+
+def merge(parts: Sequence[TrainingData]) -> TrainingData:
+    """Return one body of training data; each part counts for as much as it holds.
+
+    The first part's images keep their names. Those of the others get a prefix that tells their place alone
+    ("also-1/…"), so that equal names stay apart and a folder that has moved is still the same data.
+
+    Args:
+        parts: One or more; ``text_variants`` are the first one's.
+
+    Raises:
+        InputError: An image of the first part is called as one of the others would be.
+    """
+    first, *others = parts
+    images, triplets, captions = dict(first.images), list(first.triplets), list(first.captions)
+    for number, part in enumerate(others, start=1):
+        prefix = f"also-{number}/"
+        taken = next((name for name in first.images if name.startswith(prefix)), None)
+        if taken is not None:
+            raise InputError(f"The first folder's image {taken} has a name that is kept for others.", "Rename it.")
+        images |= {prefix + name: replace(image, name=prefix + name) for name, image in part.images.items()}
+        triplets += [_renamed(triplet, prefix) for triplet in part.triplets]
+        captions += [Caption(prefix + caption.image, caption.texts) for caption in part.captions]
+    return TrainingData(triplets, images, first.text_variants, captions, sum(part.left_out for part in parts))
+
+
+def _renamed(triplet: Triplet, prefix: str) -> Triplet:
+    return replace(
+        triplet,
+        id=prefix + triplet.id if triplet.id else "",
+        reference=prefix + triplet.reference,
+        target=prefix + triplet.target,
+        targets=tuple(prefix + name for name in triplet.targets),
+        subset=tuple(prefix + name for name in triplet.subset),
+        hard_negatives=tuple(prefix + name for name in triplet.hard_negatives),
+    )

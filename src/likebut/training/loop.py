@@ -1,11 +1,16 @@
-"""The training loop: it steps a task, and knows nothing of what the task is about."""
+"""Ctrl-C as a request that is met at the next good moment."""
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -15,20 +20,90 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from likebut.data.sampling import Batches
 from likebut.errors import LikebutError
 from likebut.files import remove_temporaries
+from likebut.models.devices import ResolvedPrecision, autocast, pinned, resolve_precision, to_device
+from likebut.models.process_group import this_process
 from likebut.progress import Meter, track
-from likebut.recipes.training import TrainingSettings
-from likebut.training.checkpoints import Progress, alone_in, claim_folder, load_latest, save_best, save_checkpoint
-from likebut.training.devices import to_device
-from likebut.training.interrupt import StopRequest
+from likebut.recipes.schema import TrainingSettings
+from likebut.training.checkpoints import (
+    Progress,
+    alone_in,
+    claim_folder,
+    load_latest,
+    save_best,
+    save_checkpoint,
+)
 from likebut.training.metrics_log import MetricsLog
-from likebut.training.numbered_batches import Batches
-from likebut.training.precision import ResolvedPrecision, autocast, resolve_precision
-from likebut.training.prefetch import prefetched
-from likebut.training.processes import this_process
 from likebut.training.schedule import make_optimizer, make_schedule
-from likebut.training.task import Task, summed
+from likebut.training.tasks import Task, summed
+
+
+class StopRequest:
+    """Within the block, Ctrl-C and SIGTERM set ``requested``; a second one stops at once.
+
+    Outside the main thread, where Python allows no signal handlers, nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        """Take the signals over."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+_BATCHES_AHEAD = 2
+
+
+@contextmanager
+def prefetched(make: Callable[[int], Any], steps: range, pin: bool = False) -> Iterator[Iterator[Any]]:
+    """Yield an iterator over ``make(step)`` for every step, made up to two ahead.
+
+    An error in ``make`` is raised where its batch is asked for. Leaving the block ends the thread.
+
+    Args:
+        make: Returns a batch; called in one background thread, in the order of ``steps``.
+        steps: The batches wanted.
+        pin: Whether tensors are put into page-locked memory.
+    """
+
+    def work(step: int) -> Any:
+        batch = make(step)
+        return pinned(batch) if pin else batch
+
+    def read() -> Iterator[Any]:
+        waiting: deque[Future[Any]] = deque()
+        for step in steps:
+            waiting.append(pool.submit(work, step))
+            if len(waiting) > _BATCHES_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    try:
+        yield read()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
 
 _DIVERGED = "Train in another folder with a lower training.learning_rate."
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from likebut.recipes.training import TrainingSettings
+from likebut.recipes.schema import TrainingSettings
 
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> AdamW:

@@ -1,17 +1,37 @@
-"""Tasks: a model with its loss, which is all that the training loop sees."""
+"""What the training loop asks of a task: a model with its losses."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from likebut.backbones.dropout import set_dropout
-from likebut.backbones.gathering import first_label, gather_ids, gather_with_gradient
-from likebut.generator.batch import CaptionBatch, GeneratorBatch, WordBatch
-from likebut.generator.model import MTST
-from likebut.retriever.batch import ComposedRetriever, DescribedBatch, RetrievalOutputs, TripletBatch
+from likebut.generator.mtst import MTST, CaptionBatch, GeneratorBatch, WordBatch
+from likebut.models.attention import set_dropout
+from likebut.models.process_group import first_label, gather_ids, gather_with_gradient
+from likebut.retriever.base import ComposedRetriever, DescribedBatch, RetrievalOutputs, TripletBatch
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
+
+
+class Task(Protocol):
+    """What the loop trains."""
+
+    @property
+    def model(self) -> nn.Module:
+        """Its parameters that require a gradient are trained and saved."""
+
+    def training_forward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Return scalars: the loop adds up every key that ends in ``_loss`` and logs the rest.
+
+        Args:
+            model: ``self.model``.
+            batch: What the batches yield, on the model's device.
+        """
+
+
+def summed(losses: dict[str, Tensor]) -> Tensor:
+    """Return the sum of every value whose key ends in ``_loss``."""
+    return torch.stack([value.float() for name, value in losses.items() if name.endswith("_loss")]).sum()
 
 
 @dataclass(frozen=True, slots=True)

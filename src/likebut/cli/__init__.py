@@ -1,0 +1,1 @@
+"""The command line: one module per verb; parses, calls the library, prints."""

@@ -1,0 +1,52 @@
+"""What commands that measure are pointed at: a data folder or a benchmark."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from likebut.errors import InputError
+
+if TYPE_CHECKING:
+    from likebut.evaluation.benchmark import Benchmark
+
+
+GalleryPath = Annotated[
+    str,
+    typer.Option("--gallery", envvar="LIKEBUT_GALLERY", help="The gallery's folder, or an object-store URI."),
+]
+DEFAULT_GALLERY = "likebut-gallery"
+
+
+def measured_on(
+    data: Path | None,
+    benchmark: str | None,
+    root: Path | None,
+    split: str | None,
+    protocol: str | None,
+    labels: str | None,
+) -> "list[Benchmark]":
+    """Return the split of a data folder or of a benchmark that the options name.
+
+    Raises:
+        InputError: They name neither or both, or what they name is not there.
+    """
+    from likebut.evaluation.benchmarks.folder import load_folder
+    from likebut.evaluation.benchmarks.loading import load_benchmark
+    from likebut.research.clothing.benchmark import load_clothing
+
+    if (data is None) == (benchmark is None):
+        raise InputError(
+            "Say what to evaluate on: one of --data and --benchmark.", "Add --data FOLDER, or --benchmark NAME."
+        )
+    if data is not None:
+        if (protocol or labels or root) is not None:
+            raise InputError("A data folder has no --root, --protocol or --labels.", "Leave them out.")
+        return load_folder(data, split or "test")
+    if root is None:
+        raise InputError(f"Where {benchmark} lies was not said.", "Add --root with its folder.")
+    if benchmark == "clothing":
+        if labels not in (None, "hard"):
+            raise InputError(f'clothing has no "{labels}" labels.', "Leave out --labels; only CIRR has soft ones.")
+        return load_clothing(root, split or "val", protocol or "original")
+    return load_benchmark(benchmark or "", root, split or "val", protocol, labels)

@@ -1,0 +1,1 @@
+"""Triplets and queries, image decoding, the data-folder format and its verifier, captions, sampling."""

@@ -1,0 +1,1 @@
+"""Metrics, pessimistic ranking, the evaluator, the benchmarks and their submission files."""

@@ -1,0 +1,1 @@
+"""Loaders of the official benchmark layouts, one module each."""

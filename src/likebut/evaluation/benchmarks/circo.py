@@ -1,0 +1,136 @@
+"""CIRCO (Baldrati et al., ICCV 2023) in its official layout. Gallery: all of COCO unlabeled2017."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from likebut.data.triplets import ImageRef, Query
+from likebut.errors import InputError
+from likebut.evaluation.benchmark import Benchmark, MetricPlan
+from likebut.evaluation.benchmarks.layout import (
+    count_notes,
+    first_existing,
+    has_labels,
+    locate_images,
+    read_entries,
+    require_choice,
+    require_names,
+    require_root,
+)
+from likebut.files import read_json
+
+SPLITS = ("val", "test")
+PROTOCOLS = ("original", "original-without-reference")
+ASPECTS = (
+    "cardinality",
+    "addition",
+    "negation",
+    "direct_addressing",
+    "compare_change",
+    "comparative_statement",
+    "statement_with_conjunction",
+    "spatial_relations_background",
+    "viewpoint",
+)
+PLAN = MetricPlan(precision_at=(5, 10, 25, 50), recall_at=(5, 10, 25, 50), aspects=ASPECTS)
+
+_OFFICIAL_QUERIES = {"val": 220, "test": 800}
+_OFFICIAL_GALLERY = 123403
+_LISTING = "image_info_unlabeled2017.json"
+
+
+def load_circo(root: Path, split: str, protocol: str = "original") -> list[Benchmark]:
+    """Load one split of CIRCO.
+
+    Without COCO's ``image_info_unlabeled2017.json`` the gallery is left empty: enough to score a ranking file, not
+    enough to evaluate a model.
+
+    Args:
+        root: The folder with ``annotations/`` and, beside it, ``COCO2017_unlabeled/`` or what that holds.
+        split: "val" or "test"; the labels of test are hidden.
+        protocol: "original" (the reference stays in) or "original-without-reference".
+
+    Returns:
+        A list of one benchmark. An image's name is its COCO id in decimal digits.
+
+    Raises:
+        InputError: A file is missing or wrong.
+    """
+    require_root(root)
+    require_choice(split, SPLITS, "CIRCO split")
+    require_choice(protocol, PROTOCOLS, "CIRCO protocol")
+    path = root / "annotations" / f"{split}.json"
+    entries = read_entries(path, {"id": int, "reference_img_id": int, "relative_caption": str})
+    labelled = has_labels(entries, "gt_img_ids", path)
+    queries = [_query(entry, protocol) for entry in entries]
+    places = _gallery_places(root)
+    if places:
+        known = set(places)
+        for query in queries:
+            require_names([query.reference, *query.targets], known, path, f"query {query.id}")
+    found = {"queries": len(queries), "gallery images": len(places)}
+    official = {"queries": _OFFICIAL_QUERIES[split]} | ({"gallery images": _OFFICIAL_GALLERY} if places else {})
+    benchmark = Benchmark(
+        name="circo",
+        split=split,
+        protocol=protocol,
+        gallery=list(places),
+        queries=queries,
+        images=_images(root, places, queries),
+        plan=PLAN,
+        labels="hard" if labelled else "hidden",
+        aspects={str(entry["id"]): tuple(entry.get("semantic_aspects", ())) for entry in entries},
+        notes=count_notes(f"CIRCO {split}", found, official) + _gallery_note(root, places),
+    )
+    return [benchmark]
+
+
+def _gallery_note(root: Path, places: Mapping[str, str]) -> tuple[str, ...]:
+    if places:
+        return ()
+    return (f"CIRCO's gallery is not known: there is no {_listing_candidates(root)[0]}.",)
+
+
+def _listing_candidates(root: Path) -> list[Path]:
+    return [
+        root / "COCO2017_unlabeled" / "annotations" / _LISTING,
+        root / "annotations" / _LISTING,
+        root / _LISTING,
+    ]
+
+
+def _gallery_places(root: Path) -> dict[str, str]:
+    """Return the file name of each gallery image by its id, or nothing if COCO's list is missing."""
+    path = first_existing(_listing_candidates(root))
+    if path is None:
+        return {}
+    listing = read_json(path)
+    images = listing.get("images") if isinstance(listing, dict) else None
+    if not isinstance(images, list) or not all(isinstance(image, dict) and "id" in image for image in images):
+        raise InputError(f'{path} has no list "images" of objects with an "id".', "Use COCO's own file.")
+    return {str(image["id"]): str(image.get("file_name", _file_name(image["id"]))) for image in images}
+
+
+def _file_name(image_id: int | str) -> str:
+    return f"{int(image_id):012d}.jpg"
+
+
+def _images(root: Path, places: Mapping[str, str], queries: list[Query]) -> dict[str, ImageRef]:
+    by_the_book = root / "COCO2017_unlabeled" / "unlabeled2017"
+    base = first_existing([by_the_book, root / "unlabeled2017"]) or by_the_book
+    named = {name for query in queries for name in (query.reference, *query.targets)}
+    return locate_images(base, dict(places) or {name: _file_name(name) for name in sorted(named)})
+
+
+def _query(entry: Mapping[str, Any], protocol: str) -> Query:
+    reference = str(entry["reference_img_id"])
+    targets = tuple(str(target) for target in entry.get("gt_img_ids", ()))
+    without_reference = protocol == "original-without-reference" and reference not in targets
+    return Query(
+        id=str(entry["id"]),
+        reference=reference,
+        modification=entry["relative_caption"],
+        target=str(entry["target_img_id"]) if "target_img_id" in entry else "",
+        targets=targets,
+        excluded=(reference,) if without_reference else (),
+    )

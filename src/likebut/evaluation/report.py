@@ -1,0 +1,111 @@
+"""What an evaluation or a scoring found: metrics in percent, with confidence intervals and what they are of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from likebut.data.images import SetAside
+from likebut.evaluation.benchmark import Benchmark
+from likebut.evaluation.benchmarks.fashioniq import CATEGORIES
+from likebut.evaluation.metrics import MetricValues, bootstrap_interval
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """The figures of one benchmark.
+
+    Attributes:
+        metrics: Each metric's name and its value in percent, in the order of the papers' tables.
+        intervals: For each metric, the 95 % bootstrap interval over queries, in percent.
+        queries: For each part (a category; "" for the main part or one alone), how many queries.
+        gallery: For each part, how many candidates; 0 if the gallery is not known.
+        set_aside: Images that could not be used, and why.
+        notes: What a reader of the figures must know.
+    """
+
+    benchmark: str
+    split: str
+    protocol: str
+    labels: str
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    queries: Mapping[str, int]
+    gallery: Mapping[str, int]
+    set_aside: tuple[SetAside, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as one JSON object, each metric followed by its interval.
+
+        ``queries`` and ``gallery`` are the main part's where there is one, else sums over the categories.
+        """
+        figures: dict[str, Any] = {}
+        for name, value in self.metrics.items():
+            figures |= {name: value, f"{name} interval": list(self.intervals[name])}
+        about: dict[str, Any] = {
+            "queries": self.queries.get("", sum(self.queries.values())),
+            "gallery": self.gallery.get("", sum(self.gallery.values())),
+            "benchmark": self.benchmark,
+            "split": self.split,
+            "protocol": self.protocol,
+            "labels": self.labels,
+        }
+        if len(self.queries) > 1 or "" not in self.queries:
+            about["parts"] = {
+                part: {"queries": self.queries[part], "gallery": self.gallery[part]} for part in self.queries
+            }
+        about["notes"] = list(self.notes)
+        about["set_aside"] = [image.to_json() for image in self.set_aside]
+        return figures | about
+
+
+def build_report(
+    parts: Sequence[tuple[Benchmark, MetricValues]],
+    set_aside: Sequence[SetAside] = (),
+    notes: Sequence[str] = (),
+    seed: int = 0,
+) -> EvaluationReport:
+    """Return the report of a benchmark's parts, their means last where every category is there.
+
+    Args:
+        parts: Each part with the metrics of its queries.
+        set_aside: Images that could not be used.
+        notes: Further notes.
+        seed: Of the bootstrap.
+    """
+    first = parts[0][0]
+    columns: dict[str, list[npt.NDArray[np.float64]]] = {}
+    for benchmark, values in parts:
+        prefix = f"{benchmark.part} " if benchmark.part else ""
+        columns |= {prefix + name: [column] for name, column in values.items()}
+    names = [benchmark.part for benchmark, _ in parts]
+    notes = [*dict.fromkeys(note for benchmark, _ in parts for note in benchmark.notes), *notes]
+    if set(names) == set(CATEGORIES):
+        columns |= {name: [values[name] for _, values in parts] for name in parts[0][1]}
+    elif set(names) & set(CATEGORIES):
+        absent = ", ".join(category for category in CATEGORIES if category not in names)
+        notes.append(f"No means over the categories are given: {absent} is not there.")
+    return EvaluationReport(
+        benchmark=first.name,
+        split=first.split,
+        protocol=first.protocol,
+        labels=first.labels,
+        metrics={name: 100 * _mean_of_means(groups) for name, groups in columns.items()},
+        intervals={name: _interval_in_percent(groups, seed) for name, groups in columns.items()},
+        queries={benchmark.part: len(benchmark.queries) for benchmark, _ in parts},
+        gallery={benchmark.part: len(benchmark.gallery) for benchmark, _ in parts},
+        set_aside=tuple(set_aside),
+        notes=tuple(notes),
+    )
+
+
+def _mean_of_means(groups: Sequence[npt.NDArray[np.float64]]) -> float:
+    return float(np.mean([values.mean() for values in groups]))
+
+
+def _interval_in_percent(groups: Sequence[npt.NDArray[np.float64]], seed: int) -> tuple[float, float]:
+    low, high = bootstrap_interval(groups, seed)
+    return 100 * low, 100 * high

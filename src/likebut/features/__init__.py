@@ -1,0 +1,1 @@
+"""Vision tokens of the frozen encoder: encoded once, read memory-mapped."""

@@ -1,0 +1,353 @@
+"""One shard of cached vision tokens: a file of rows, and an index without which the rows do not count."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from likebut.data.images import SetAside
+from likebut.data.triplets import ImageRef
+from likebut.errors import InputError
+from likebut.features.content_hashes import ContentHashes, Unread
+from likebut.features.encoding import EncodedBatch, encode_in_batches, in_groups
+from likebut.features.token_source import view_of
+from likebut.files import atomic_path, fingerprint, home_folder, read_json, remove_temporaries, write_json
+from likebut.models.vision import VisionEncoder
+
+_FLOAT16_BYTES = 2
+
+
+class Shard:
+    """The rows of one shard, memory-mapped when first read.
+
+    Args:
+        path: The shard's rows (``*.bin``).
+        contents: Which image content each row is.
+        set_aside: Content → reason, for images met while the shard was made that cannot be used.
+        tokens: T.
+        width: W.
+    """
+
+    def __init__(self, path: Path, contents: list[str], set_aside: dict[str, str], tokens: int, width: int) -> None:
+        self.path = path
+        self.name = path.stem
+        self.contents = contents
+        self.set_aside = set_aside
+        self._shape = (len(contents), tokens, width)
+
+    def rows(self) -> NDArray[np.float16]:
+        """Return the (rows, T, W) tokens.
+
+        Raises:
+            InputError: Somebody removed the file after the cache was opened.
+        """
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> NDArray[np.float16]:
+        try:
+            return np.memmap(self.path, dtype=np.float16, mode="r", shape=self._shape)
+        except FileNotFoundError:
+            raise InputError(
+                f"Cached vision tokens are gone while they are needed: there is no file {self.path} any more.",
+                "Leave the cache alone while something runs; the same command computes them again and goes on.",
+            ) from None
+
+    def is_whole(self) -> bool:
+        """Return whether the file of rows has the size that the index says."""
+        size = self.path.stat().st_size if self.path.is_file() else -1
+        return size == int(np.prod(self._shape)) * _FLOAT16_BYTES
+
+
+def write_shard(folder: Path, batches: Sequence[EncodedBatch], tokens: int, width: int) -> None:
+    """Write ``batches`` as one shard, rows first and index last, so that a kill leaves no index without rows.
+
+    The name depends on the contents alone: written again after a kill, the shard replaces what was left of it.
+    """
+    contents = [content for batch in batches for content in batch.contents]
+    set_aside = {content: reason for batch in batches for content, reason in batch.set_aside.items()}
+    name = fingerprint([contents, sorted(set_aside)])
+    with atomic_path(folder / f"{name}.bin") as temporary, temporary.open("wb") as handle:
+        for batch in batches:
+            if batch.tokens.shape[1:] != (tokens, width):
+                raise InputError(
+                    f"The vision encoder gives tokens of shape {batch.tokens.shape[1:]}, "
+                    f"but the feature cache is for {(tokens, width)}.",
+                    "Open the cache with the encoder's own sizes.",
+                )
+            handle.write(np.ascontiguousarray(batch.tokens).tobytes())
+    write_json(folder / f"{name}.json", {"contents": contents, "set_aside": set_aside})
+
+
+def read_shards(folder: Path, tokens: int, width: int) -> Iterator[Shard]:
+    """Yield every complete shard in ``folder``, by name."""
+    for index in sorted(folder.glob("*.json")):
+        if index.name == "identity.json":
+            continue
+        record = read_json(index)
+        shard = Shard(index.with_suffix(".bin"), record["contents"], record["set_aside"], tokens, width)
+        if shard.is_whole():
+            yield shard
+
+
+BATCHES_PER_SHARD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CacheIdentity:
+    """What cached tokens depend on besides the image.
+
+    Attributes:
+        vision: The encoder's name: architecture and weights.
+        preprocessing: The preprocessing's fingerprint.
+        tokens: T.
+        width: W.
+    """
+
+    vision: str
+    preprocessing: str
+    tokens: int
+    width: int
+
+
+class FeatureCache:
+    """The vision tokens of any number of images, memory-mapped; made with :meth:`open`.
+
+    What is on disk is known by content alone; a name is known after :meth:`add`, :meth:`missing` or
+    :meth:`learn_names` has seen it.
+    """
+
+    def __init__(self, folder: Path, identity: CacheIdentity) -> None:
+        self.folder = folder
+        self.identity = identity
+        self._hashes = ContentHashes(folder.parent / "content-hashes.json")
+        self._content_of: dict[str, str] = {}
+        self._unreadable: dict[str, SetAside | Unread] = {}
+        self._shards: set[str] = set()
+        self._rows: dict[str, tuple[Shard, int]] = {}
+        self._reasons: dict[str, str] = {}
+        self._unread: dict[str, str] = {}
+        self._reload()
+
+    @classmethod
+    def open(cls, folder: Path, vision_name: str, preprocessing: str, tokens: int, width: int) -> "FeatureCache":
+        """Open the cache below ``folder`` for one encoder and preprocessing, making it if need be.
+
+        Other encoders' tokens may lie in the same ``folder``: each has a sub-folder of its own.
+
+        Args:
+            folder: Where caches live.
+            vision_name: The encoder's name: architecture and weights.
+            preprocessing: ``Preprocessing.fingerprint()``.
+            tokens: T.
+            width: W.
+
+        Raises:
+            InputError: The sub-folder was made with something else; the message names each difference.
+        """
+        identity = CacheIdentity(vision_name, preprocessing, tokens, width)
+        sub_folder = folder / fingerprint(asdict(identity))
+        record = sub_folder / "identity.json"
+        if record.is_file():
+            _check_identity(record, identity)
+        else:
+            write_json(record, asdict(identity))
+        return cls(sub_folder, identity)
+
+    def learn_names(self, images: Sequence[ImageRef]) -> None:
+        """Learn which content each of ``images`` has, without computing any tokens.
+
+        Raises:
+            InputError: Two different images have one name.
+        """
+        for image, content in zip(images, self._hashes.of_all([image.path for image in images]), strict=True):
+            self._unreadable.pop(image.name, None)
+            if not isinstance(content, str):
+                self._unreadable[image.name] = content
+                continue
+            seen = view_of(content, image.view)
+            if self._content_of.setdefault(image.name, seen) != seen:
+                raise InputError(
+                    f"Two different images are called {image.name}; the second is {image.path}.", "Rename one of them."
+                )
+        self._hashes.save()
+
+    def missing(self, images: Sequence[ImageRef]) -> list[ImageRef]:
+        """Learn the names of ``images`` and return those whose tokens have still to be computed.
+
+        Images that cannot be used are not among them. The vision encoder need not be loaded if none is missing.
+        """
+        self.learn_names(images)
+        return [image for image in images if self._is_missing(image.name)]
+
+    def add(
+        self,
+        images: Sequence[ImageRef],
+        vision: VisionEncoder,
+        batch_size: int = 32,
+        device: torch.device | str | None = None,
+    ) -> list[SetAside]:
+        """Compute and keep the tokens of those ``images`` that are not in the cache yet.
+
+        Killed at any moment and called again, it ends with the same tokens, to the last bit. Another process that
+        adds to the same cache is waited for.
+
+        Args:
+            images: Images to have in the cache.
+            vision: The frozen encoder that the cache was opened for.
+            batch_size: Images encoded at once.
+            device: Where to encode; where the encoder is if None.
+
+        Returns:
+            Every image of ``images`` that cannot be used, with the reason, by name.
+        """
+        self._unread.clear()
+        if self.missing(images):
+            with self._only_writer():
+                self._reload()
+                self._encode(self._one_name_for_each_missing(images), vision, batch_size, device)
+                self._reload()
+        return self.set_aside(images)
+
+    def set_aside(self, images: Iterable[ImageRef]) -> list[SetAside]:
+        """Return those of ``images`` that cannot be used, with the reason, by name."""
+        reasons = ((image.name, self._reason(image.name)) for image in images)
+        return sorted((SetAside(name, why) for name, why in reasons if why is not None), key=lambda item: item.name)
+
+    def require_read(self, images: Iterable[ImageRef]) -> None:
+        """Check that every file of ``images`` could be read.
+
+        A training without one that can be read the next time would not go on as it began.
+
+        Raises:
+            InputError: Some could not; the message counts them and names the first.
+        """
+        reasons = [reason for image in images if (reason := self._why_unread(image.name)) is not None]
+        if reasons:
+            raise InputError(
+                f"{len(reasons)} of the images could not be read just now. {reasons[0]}",
+                "Check the disk; the same command goes on from here.",
+            )
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether the tokens of the image called ``name`` can be read."""
+        return self._content_of.get(name) in self._rows
+
+    def __len__(self) -> int:
+        """Return how many different images the cache holds."""
+        return len(self._rows)
+
+    def content(self, name: str) -> str:
+        """Return the SHA-256 of an image's file; equal for two names with one content.
+
+        Raises:
+            InputError: The name is unknown.
+        """
+        if name not in self._content_of:
+            raise InputError(f"The image {name} is not in the feature cache.", "Check the name, or add the image.")
+        return self._content_of[name]
+
+    def knows(self, name: str) -> bool:
+        """Return whether the content of the image called ``name`` is known."""
+        return name in self._content_of
+
+    def tokens(self, names: Sequence[str]) -> Tensor:
+        """Return the (B, T, W) float16 tokens of the images called ``names``, in that order.
+
+        Raises:
+            InputError: An image is not in the cache; the message says why where the reason is known.
+        """
+        gathered = np.empty((len(names), self.identity.tokens, self.identity.width), dtype=np.float16)
+        for position, name in enumerate(names):
+            gathered[position] = self._row(name)
+        return torch.from_numpy(gathered)
+
+    def _row(self, name: str) -> NDArray[np.float16]:
+        reason = self._reason(name)
+        if reason is not None:
+            raise InputError(f"The image {name} cannot be used: {reason}", "Leave it out, or replace it.")
+        content = self.content(name)
+        if content not in self._rows:
+            raise InputError(f"The image {name} is not in the feature cache.", "Add it first.")
+        shard, row = self._rows[content]
+        tokens: NDArray[np.float16] = shard.rows()[row]
+        return tokens
+
+    def _reason(self, name: str) -> str | None:
+        found = self._unreadable.get(name)
+        if isinstance(found, SetAside):
+            return found.reason
+        return self._reasons.get(self._content_of.get(name, "")) or self._why_unread(name)
+
+    def _why_unread(self, name: str) -> str | None:
+        found = self._unreadable.get(name)
+        return found.reason if isinstance(found, Unread) else self._unread.get(self._content_of.get(name, ""))
+
+    def _is_missing(self, name: str) -> bool:
+        return name not in self and self._reason(name) is None
+
+    def _one_name_for_each_missing(self, images: Sequence[ImageRef]) -> list[tuple[str, ImageRef]]:
+        """Return (content, image), sorted, so that a resumed run forms the batches of an undisturbed one."""
+        chosen = {self._content_of[image.name]: image for image in images if self._is_missing(image.name)}
+        return sorted(chosen.items())
+
+    def _encode(
+        self,
+        images: list[tuple[str, ImageRef]],
+        vision: VisionEncoder,
+        batch_size: int,
+        device: torch.device | str | None,
+    ) -> None:
+        if device is not None:
+            vision.to(device)
+        vision.eval()
+        batches = encode_in_batches(images, vision, vision.preprocessing, batch_size)
+        for group in in_groups(batches, BATCHES_PER_SHARD):
+            write_shard(self.folder, group, self.identity.tokens, self.identity.width)
+            # Not for the next time: only what is wrong with an image's content is written down.
+            for batch in group:
+                self._unread.update(batch.unread)
+
+    def _reload(self) -> None:
+        for shard in read_shards(self.folder, self.identity.tokens, self.identity.width):
+            if shard.name not in self._shards:
+                self._shards.add(shard.name)
+                self._rows.update({content: (shard, row) for row, content in enumerate(shard.contents)})
+                self._reasons.update(shard.set_aside)
+
+    @contextmanager
+    def _only_writer(self) -> Iterator[None]:
+        # The operating system drops the lock with the process, so that a kill leaves nothing locked.
+        with FileLock(self.folder / "writer.lock"):
+            remove_temporaries(self.folder)
+            yield
+
+
+def _check_identity(record: Path, identity: CacheIdentity) -> None:
+    found, wanted = read_json(record), asdict(identity)
+    differences = [
+        f"{key} is {found.get(key)!r}, not {wanted[key]!r}" for key in wanted if found.get(key) != wanted[key]
+    ]
+    if differences:
+        raise InputError(
+            f"The feature cache {record.parent} was made otherwise: {'; '.join(differences)}.", "Remove that folder."
+        )
+
+
+def default_feature_folder() -> Path:
+    """Return where vision tokens are cached unless told otherwise."""
+    return home_folder() / "features"
+
+
+def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureCache:
+    """Return the cache of ``vision``'s tokens below ``folder``, by default in the user's cache folder."""
+    return FeatureCache.open(
+        folder or default_feature_folder(), vision.name, vision.preprocessing.fingerprint(), vision.tokens, vision.width
+    )

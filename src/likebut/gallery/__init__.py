@@ -1,0 +1,1 @@
+"""Storage, indexing and search of a user's own images."""

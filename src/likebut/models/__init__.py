@@ -1,0 +1,1 @@
+"""Pretrained parts: query encoder, vision encoders, language models, presets, pulling and conversion."""

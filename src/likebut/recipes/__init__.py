@@ -1,0 +1,1 @@
+"""Training recipes that ship with the package, and their schema."""

@@ -1,0 +1,1 @@
+"""Photographs of clothing: annotations, the benchmark, and data folders made from them."""

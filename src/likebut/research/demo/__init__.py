@@ -1,0 +1,1 @@
+"""The whole pipeline of the paper, once, on the sample data."""

@@ -1,0 +1,1 @@
+"""Tables, charts, image panels and HTML pages."""

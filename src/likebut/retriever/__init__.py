@@ -1,0 +1,1 @@
+"""PTHA and its baselines, losses, dual encoders, public class."""

@@ -1,0 +1,1 @@
+"""Pair mining, writing shards of synthetic triplets, filters."""

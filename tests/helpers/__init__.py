@@ -1,0 +1,1 @@
+"""What the tests share: toy models, small data in official layouts, servers, and commands as a person runs them."""

@@ -1,0 +1,15 @@
+"""Where the repository, its fixtures and the data that tests read if they are there are stored."""
+
+import os
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+REPOSITORY = TESTS.parent
+PACKAGE = REPOSITORY / "src" / "likebut"
+FIXTURES = TESTS / "fixtures"
+HELPERS = TESTS / "helpers"
+_SHARED = REPOSITORY.parent / "shared"
+BENCHMARKS = Path(os.environ.get("LIKEBUT_BENCHMARKS", _SHARED / "benchmarks"))
+"""Official annotation files: ``cirr``, ``fashioniq``, ``circo``."""
+CLOTHING = Path(os.environ.get("LIKEBUT_CLOTHING", _SHARED / "photos" / "clothing"))
+"""The photographs of clothing."""

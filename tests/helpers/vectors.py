@@ -1,0 +1,8 @@
+"""Vectors whose similarities are known by hand."""
+
+import torch
+
+
+def circle(*degrees: float) -> torch.Tensor:
+    angles = torch.tensor(degrees).deg2rad()
+    return torch.stack([angles.cos(), angles.sin()], dim=1)

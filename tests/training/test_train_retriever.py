@@ -1,0 +1,368 @@
+import errno
+import json
+import random
+import shutil
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from helpers.training_toys import folder_data, free_port, join_two_processes, make_data_folder, run_in_child, tree_hash
+from likebut.errors import ImageError, InputError, ResumeError
+from likebut.features import encoding
+from likebut.files import sha256_of
+from likebut.models.preset import load_preset
+from likebut.models.vision import VisionEncoder
+from likebut.recipes.loading import load_recipe
+from likebut.recipes.schema import RetrieverRecipe
+from likebut.retriever.retriever import Retriever
+from likebut.training.checkpoints import trained_weights
+from likebut.training.metrics_log import read_metrics
+from likebut.training.train_retriever import RetrieverRun, start_retriever, train_retriever
+
+
+def recipe(*overrides: str) -> RetrieverRecipe:
+    chosen = load_recipe("tiny-retriever", ["loss.alpha=0.4", *overrides])
+    assert isinstance(chosen, RetrieverRecipe)
+    return chosen
+
+
+def run(folder: Path, out: Path, *overrides: str) -> RetrieverRun:
+    return train_retriever(recipe(*overrides), folder_data(folder), out, out.parent / "features")
+
+
+def test_the_result_is_a_model_folder_with_the_trained_weights(tmp_path: Path) -> None:
+    done = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
+    assert (done.result.steps, done.triplets, done.set_aside) == (8, 36, [])
+    loaded, fresh = Retriever.from_pretrained(tmp_path / "out"), start_retriever(recipe())
+    image = Image.new("RGB", (40, 40), "red")
+    ours, theirs = done.retriever.embed_queries([image], ["blue"]), loaded.embed_queries([image], ["blue"])
+    assert (ours == theirs).all() and (ours != fresh.embed_queries([image], ["blue"])).any()
+    last = load_file(tmp_path / "out" / "checkpoints" / "step-00000008" / "model.safetensors")
+    saved = load_file(tmp_path / "out" / "retriever" / "model.safetensors")
+    assert last.keys() == saved.keys() and all(torch.equal(last[name], saved[name]) for name in last)
+    assert not any("word" in name for name in saved)  # the word embeddings are frozen
+
+
+def test_training_never_runs_the_vision_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "first")
+
+    def refuse(self: VisionEncoder, pixels: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("the vision encoder was run")
+
+    monkeypatch.setattr(VisionEncoder, "forward", refuse)
+    run(folder, tmp_path / "second")
+    first, second = (tmp_path / name / "retriever" / "model.safetensors" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_file_that_cannot_be_read_just_now_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = folder_data(make_data_folder(tmp_path / "data"))
+    with monkeypatch.context() as patch:
+
+        def failing(path: Path) -> str:
+            if path.name == "0-red.png":
+                raise OSError(errno.EIO, "Input/output error")
+            return sha256_of(path)
+
+        patch.setattr("likebut.features.content_hashes.sha256_of", failing)
+        with pytest.raises(InputError, match="1 of the images could not be read just now.*Input/output error"):
+            train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
+    # Nothing was begun without it, and the same call goes on.
+    assert train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features").set_aside == []
+
+
+def test_images_that_are_not_there_are_told_before_the_first_step(tmp_path: Path, capfd) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    data = folder_data(folder)
+    (folder / "images" / "0-red.png").unlink()
+    trained = train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
+    said = capfd.readouterr().err.splitlines()
+    [told] = [number for number, line in enumerate(said) if "1 image cannot be used, 0-red.png first" in line]
+    assert told < min(number for number, line in enumerate(said) if '"loss"' in line)
+    assert len(trained.set_aside) == 1
+    for path in (folder / "images").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"has 0 examples.* 12 images cannot be used") as refused:
+        train_retriever(recipe(), data, tmp_path / "none", tmp_path / "features")
+    assert refused.value.remedy.startswith("Check the images")
+
+
+def train_in_child(folder: Path, out: Path, features: Path) -> None:
+    train_retriever(recipe("training.steps=150", "training.checkpoint_every=3"), folder_data(folder), out, features)
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    train_in_child(folder, tmp_path / "undisturbed", tmp_path / "features-undisturbed")
+    moments, kills = random.Random(time.time_ns()), 0
+    for _ in range(4):
+        arguments = (folder, tmp_path / "killed", tmp_path / "features-killed")
+        kills += not run_in_child(train_in_child, arguments, kill_after=moments.uniform(0.1, 0.5))
+    assert run_in_child(train_in_child, (folder, tmp_path / "killed", tmp_path / "features-killed"))
+    assert kills >= 2, "the work was too short to be interrupted"
+    undisturbed = tree_hash(tmp_path / "undisturbed" / "retriever", "*")
+    assert tree_hash(tmp_path / "killed" / "retriever", "*") == undisturbed and len(undisturbed) == 2
+
+
+def train_as_one_of_two(folder: Path, out: Path, features: Path, process: int, port: int) -> None:
+    join_two_processes(process, port)
+    train_without_dropout(folder, out, features)
+
+
+def train_without_dropout(folder: Path, out: Path, features: Path) -> None:
+    chosen = recipe("training.steps=4", "training.log_every=1", "training.gradient_clip=100", "model.dropout=0")
+    train_retriever(chosen, folder_data(folder), out, features)
+
+
+def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
+    folder, port = make_data_folder(tmp_path / "data"), free_port()
+    places = (folder, tmp_path / "together", tmp_path / "features")
+    other = threading.Thread(target=run_in_child, args=(train_as_one_of_two, (*places, 1, port)))
+    other.start()
+    assert run_in_child(train_as_one_of_two, (*places, 0, port))
+    other.join()
+    train_without_dropout(folder, tmp_path / "alone", tmp_path / "features")
+    norms = [[row["gradient_norm"] for row in read_metrics(tmp_path / name)] for name in ("together", "alone")]
+    assert len(norms[0]) == 4 and norms[0] == pytest.approx(norms[1], rel=2e-3)
+    start = trained_weights(start_retriever(recipe()).module)
+    together, alone = (load_file(tmp_path / name / "retriever" / "model.safetensors") for name in ("together", "alone"))
+    for name in ("core.vision_projection.weight", "core.text_projection.weight", "core.prompt_tokens"):
+        moved, expected = (together[name] - start[name]).flatten(), (alone[name] - start[name]).flatten()
+        assert torch.cosine_similarity(moved, expected, dim=0) > 0.999, name
+
+
+def test_damaged_images_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    (folder / "images" / "0-red.png").write_bytes(b"")
+    (folder / "images" / "1-blue.png").write_text("not an image")
+    done = run(folder, tmp_path / "out")
+    assert [item.name for item in done.set_aside] == ["0-red.png", "1-blue.png"]
+    assert done.triplets == 36 - 2 * 6
+
+
+def test_resuming_with_other_data_is_refused(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "out")
+    triplets = (folder / "triplets.jsonl").read_text()
+    (folder / "triplets.jsonl").write_text(triplets.replace("make it red", "make it crimson"))
+    with pytest.raises(ResumeError, match="begun with other settings: data was"):
+        run(folder, tmp_path / "out")
+    (folder / "triplets.jsonl").write_text(triplets)
+    Image.new("RGB", (40, 40)).save(folder / "images" / "0-red.png")
+    with pytest.raises(ResumeError, match="data was"):
+        run(folder, tmp_path / "out")
+
+
+def test_resuming_with_another_recipe_names_what_differs(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "out")
+    with pytest.raises(ResumeError) as refused:
+        run(folder, tmp_path / "out", "loss.lambda_text=0.5", "seed=1")
+    assert "recipe.loss.lambda_text was 0.4, now 0.5" in refused.value.problem
+    assert "seed was 0, now 1" in refused.value.problem
+
+
+def test_missing_reverse_texts_are_refused_before_training(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data", reverse=False)
+    with pytest.raises(InputError, match="36 of 36 training triplets have no reverse modification text"):
+        run(folder, tmp_path / "out")
+    assert run(folder, tmp_path / "without", "loss.alpha=0").result.steps == 8
+
+
+def test_a_triplet_that_names_no_image_is_refused(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    (folder / "images" / "0-red.png").unlink()
+    with pytest.raises(InputError, match="1 of the images that the training data names are not there, 0-red.png"):
+        run(folder, tmp_path / "out")
+
+
+def test_training_starts_from_the_initial_weights(tmp_path: Path) -> None:
+    first = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
+    started = start_retriever(recipe(f"initial_weights={tmp_path / 'out'}", "model.kind=one-hop"))
+    trained, begun = dict(first.retriever.module.named_parameters()), dict(started.module.named_parameters())
+    assert trained.keys() == begun.keys() and all(torch.equal(trained[name], begun[name]) for name in trained)
+
+
+def test_initial_weights_of_another_preset_are_refused(tmp_path: Path) -> None:
+    run(make_data_folder(tmp_path / "data"), tmp_path / "out")
+    config = tmp_path / "out" / "retriever" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"preset": "small"}))
+    with pytest.raises(InputError, match="of the preset small, not tiny"):
+        start_retriever(recipe(f"initial_weights={tmp_path / 'out'}"))
+
+
+def test_the_best_weights_are_saved_where_the_recipe_names_a_metric(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    values = {4: 2.0, 8: 1.0}
+    done = train_retriever(
+        recipe("training.evaluate_every=4", "training.best_metric=recall"),
+        folder_data(folder),
+        tmp_path / "out",
+        tmp_path / "features",
+        evaluate=lambda step: {"recall": values[step]},
+    )
+    assert (done.result.best_step, done.result.best_value) == (4, 2.0)
+    saved = load_file(tmp_path / "out" / "retriever" / "model.safetensors")
+    fourth = load_file(tmp_path / "out" / "checkpoints" / "step-00000004" / "model.safetensors")
+    assert all(torch.equal(saved[name], fourth[name]) for name in saved)
+
+
+def test_the_best_weights_are_not_chosen_on_two_things_by_turns(tmp_path: Path) -> None:
+    folder, features = make_data_folder(tmp_path / "data"), tmp_path / "features"
+
+    def watched(measured_on: str, *overrides: str) -> None:
+        chosen = recipe("training.evaluate_every=4", *overrides)
+        measure = {"evaluate": lambda step: {"recall": 1.0}, "measured_on": measured_on}
+        train_retriever(chosen, folder_data(folder), tmp_path / measured_on[:3], features, **measure)
+
+    watched("val 1", "training.best_metric=recall")
+    with pytest.raises(ResumeError, match="measured_on was val 1, now val 2"):
+        watched("val 2", "training.best_metric=recall")
+    watched("all 1")
+    watched("all 2")  # what no weight depends on may change
+
+
+def test_a_preset_of_ones_own_is_part_of_what_a_resume_compares(tmp_path: Path) -> None:
+    folder, preset = make_data_folder(tmp_path / "data"), tmp_path / "mine.json"
+    written = load_preset("tiny").model_dump(mode="json") | {"name": "mine"}
+    preset.write_text(json.dumps(written))
+    run(folder, tmp_path / "out", f"preset={preset}")
+    run(folder, tmp_path / "out", f"preset={preset}")
+    written["query_encoder"]["dropout"] = 0.4
+    preset.write_text(json.dumps(written))
+    with pytest.raises(ResumeError, match=r"preset_contents.query_encoder.dropout was .*, now 0.4"):
+        run(folder, tmp_path / "out", f"preset={preset}")
+
+
+def test_epochs_are_passes_over_the_triplets_after_the_captions(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    wanted = ("training.epochs=1", "captions.steps=3", "captions.batch_size=2", "training.batch_size=12")
+    data = folder_data(folder)
+    assert data.captions and len(data.triplets) == 36
+    done = train_retriever(recipe(*wanted), data, tmp_path / "out", tmp_path / "features")
+    assert done.result.steps == 3 + 36 // 12
+
+
+def test_resident_features_train_the_same_weights(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    run(folder, tmp_path / "mapped")
+    run(folder, tmp_path / "resident", "data.resident=true")
+    mapped, resident = (tmp_path / name / "retriever" / "model.safetensors" for name in ("mapped", "resident"))
+    assert mapped.read_bytes() == resident.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"])
+def test_every_kind_trains(tmp_path: Path, kind: str) -> None:
+    done = run(make_data_folder(tmp_path / "data"), tmp_path / "out", f"model.kind={kind}", "training.steps=3")
+    assert done.result.steps == 3
+
+
+def test_views_and_look_alikes_change_what_is_learnt_and_are_part_of_what_a_resume_compares(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    varied = ("data.views=3", "data.look_alikes=2", "data.both_directions=true")
+    once = run(folder, tmp_path / "once", *varied)
+    resident = run(folder, tmp_path / "resident", *varied, "data.resident=true")
+    plain = run(folder, tmp_path / "plain", "data.both_directions=true")
+    weights = [each.retriever.module.state_dict() for each in (once, resident, plain)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert any(not torch.equal(value, weights[2][name]) for name, value in weights[0].items())
+    with pytest.raises(ResumeError, match="views"):
+        run(folder, tmp_path / "once", "data.look_alikes=2", "data.both_directions=true")
+
+
+def test_a_recipe_s_dropout_takes_the_place_of_the_preset_s(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    weights = []
+    for name, dropout in (("preset", ()), ("none", ("model.dropout=0",)), ("much", ("model.dropout=0.5",))):
+        trained = run(folder, tmp_path / name, *dropout)
+        weights.append((tmp_path / name / "retriever" / "model.safetensors").read_bytes())
+        assert trained.retriever.config.preset == "tiny"
+    # Tiny's own is 0.1.
+    assert len(set(weights)) == 3
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data.views=3",
+        "data.look_alikes=2",
+        "data.hard_negatives=1",
+        "data.both_directions=true",
+        "model.pooling=cls",
+        "loss.label_smoothing=0",
+        "loss.mask_false_negatives=false",
+        "captions.steps=2",
+    ],
+)
+def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    rows = [json.loads(line) for line in (folder / "triplets.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if row["reference"] < row["target"]]  # the other direction is not there yet
+    for row in rows:
+        family, reference, target = row["reference"][0], row["reference"], row["target"]
+        names = (f"{family}-{colour}.png" for colour in ("red", "green", "blue"))
+        row["hard_negatives"] = [next(name for name in names if name not in (reference, target))]
+    (folder / "triplets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # Without dropout nothing but the setting tells the two apart.
+    common = ("model.dropout=0", "captions.batch_size=4", "training.steps=4")
+    run(folder, tmp_path / "plain", *common)
+    run(folder, tmp_path / "changed", *common, setting)
+    plain, changed = (load_file(tmp_path / name / "retriever" / "model.safetensors") for name in ("plain", "changed"))
+    assert any(not torch.equal(plain[name], changed[name]) for name in plain)
+
+
+def test_a_triplet_whose_hard_negatives_are_all_damaged_is_left_out_and_the_others_are_learnt(tmp_path: Path) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    data = folder_data(folder)
+    damaged, sound = data.triplets[0].reference, data.triplets[1].target
+    (folder / "images" / damaged).write_bytes(b"")
+    others = [each for each in data.triplets if damaged not in (each.reference, each.target)]
+    rivals = [(damaged,), (damaged, sound), *((sound,) for _ in others[2:])]
+    armed = [replace(each, hard_negatives=names) for each, names in zip(others, rivals, strict=True)]
+    wanted = recipe("data.hard_negatives=1", "training.batch_size=4")
+    done = train_retriever(wanted, replace(data, triplets=armed), tmp_path / "out", tmp_path / "features")
+    assert done.triplets == len(others) - 1 and [item.name for item in done.set_aside] == [damaged]
+    # Where no hard negatives are read, none is missed.
+    unread = recipe("training.batch_size=4")
+    again = train_retriever(unread, replace(data, triplets=armed), tmp_path / "again", tmp_path / "features")
+    assert again.triplets == len(others)
+
+
+def test_a_training_waits_for_a_file_that_cannot_be_read_just_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_data_folder(tmp_path / "data")
+    undisturbed = run(folder, tmp_path / "undisturbed")
+    shutil.rmtree(tmp_path / "features")
+    lost, read = folder_data(folder).triplets[0].reference, encoding.read_content
+
+    def failing(path: Path) -> bytes:
+        if path.name == lost:
+            raise ImageError(f"{path} cannot be read (Input/output error).", "Check the path, and the disk.")
+        return read(path)
+
+    monkeypatch.setattr(encoding, "read_content", failing)
+    with pytest.raises(InputError, match="1 of the images could not be read just now"):
+        run(folder, tmp_path / "out")
+    monkeypatch.undo()
+    assert run(folder, tmp_path / "out").triplets == undisturbed.triplets
+    ours, theirs = (tmp_path / name / "retriever" / "model.safetensors" for name in ("out", "undisturbed"))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_what_could_not_be_learnt_from_is_refused() -> None:
+    with pytest.raises(InputError, match="training.batch_size must be 2 or more"):
+        recipe("training.batch_size=1")
+    assert recipe("training.batch_size=1", "data.hard_negatives=1").training.batch_size == 1
+
+
+def test_look_alikes_need_the_masks() -> None:
+    with pytest.raises(InputError, match=r"data.look_alikes needs loss.mask_false_negatives"):
+        recipe("data.look_alikes=2", "loss.mask_false_negatives=false")
