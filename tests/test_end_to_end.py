@@ -48,7 +48,7 @@ def test_pretrained_fine_tuned_evaluated(
     root = (write_cirr if name == "cirr" else write_fashioniq)(tmp_path / name)
     source = ("--benchmark", name)
     mined = likebut("pairs", root, *source, "--out", "pairs.parquet", *WINDOW)
-    assert mined["pairs"] == 12 and not mined["set_aside"]
+    assert mined["pairs"] == 12 and not mined["skipped"]
     with monkeypatch.context() as patch:
         require_no_vision(patch)
         writer = ("train", "generator", "--recipe", "tiny-generator", "--data", root, "--out", "writer")

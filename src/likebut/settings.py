@@ -4,11 +4,16 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError
 
 from likebut.errors import InputError
 
 Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def renamed(name: str, former: str) -> AliasChoices:
+    """Return the aliases of a setting that earlier versions saved as ``former``, so that their files still open."""
+    return AliasChoices(name, former)
 
 
 def parse_settings(model: type[Settings], values: Mapping[str, Any], where: str) -> Settings:

@@ -115,7 +115,7 @@ def test_data_verify(likebut: Command) -> None:
 def test_pairs(likebut: Command, tmp_path: Path, folder: str) -> None:
     out = tmp_path / "pairs.parquet"
     said = as_json(likebut("pairs", folder, "--out", out, *ANY_PAIR, "--json"))
-    require_reasons(listed(said["set_aside"]))
+    require_reasons(listed(said["skipped"]))
     assert listed(said["repeated"]) == {COPY: f"Its content is that of {ORIGINAL}."}
     paired = {frozenset((pair.reference, pair.target)) for pair in read_pairs(out)}
     assert said["images"] == DIFFERENT and len(paired) == DIFFERENT * (DIFFERENT - 1) // 2
@@ -134,7 +134,7 @@ def test_synthesize_about_pairs(likebut: Command, tmp_path: Path) -> None:
     command = ("synthesize", "data", "--pairs", tmp_path / "pairs.parquet", "--out", out, *WRITING)
     command = (*command, "--retriever", "retriever")
     said = as_json(likebut(*command, "--json"))
-    require_reasons(listed(said["set_aside"]))
+    require_reasons(listed(said["skipped"]))
     assert said["pairs"] == USABLE_TRIPLETS
     rows = [row for path in out.glob("shard-*.parquet") for row in read_rows(path)]
     assert {(row.reference, row.target) for row in rows} == {
@@ -146,7 +146,7 @@ def test_synthesize_about_pairs(likebut: Command, tmp_path: Path) -> None:
 def test_synthesize_reverse_texts(likebut: Command, tmp_path: Path) -> None:
     command = ("synthesize", "data", "--reverse-for", "test", "--out", tmp_path / "reverse", *WRITING)
     said = as_json(likebut(*command, "--json"))
-    require_reasons(listed(said["set_aside"]))
+    require_reasons(listed(said["skipped"]))
     assert said["pairs"] == USABLE_TRIPLETS
     written = read_triplets(tmp_path / "reverse" / "triplets.jsonl")
     assert len(written) + said["triplets_left_out"] == len(EVERYTHING)
@@ -158,7 +158,7 @@ def test_train(likebut: Command, tmp_path: Path, job: str) -> None:
     captions = ("--set", "captions.steps=1", "--set", "captions.batch_size=4") if job == "generator" else ()
     command = ("train", job, "--recipe", f"tiny-{job}", "--data", "data", "--set", "training.steps=3", *captions)
     said = as_json(likebut(*command, "--out", tmp_path / "out", "--json"))
-    require_reasons(listed(said["set_aside"]))
+    require_reasons(listed(said["skipped"]))
     assert (said["steps"], said["triplets"]) == (3, USABLE_TRIPLETS)
     text = likebut(*command, "--out", tmp_path / "out")
     assert text.code == 0
@@ -169,7 +169,7 @@ def test_train(likebut: Command, tmp_path: Path, job: str) -> None:
 def test_evaluate(likebut: Command, cache: str) -> None:
     command = ("evaluate", "--data", "data", "--model", "retriever", cache)
     said = as_json(likebut(*command, "--json"))
-    require_reasons(listed(said["set_aside"]))
+    require_reasons(listed(said["skipped"]))
     assert (said["queries"], said["gallery"]) == (len(EVERYTHING), len(EVERYTHING))
     # A query whose reference or target cannot be used stays in the figures, as a miss.
     assert said["Recall@50"] == pytest.approx(100 * USABLE_TRIPLETS / len(EVERYTHING))
@@ -181,7 +181,7 @@ def test_evaluate(likebut: Command, cache: str) -> None:
 def test_index_and_search(likebut: Command, tmp_path: Path) -> None:
     gallery = tmp_path / "gallery"
     said = as_json(likebut("index", "data/images", "--gallery", gallery, "--model", "retriever", "--json"))
-    require_reasons(listed(said["set_aside"], "path"))
+    require_reasons(listed(said["skipped"], "path"))
     assert (said["added"], said["copies"], said["images"]) == (DIFFERENT, 1, DIFFERENT)
     again = likebut("index", "data/images", "--gallery", gallery)
     require_lines(again.out)
@@ -215,7 +215,7 @@ def test_cirr_is_evaluated_and_submitted(likebut: Command, tmp_path: Path) -> No
     out = tmp_path / "out"
     command = ("submit", "cirr", "--root", root, "--model", "retriever", "--out", out)
     said = as_json(likebut(*command, "--json"))
-    assert sorted(each["image"] for each in said["set_aside"]) == sorted(damaged) and said["unasked"] == 1
+    assert sorted(each["image"] for each in said["skipped"]) == sorted(damaged) and said["unasked"] == 1
     assert said["files"] == [str(out / name) for name in ("cirr_test1_recall.json", "cirr_test1_recall_subset.json")]
     files = [("--predictions", path) for path in said["files"]]
     assert likebut("submit", "check", "cirr", "--root", root, *files[0], *files[1]).code == 0
@@ -227,7 +227,7 @@ def test_cirr_is_evaluated_and_submitted(likebut: Command, tmp_path: Path) -> No
     assert "1 queries refer to one of them" in text
     damage(root, "dev-0-0-img0.png dev-0-0-img1.png dev-900-0-img0.png")
     measured = as_json(likebut("evaluate", "--benchmark", "cirr", "--root", root, "--model", "retriever", "--json"))
-    assert len(measured["set_aside"]) == 3 and measured["queries"] == 8
+    assert len(measured["skipped"]) == 3 and measured["queries"] == 8
 
 
 def by_split(root: Path) -> Any:
@@ -239,8 +239,8 @@ def test_circo_is_evaluated_and_submitted(likebut: Command, tmp_path: Path) -> N
     damaged = [str(int(stem)) for stem in damage(root, "000000001028.jpg 000000001210.jpg 000000001413.jpg")]
     command = ("submit", "circo", "--root", root, "--model", "retriever", "--out", tmp_path / "out")
     said = as_json(likebut(*command, "--json"))
-    assert sorted(each["image"] for each in said["set_aside"]) == sorted(damaged) and said["unasked"] == 1
+    assert sorted(each["image"] for each in said["skipped"]) == sorted(damaged) and said["unasked"] == 1
     rankings = json.loads((tmp_path / "out" / "circo_test.json").read_text())
     assert [len(ids) for ids in rankings.values()] == [50, 50, 50]
     measured = as_json(likebut("evaluate", "--benchmark", "circo", "--root", root, "--model", "retriever", "--json"))
-    assert len(measured["set_aside"]) == 3
+    assert len(measured["skipped"]) == 3

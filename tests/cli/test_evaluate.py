@@ -71,7 +71,7 @@ def test_the_cache_changes_no_figure(command: Command, folder: Path) -> None:
 def test_damaged_images_are_set_aside_and_listed(command: Command, folder: Path) -> None:
     (folder / "images" / "39.png").write_bytes(b"")
     figures = json.loads(command("evaluate", "--data", folder, "--model", "m", "--json").out)
-    assert figures["set_aside"] == [{"image": "39.png", "reason": "The file is empty."}]
+    assert figures["skipped"] == [{"image": "39.png", "reason": "The file is empty."}]
     table = command("evaluate", "--data", folder, "--model", "m").out
     assert "1 image was set aside:\n  39.png: The file is empty." in table
     assert "not comparable" in table
@@ -87,7 +87,7 @@ def test_missing_images_are_listed_and_stop_it(command: Command, tmp_path: Path)
     [listed] = json.loads(command(*common, "--list-missing").out)
     assert listed["image"] == "dev-0-1-img0"
     allowed = json.loads(command(*common, "--allow-missing", "--json").out)
-    assert [image["image"] for image in allowed["set_aside"]] == ["dev-0-1-img0"]
+    assert [image["image"] for image in allowed["skipped"]] == ["dev-0-1-img0"]
     assert allowed["queries"] == 8
 
 

@@ -60,7 +60,7 @@ def test_index_takes_what_is_good_and_lists_the_rest(
     second = likebut("index", photos, "--gallery", tmp_path / "gallery", "--json")
     report = json.loads(second.out)
     assert (report["removed"], report["unchanged"], report["images"]) == (1, 3, 3)
-    assert [Path(each["path"]).name for each in report["set_aside"]] == ["bad.jpg"]
+    assert [Path(each["path"]).name for each in report["skipped"]] == ["bad.jpg"]
 
 
 def test_index_with_another_model_is_refused_and_rebuild_mends_it(

@@ -47,7 +47,7 @@ def test_pairs_of_a_split(likebut: Callable[..., Result], folder: Path, tmp_path
     assert f"{out}: 6 pairs among 4 different images" in result.out
     assert "1 image was set aside:\n  4.png: The image is damaged" in result.out
     described = json.loads(out.with_suffix(".json").read_text())
-    assert (described["pairs"], described["split"], described["set_aside"][0]["image"]) == (6, "pool", "4.png")
+    assert (described["pairs"], described["split"], described["skipped"][0]["image"]) == (6, "pool", "4.png")
 
 
 def test_a_plain_folder_with_a_limit_as_json(likebut: Callable[..., Result], folder: Path, tmp_path: Path) -> None:

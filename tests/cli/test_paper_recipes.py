@@ -37,7 +37,7 @@ def write_run(folder: Path, job: str, rows: Sequence[SyntheticRow]) -> Path:
     folder.mkdir()
     write_rows(folder / shard_name(0), list(rows))
     write_json(folder / SETTINGS_NAME, {"job": job})
-    write_json(folder / SUMMARY_NAME, {"shards": 1, "set_aside": []})
+    write_json(folder / SUMMARY_NAME, {"shards": 1, "skipped": []})
     return folder
 
 
@@ -71,7 +71,7 @@ def test_pretrain_fine_tune_evaluate(command: Command, tmp_path: Path, benchmark
     pretrained = command(*common, *pretraining)
     assert pretrained.code == 0, pretrained.err
     # Six pairs, as in the paper forwards alone, are six triplets: one step of four, twice.
-    assert json.loads(pretrained.out) | {"model": ""} == {"model": "", "steps": 2, "triplets": 6, "set_aside": []}
+    assert json.loads(pretrained.out) | {"model": ""} == {"model": "", "steps": 2, "triplets": 6, "skipped": []}
 
     fine_tuning = ("--recipe", f"{benchmark}-paper", "--reverse-texts", reverse, "--init", tmp_path / "pretrained")
     watched = ("--set", "training.evaluate_every=2", "--out", tmp_path / "tuned")

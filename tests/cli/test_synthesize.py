@@ -70,7 +70,7 @@ def test_pairs_to_shards(likebut: Callable[..., Result], project: Path) -> None:
 
 def test_a_generator_writes_in_its_own_way_unless_told_otherwise(likebut: Callable[..., Result], project: Path) -> None:
     config = project / "generator" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"writes_by": "consensus"}))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"default_decoding": "consensus"}))
     result = likebut("synthesize", "data", "--pairs", "pairs.parquet", "--out", "own", "--generator", "generator")
     assert result.code == 0, result.err
     assert json.loads(rows_in(project / "own")[0].decoding)["method"] == "consensus"

@@ -49,7 +49,7 @@ def test_a_retriever_is_trained_and_then_evaluated(command: Command, folder: Pat
     assert trained.code == 0
     about = json.loads(trained.out)
     assert about["steps"] == 4 and about["triplets"] == 6
-    assert about["set_aside"] == [{"image": "0-red.png", "reason": "The file is empty."}]
+    assert about["skipped"] == [{"image": "0-red.png", "reason": "The file is empty."}]
     measured = command("evaluate", "--data", folder, "--split", "val", "--model", tmp_path / "out", "--json")
     assert measured.code == 0 and json.loads(measured.out)["queries"] == 4
 
@@ -162,4 +162,4 @@ def test_damaged_images_where_it_is_measured_are_listed(command: Command, folder
     (folder / "images" / "5-red.png").write_bytes(b"")
     trained = command("train", "retriever", *WATCHED, "--data", folder, "--out", tmp_path / "out", "--json")
     assert trained.code == 0, trained.err
-    assert json.loads(trained.out)["set_aside"] == [{"image": "5-red.png", "reason": "The file is empty."}]
+    assert json.loads(trained.out)["skipped"] == [{"image": "5-red.png", "reason": "The file is empty."}]

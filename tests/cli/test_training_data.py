@@ -23,7 +23,7 @@ def shards(folder: Path, job: str, rows: list[SyntheticRow]) -> Path:
     folder.mkdir()
     write_rows(folder / "shard-00000.parquet", rows)
     write_json(folder / "settings.json", {"job": job})
-    write_json(folder / "summary.json", {"shards": 1, "set_aside": [{"image": "broken.png", "reason": "no image"}]})
+    write_json(folder / "summary.json", {"shards": 1, "skipped": [{"image": "broken.png", "reason": "no image"}]})
     return folder
 
 

@@ -100,16 +100,16 @@ def test_a_damaged_image_is_set_aside_and_the_rest_keep_their_own(tmp_path: Path
     damaged = spoil(benchmarks[0])
     images = needed_images(benchmarks)
     if cached:
-        tokens, set_aside = cached_tokens(retriever, images, tmp_path / "features", batch_size=4)
+        tokens, skipped = cached_tokens(retriever, images, tmp_path / "features", batch_size=4)
     else:
-        tokens, set_aside = uncached_tokens(retriever, images)
-    assert [image.name for image in set_aside] == [damaged]
+        tokens, skipped = uncached_tokens(retriever, images)
+    assert [image.name for image in skipped] == [damaged]
     embedder = RetrieverAdapter(retriever, tokens)
     report, [ranked] = evaluate(
-        benchmarks, embedder.embed_gallery, embedder.embed_queries, set_aside=set_aside, batch_size=3
+        benchmarks, embedder.embed_gallery, embedder.embed_queries, skipped=skipped, batch_size=3
     )
     assert report.to_json()["queries"] == len(benchmarks[0].queries)
-    assert [image.name for image in report.set_aside] == [damaged]
+    assert [image.name for image in report.skipped] == [damaged]
     assert ranked.rankings.gallery[0] == []
     # An image is still the best answer to a query that asks for itself, so none was moved by the gap.
     last = benchmarks[0].queries[-1]

@@ -9,7 +9,7 @@ import pytest
 
 from helpers.fakes import KnownModel, RandomModel, benchmark_of, query
 from helpers.official import write_circo, write_cirr, write_fashioniq
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.triplets import Query
 from likebut.errors import InputError, LikebutError
 from likebut.evaluation.benchmark import Benchmark
@@ -122,8 +122,8 @@ def test_images_set_aside_are_listed_and_their_queries_are_misses() -> None:
         query(2, "b", targets=("b", "c")),
     ]
     scores = {each.id: {"a": 1.0, "b": 3.0, "c": 2.0} | dict.fromkeys("defgr", 0.0) for each in queries}
-    bad = [SetAside("b", "The file is empty."), SetAside("d", "The file is empty.")]
-    report = report_of(benchmark_of(GALLERY, queries), scores, set_aside=bad)
+    bad = [SkippedImage("b", "The file is empty."), SkippedImage("d", "The file is empty.")]
+    report = report_of(benchmark_of(GALLERY, queries), scores, skipped=bad)
     # Without b: query 0 finds c first and then a; query 1 cannot be asked; query 2 finds c first.
     assert report.metrics["Recall@1"] == pytest.approx(100 / 3)
     assert report.metrics["Recall@5"] == pytest.approx(200 / 3)
@@ -132,7 +132,7 @@ def test_images_set_aside_are_listed_and_their_queries_are_misses() -> None:
     assert report.metrics["Recall_subset@1"] == 0
     figures = report.to_json()
     assert figures["queries"] == 3
-    assert figures["set_aside"] == [{"image": name, "reason": "The file is empty."} for name in ("b", "d")]
+    assert figures["skipped"] == [{"image": name, "reason": "The file is empty."} for name in ("b", "d")]
     assert any("2 images could not be used, and the 1 queries" in note for note in figures["notes"])
 
 

@@ -83,9 +83,9 @@ def test_an_image_that_does_not_decode_shifts_no_other(tmp_path: Path) -> None:
 
 
 def evaluate_with(benchmarks: list[Benchmark], retriever: Retriever, batch_size: int) -> list[list[list[str]]]:
-    tokens, set_aside = uncached_tokens(retriever, needed_images(benchmarks))
+    tokens, skipped = uncached_tokens(retriever, needed_images(benchmarks))
     embedder = RetrieverAdapter(retriever, tokens)
-    _, ranked = evaluate(benchmarks, embedder.embed_gallery, embedder.embed_queries, set_aside, batch_size)
+    _, ranked = evaluate(benchmarks, embedder.embed_gallery, embedder.embed_queries, skipped, batch_size)
     return [each.rankings.gallery for each in ranked]
 
 

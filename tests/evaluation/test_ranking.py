@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from likebut.evaluation.ranking import pessimistic_ranks, place
+from likebut.evaluation.ranking import pessimistic_ranks, rank_candidates
 
 SMALL = st.integers(-2, 2).map(float)
 
@@ -42,11 +42,13 @@ def test_agrees_with_the_full_matrix_for_any_chunks(
 ) -> None:
     queries, gallery = drawn
     everything = [list(range(len(gallery)))] * len(queries)
-    placements = place(queries, gallery, everything, top=4, queries_at_once=queries_at_once, rows_at_once=rows_at_once)
-    for placement, row in zip(placements, naive_scores(queries, gallery), strict=True):
-        assert placement.scores == dict(enumerate(row))
-        assert placement.at_least == {image: int((row >= row[image]).sum()) for image in range(len(row))}
-        assert placement.top == np.argsort(-row, kind="stable")[:4].tolist()
+    query_ranks = rank_candidates(
+        queries, gallery, everything, top=4, queries_at_once=queries_at_once, rows_at_once=rows_at_once
+    )
+    for query_rank, row in zip(query_ranks, naive_scores(queries, gallery), strict=True):
+        assert query_rank.scores == dict(enumerate(row))
+        assert query_rank.at_least == {image: int((row >= row[image]).sum()) for image in range(len(row))}
+        assert query_rank.top == np.argsort(-row, kind="stable")[:4].tolist()
 
 
 @given(embeddings(), st.randoms())
@@ -97,14 +99,14 @@ def test_identical_images_tie_wherever_they_lie(rows_at_once: int) -> None:
     gallery = np.concatenate([images, images[::-1], images])
     queries = random.normal(size=(11, 65)).astype(np.float32)
     single = pessimistic_ranks(queries, images, [5] * 11)
-    placements = place(queries, gallery, [[5]] * 11, rows_at_once=rows_at_once, queries_at_once=4)
-    assert [placement.at_least[5] for placement in placements] == [3 * rank for rank in single]
+    query_ranks = rank_candidates(queries, gallery, [[5]] * 11, rows_at_once=rows_at_once, queries_at_once=4)
+    assert [query_rank.at_least[5] for query_rank in query_ranks] == [3 * rank for rank in single]
 
 
 def test_excluded_images_are_no_candidates() -> None:
     queries = np.array([[1.0], [1.0]], dtype=np.float32)
     gallery = np.array([[[4]], [[3]], [[2]], [[1]]], dtype=np.float16)
-    first, second = place(queries, gallery, [[2], [2]], [[0, 1], []], top=9)
+    first, second = rank_candidates(queries, gallery, [[2], [2]], [[0, 1], []], top=9)
     assert (first.at_least[2], first.top) == (1, [2, 3])
     assert (second.at_least[2], second.top) == (3, [0, 1, 2, 3])
 
@@ -128,9 +130,9 @@ def test_tensors_and_memory_mapped_files_give_the_same(tmp_path: Path) -> None:
     np.save(tmp_path / "gallery.npy", gallery)
     mapped = np.load(tmp_path / "gallery.npy", mmap_mode="r")
     named = [[0, 29], [3], [], [7, 8, 9], [1]]
-    expected = place(queries, gallery, named, top=5)
-    assert place(queries, mapped, named, top=5, rows_at_once=10) == expected
-    assert place(torch.from_numpy(queries), torch.from_numpy(gallery), named, top=5) == expected
+    expected = rank_candidates(queries, gallery, named, top=5)
+    assert rank_candidates(queries, mapped, named, top=5, rows_at_once=10) == expected
+    assert rank_candidates(torch.from_numpy(queries), torch.from_numpy(gallery), named, top=5) == expected
 
 
 class WatchedGallery:
@@ -150,6 +152,6 @@ class WatchedGallery:
 
 def test_never_reads_more_than_a_chunk_of_the_gallery() -> None:
     gallery: Any = WatchedGallery(np.random.default_rng(3).normal(size=(1000, 4, 2)).astype(np.float16))
-    placements = place(np.ones((2, 2), dtype=np.float32), gallery, [[0], [999]], rows_at_once=40)
+    query_ranks = rank_candidates(np.ones((2, 2), dtype=np.float32), gallery, [[0], [999]], rows_at_once=40)
     assert gallery.most == 10
-    assert len(placements) == 2
+    assert len(query_ranks) == 2

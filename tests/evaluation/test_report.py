@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.fakes import benchmark_of, query
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.evaluation.benchmark import Benchmark
 from likebut.evaluation.report import build_report
 
@@ -40,7 +40,7 @@ def test_means_are_of_categories_however_many_queries_each_has() -> None:
 
 def test_json_says_what_the_figures_are_of() -> None:
     report = build_report(
-        [(part("", 2), values(1.0, 0.0))], [SetAside("c", "The file is empty.")], notes=["one more note"]
+        [(part("", 2), values(1.0, 0.0))], [SkippedImage("c", "The file is empty.")], notes=["one more note"]
     )
     figures = json.loads(json.dumps(report.to_json()))
     assert list(figures)[:2] == ["Recall@10", "Recall@10 interval"]
@@ -54,5 +54,5 @@ def test_json_says_what_the_figures_are_of() -> None:
         "labels": "hard",
     }
     assert figures["notes"] == ["a note", "one more note"]
-    assert figures["set_aside"] == [{"image": "c", "reason": "The file is empty."}]
+    assert figures["skipped"] == [{"image": "c", "reason": "The file is empty."}]
     assert "parts" not in figures

@@ -84,14 +84,14 @@ def strange_images(folder: Path) -> list[ImageRef]:
 def test_bad_images_are_set_aside_remembered_and_never_fatal(tmp_path: Path) -> None:
     images = strange_images(tmp_path / "images")
     cache = open_cache(tmp_path / "cache")
-    set_aside = cache.add(images, ToyVision(), batch_size=2)
-    assert [item.name for item in set_aside] == sorted(image.name for image in images if image.name != "good.jpg")
-    assert all(item.reason.endswith(".") for item in set_aside)
+    skipped = cache.add(images, ToyVision(), batch_size=2)
+    assert [item.name for item in skipped] == sorted(image.name for image in images if image.name != "good.jpg")
+    assert all(item.reason.endswith(".") for item in skipped)
     assert "good.jpg" in cache and "text.png" not in cache
     with pytest.raises(InputError, match="text.png cannot be used: .*not an image"):
         cache.tokens(["good.jpg", "text.png"])
     again, vision = open_cache(tmp_path / "cache"), ToyVision()
-    assert again.add(images, vision) == set_aside
+    assert again.add(images, vision) == skipped
     assert vision.batches == 0  # the reasons were remembered, nothing was decoded again
 
 
@@ -202,7 +202,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path: Path) -> Non
     for cache in caches:
         cache.missing(images)
     assert torch.equal(caches[0].tokens(names), caches[1].tokens(names))
-    assert [item.name for item in caches[1].set_aside(images)] == ["050.png"]
+    assert [item.name for item in caches[1].skipped(images)] == ["050.png"]
     assert tree_hash(tmp_path / "killed", "*.bin") == tree_hash(tmp_path / "undisturbed", "*.bin")
     assert not list((tmp_path / "killed").rglob("*.tmp"))
 
@@ -249,9 +249,7 @@ def test_a_file_that_could_not_be_read_once_is_tried_again(tmp_path: Path, monke
     monkeypatch.setattr(encoding, "read_content", failing)
     cache = open_cache(tmp_path / "cache")
     assert [item.name for item in cache.add(images, ToyVision())] == [images[1].name]
-    assert [item.reason for item in cache.set_aside(images)] == [
-        f"{images[1].path} cannot be read (Input/output error)."
-    ]
+    assert [item.reason for item in cache.skipped(images)] == [f"{images[1].path} cannot be read (Input/output error)."]
     assert images[1].name not in cache and images[2].name in cache
     with pytest.raises(InputError, match=r"1 of the images could not be read just now.*Input/output error"):
         cache.require_read(images)

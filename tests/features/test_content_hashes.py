@@ -3,7 +3,7 @@ import os
 import time
 from pathlib import Path
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.features import content_hashes as content
 from likebut.features.content_hashes import ContentHashes
 
@@ -55,7 +55,7 @@ def test_a_change_that_keeps_size_and_modification_time_is_noticed(tmp_path: Pat
 
 def test_what_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
     found = ContentHashes(tmp_path / "hashes.json").of(tmp_path / "absent.png")
-    assert isinstance(found, SetAside) and "There is no file" in found.reason
+    assert isinstance(found, SkippedImage) and "There is no file" in found.reason
 
 
 def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:

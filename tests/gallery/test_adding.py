@@ -46,7 +46,7 @@ def test_a_folder_of_strangers_files(gallery: Gallery, tmp_path: Path) -> None:
     (photos / "notes.txt").write_text("not a picture, and not named like one")
     report = gallery.add(photos)
     assert (report.added, report.copies) == (5, 1)
-    reasons = {Path(each.name).name: each.reason for each in report.set_aside}
+    reasons = {Path(each.name).name: each.reason for each in report.skipped}
     assert set(reasons) == {"truncated.jpg", "empty.jpg", "text.png", "bomb.png", "?.png"}
     assert reasons["empty.jpg"] == "The file is empty." and "pixels" in reasons["bomb.png"]
     assert len(gallery) == 5 and len(set(report.ids)) == 5 and len(report.ids) == 6
@@ -59,7 +59,7 @@ def test_adding_again_encodes_nothing(gallery: Gallery, folder: Path, retriever:
     (folder / "bad.jpg").write_bytes(b"x")
     assert gallery.add(folder).added == 12
     again = gallery.add(folder)
-    assert (again.added, again.updated, again.unchanged, len(again.set_aside)) == (0, 0, 12, 1)
+    assert (again.added, again.updated, again.unchanged, len(again.skipped)) == (0, 0, 12, 1)
     assert retriever.embedded == 12 and len(gallery) == 12
     assert not again.changed
 
@@ -109,7 +109,7 @@ def test_changed_files_replace_their_image(gallery: Gallery, folder: Path, retri
     assert (report.added, report.updated, report.ids) == (0, 1, (new,))
     assert old not in gallery and new in gallery and len(gallery) == 1
     (folder / "3.png").write_bytes(b"broken")
-    assert len(gallery.add(folder / "3.png").set_aside) == 1
+    assert len(gallery.add(folder / "3.png").skipped) == 1
     assert len(gallery) == 0
 
 

@@ -4,27 +4,27 @@ from PIL import Image
 
 from helpers.fake_retriever import FakeRetriever, text_direction
 from likebut.errors import InputError
-from likebut.gallery.queries import NEGATIVE_STRENGTH, Reference, Shares, embed_query
+from likebut.gallery.queries import NEGATIVE_STRENGTH, QueryWeights, Reference, embed_query
 
 
 @pytest.mark.parametrize(
     ("has_images", "has_text", "weight", "expected"),
     [
-        (False, True, 0.9, Shares(text=1)),
-        (True, False, 0.1, Shares(image=1)),
-        (True, True, 0.0, Shares(text=1)),
-        (True, True, 0.25, Shares(text=0.5, composed=0.5)),
-        (True, True, 0.5, Shares(composed=1)),
-        (True, True, 0.75, Shares(composed=0.5, image=0.5)),
-        (True, True, 1.0, Shares(image=1)),
+        (False, True, 0.9, QueryWeights(text=1)),
+        (True, False, 0.1, QueryWeights(image=1)),
+        (True, True, 0.0, QueryWeights(text=1)),
+        (True, True, 0.25, QueryWeights(text=0.5, composed=0.5)),
+        (True, True, 0.5, QueryWeights(composed=1)),
+        (True, True, 0.75, QueryWeights(composed=0.5, image=0.5)),
+        (True, True, 1.0, QueryWeights(image=1)),
     ],
 )
-def test_shares(has_images: bool, has_text: bool, weight: float, expected: Shares) -> None:
-    assert Shares.of(has_images, has_text, weight) == expected
+def test_shares(has_images: bool, has_text: bool, weight: float, expected: QueryWeights) -> None:
+    assert QueryWeights.of(has_images, has_text, weight) == expected
 
 
 def test_negative_text_is_subtracted() -> None:
-    query = embed_query(FakeRetriever(), [], "red", "blue", Shares(text=1))
+    query = embed_query(FakeRetriever(), [], "red", "blue", QueryWeights(text=1))
     expected = text_direction("red") - NEGATIVE_STRENGTH * text_direction("blue")
     np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-6)
 
@@ -35,7 +35,7 @@ def test_only_what_the_shares_need_is_encoded() -> None:
             raise AssertionError("no image has to be embedded")
 
     stored = np.stack([text_direction("red"), text_direction("blue")]).astype(np.float16)
-    query = embed_query(Blind(), [Reference(embeddings=stored)], "", "", Shares(image=1))
+    query = embed_query(Blind(), [Reference(embeddings=stored)], "", "", QueryWeights(image=1))
     expected = text_direction("red") + text_direction("blue")
     np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-3)
 
@@ -43,7 +43,7 @@ def test_only_what_the_shares_need_is_encoded() -> None:
 def test_references_with_and_without_stored_embeddings_weigh_the_same() -> None:
     stored = np.stack([text_direction("blue")] * 2).astype(np.float16)
     references = [Reference(picture=Image.new("RGB", (4, 4), (255, 0, 0))), Reference(embeddings=stored)]
-    query = embed_query(FakeRetriever(), references, "", "", Shares(image=1))
+    query = embed_query(FakeRetriever(), references, "", "", QueryWeights(image=1))
     expected = text_direction("red") + text_direction("blue")
     np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-3)
 
@@ -53,13 +53,13 @@ def test_parts_that_cancel_out_are_refused() -> None:
     same = -opposite
     with pytest.raises(InputError, match="cancel"):
         references = [Reference(embeddings=same), Reference(embeddings=opposite)]
-        embed_query(FakeRetriever(), references, "", "", Shares(image=1))
+        embed_query(FakeRetriever(), references, "", "", QueryWeights(image=1))
 
 
 def test_composed_queries_are_averaged_over_the_references() -> None:
     pictures = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     query = embed_query(
-        FakeRetriever(), [Reference(picture=each) for each in pictures], "green", "", Shares(composed=1)
+        FakeRetriever(), [Reference(picture=each) for each in pictures], "green", "", QueryWeights(composed=1)
     )
     expected = FakeRetriever().embed_queries(pictures, ["green"] * 2).mean(axis=0)
     np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-6)

@@ -170,7 +170,7 @@ def test_files_are_remembered_replaced_and_forgotten(store: GalleryStore) -> Non
     store.remove_files(["/b.jpg", "/c.jpg"])
     assert store.files() == {one.path: newer}
     store.put_files([bad])
-    assert store.health().set_aside == 1
+    assert store.health().skipped == 1
 
 
 def test_effort_is_kept(store: GalleryStore) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.fake_retriever import FakeRetriever
 from helpers.pictures_on_disk import coloured, write_pictures
-from likebut.data.images import SetAside, list_images
+from likebut.data.images import SkippedImage, list_images
 from likebut.errors import InputError
 from likebut.gallery.gallery import Gallery
 
@@ -43,10 +43,10 @@ def test_a_file_that_cannot_be_read_is_tried_again(
     with monkeypatch.context() as patch:
         break_reading(patch, "3.png", fault)
         report = gallery.synchronise(folder)
-    assert report.added == 11 and [Path(each.name).name for each in report.set_aside] == ["3.png"]
+    assert report.added == 11 and [Path(each.name).name for each in report.skipped] == ["3.png"]
     assert len(report.ids) == 11 and str(folder / "3.png") not in gallery.store.files()
     again = gallery.synchronise(folder)
-    assert (again.added, again.unchanged, again.set_aside) == (1, 11, ())
+    assert (again.added, again.unchanged, again.skipped) == (1, 11, ())
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=["EIO", "EACCES"])
@@ -61,10 +61,10 @@ def test_what_is_known_of_a_file_outlives_a_fault_of_the_disk(
     with monkeypatch.context() as patch:
         break_reading(patch, "3.png", fault)
         report = gallery.synchronise(folder)
-    assert len(report.set_aside) == 1 and image_id not in report.ids
+    assert len(report.skipped) == 1 and image_id not in report.ids
     assert gallery.image(image_id).metadata == {"note": "mine"} and len(gallery) == 12
     again = gallery.synchronise(folder)
-    assert (again.unchanged, again.set_aside) == (12, ()) and retriever.embedded == 12
+    assert (again.unchanged, again.skipped) == (12, ()) and retriever.embedded == 12
 
 
 def test_a_file_that_changed_while_it_could_not_be_read(
@@ -103,9 +103,9 @@ def test_pictures_in_a_folder_that_cannot_be_listed_stay(
         close_folder(patch, folder / "sub")
         report = gallery.synchronise(folder)
     assert (report.removed, report.unchanged, len(gallery)) == (2, 11, 14)
-    assert report.set_aside == (SetAside(str(folder / "sub"), "The folder cannot be listed (Permission denied)."),)
+    assert report.skipped == (SkippedImage(str(folder / "sub"), "The folder cannot be listed (Permission denied)."),)
     again = gallery.synchronise(folder)
-    assert (again.removed, again.unchanged, again.set_aside) == (0, 14, ())
+    assert (again.removed, again.unchanged, again.skipped) == (0, 14, ())
 
 
 def test_a_folder_that_cannot_be_listed_itself_loses_nothing(

@@ -23,7 +23,7 @@ def test_one_beam_unless_beams_are_asked_for(method: str) -> None:
 
 
 def test_each_length_is_longer_than_the_one_before() -> None:
-    short, medium, long = (Decoding().of_length(length) for length in ("short", "medium", "long"))
+    short, medium, long = (Decoding().with_length(length) for length in ("short", "medium", "long"))
     for name in ("min_new_tokens", "max_new_tokens", "length_penalty"):
         assert getattr(short, name) < getattr(medium, name) < getattr(long, name)
 

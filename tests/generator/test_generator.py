@@ -100,7 +100,7 @@ def test_it_writes_in_the_way_that_was_saved_with_it(
     generator: ModificationGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert generator.own_decoding == Decoding()
-    config = generator.config.model_copy(update={"writes_by": "consensus"})
+    config = generator.config.model_copy(update={"default_decoding": "consensus"})
     ModificationGenerator(config, generator.model, generator.vision, "cpu").save(tmp_path)
     again = ModificationGenerator.from_pretrained(tmp_path, "cpu")
     assert again.own_decoding.method == "consensus"
@@ -123,7 +123,7 @@ def test_settings_that_are_given_stand_unless_a_length_is_given_too(
     generator.write(picture, picture, decoding=wordy)
     generator.write(picture, picture, "short", wordy)
     generator.write(picture, picture)
-    assert used == [wordy, wordy.of_length("short"), Decoding().of_length("medium")]
+    assert used == [wordy, wordy.with_length("short"), Decoding().with_length("medium")]
 
 
 def test_what_is_no_generator_is_refused(generator: ModificationGenerator, tmp_path: Path) -> None:

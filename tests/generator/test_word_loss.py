@@ -64,12 +64,12 @@ def test_a_word_that_all_texts_have_asks_for_no_text() -> None:
 
 
 def test_the_words_stage_trains_encoder_projection_and_marks_and_not_the_words() -> None:
-    generator = ModificationGenerator.from_preset("tiny", GeneratorConfig(preset="tiny", image_marks=True))
+    generator = ModificationGenerator.from_preset("tiny", GeneratorConfig(preset="tiny", image_type_embeddings=True))
     images = torch.randn(4, 16, 32, generator=torch.Generator().manual_seed(2))
     pairs = GeneratorBatch(images[:2], images[2:], ["a red pot", "no moon"])
     generator.model(WordBatch(pairs, CaptionBatch(images[:2], ["red pot", "one moon"]))).backward()
     trained = {name for name, value in generator.model.named_parameters() if value.grad is not None}
-    assert {"image_marks", "projection.weight", "query_encoder.query_tokens"} <= trained
+    assert {"image_type_embeddings", "projection.weight", "query_encoder.query_tokens"} <= trained
     assert all(value.grad is None for value in generator.model.language.model.parameters())
 
 
@@ -118,6 +118,8 @@ def test_two_processes_train_on_what_one_with_the_whole_batch_would(tmp_path: Pa
 def test_only_marks_tell_what_reads_both_images_which_is_the_reference() -> None:
     images = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(3))
     for marks in (False, True):
-        model = ModificationGenerator.from_preset("tiny", GeneratorConfig(preset="tiny", image_marks=marks)).model
+        model = ModificationGenerator.from_preset(
+            "tiny", GeneratorConfig(preset="tiny", image_type_embeddings=marks)
+        ).model
         one, other = model.combined_queries(images[:1], images[1:]), model.combined_queries(images[1:], images[:1])
         assert torch.allclose(one, other, atol=1e-5) is not marks

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from likebut.models.devices import Cores
+from likebut.models.devices import SingleThreadPool
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def threads_of(_: int) -> tuple[str, int]:
 
 
 def test_each_part_is_computed_by_one_core_and_they_come_back_in_order(two_threads: None) -> None:
-    cores, together = Cores(), threading.Barrier(2)
+    cores, together = SingleThreadPool(), threading.Barrier(2)
 
     def work(number: int) -> tuple[int, int]:
         together.wait(30)  # passes only if two parts are under way at the same time
@@ -32,7 +32,7 @@ def test_each_part_is_computed_by_one_core_and_they_come_back_in_order(two_threa
 
 
 def test_everyone_else_keeps_all_cores(two_threads: None) -> None:
-    Cores().map(threads_of, range(4))
+    SingleThreadPool().map(threads_of, range(4))
     assert torch.get_num_threads() == 2
     seen: list[int] = []
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -42,18 +42,18 @@ def test_everyone_else_keeps_all_cores(two_threads: None) -> None:
 
 
 def test_a_single_part_is_computed_here_on_all_cores(two_threads: None) -> None:
-    assert Cores().map(threads_of, [0]) == [(threading.current_thread().name, 2)]
+    assert SingleThreadPool().map(threads_of, [0]) == [(threading.current_thread().name, 2)]
 
 
 def test_errors_come_through(two_threads: None) -> None:
     with pytest.raises(ZeroDivisionError):
-        Cores().map(lambda number: 1 // number, [1, 0, 1])
+        SingleThreadPool().map(lambda number: 1 // number, [1, 0, 1])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_has_cores_of_its_own(two_threads: None) -> None:
-    cores = Cores()
+    cores = SingleThreadPool()
     cores.map(threads_of, range(4))
     child = os.fork()
     if child == 0:

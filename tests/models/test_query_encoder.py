@@ -98,7 +98,7 @@ def test_text_positions_never_see_the_image_in_the_first_layer(encoder: QueryEnc
     states = encoder._queries_then_text(encoder._query_tokens(1), text_of(4))
     layer = encoder.layers[0]
     positions = Dense(QUERIES)
-    seen = [encoder.look_at(image(1, seed)).keys_and_values[0] for seed in (1, 2)]
+    seen = [encoder.project_image(image(1, seed)).keys_and_values[0] for seed in (1, 2)]
     outputs = [layer(states, positions, each) for each in seen]
     torch.testing.assert_close(outputs[0][:, QUERIES:], outputs[1][:, QUERIES:], **CLOSE)
     assert (outputs[0][:, :QUERIES] - outputs[1][:, :QUERIES]).abs().max() > 1e-3

@@ -157,4 +157,4 @@ def test_openapi_has_examples_and_every_error_the_envelope(live: LiveServer) -> 
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     schema = response["content"]["application/json"]["schema"]
-                    assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}, (operation["operationId"], status)
+                    assert schema == {"$ref": "#/components/schemas/ErrorResponse"}, (operation["operationId"], status)

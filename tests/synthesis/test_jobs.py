@@ -59,14 +59,14 @@ def mined(tmp_path: Path, images: list[ImageRef], **options: object) -> MinedPai
 def test_mining_sets_aside_what_it_cannot_use(tmp_path: Path, images: list[ImageRef]) -> None:
     found = mined(tmp_path, images)
     assert found.images == 6
-    assert [(image.name, image.reason) for image in found.set_aside] == [
+    assert [(image.name, image.reason) for image in found.skipped] == [
         ("empty.png", "The file is empty."),
         ("text.png", "The file is not an image that can be read."),
     ]
     assert [(image.name, image.reason) for image in found.repeated] == [("copy.png", "Its content is that of 0.png.")]
     described = found.description()
     assert (described["pairs"], described["settings"]["neighbours"]) == (len(found.pairs), 2)
-    assert described["set_aside"][0] == {"image": "empty.png", "reason": "The file is empty."}
+    assert described["skipped"][0] == {"image": "empty.png", "reason": "The file is empty."}
     similarities = sorted(pair.similarity for pair in found.pairs)
     assert described["median_similarity"] == similarities[len(similarities) // 2]
     assert all(len(pair.reference_neighbours) == 3 for pair in found.pairs)
@@ -110,7 +110,7 @@ def test_pairs_of_ones_own_get_neighbours_for_the_round_trip(tmp_path: Path, ima
     known = {image.name: image for image in images}
     pairs = [MinedPair("0.png", "1.png"), MinedPair("2.png", "3.png"), MinedPair("4.png", "empty.png")]
     summary = write_about_pairs(tmp_path / "out", pairs, known, job(tmp_path, retriever=True))
-    assert (summary.pairs, [image.name for image in summary.set_aside]) == (2, ["empty.png"])
+    assert (summary.pairs, [image.name for image in summary.skipped]) == (2, ["empty.png"])
     [first, second] = read_rows(tmp_path / "out/shard-00000.parquet")
     assert first.neighbours == second.reverse_neighbours == 2
 

@@ -1,6 +1,6 @@
 from helpers.synthesis_fakes import filters
 from likebut.data.synthetic_triplets import SyntheticRow
-from likebut.synthesis.filters import judged
+from likebut.synthesis.filters import apply_filters
 
 
 def row(number: int, text: str, reverse: str | None = None, rank: int | None = None, back: int | None = None):
@@ -8,7 +8,7 @@ def row(number: int, text: str, reverse: str | None = None, rank: int | None = N
 
 
 def statuses(rows: list[SyntheticRow], **settings: object) -> list[tuple[str | None, str | None]]:
-    return [(item.status, item.reverse_status) for item in judged(rows, filters(["bad"], **settings), len(rows))]
+    return [(item.status, item.reverse_status) for item in apply_filters(rows, filters(["bad"], **settings), len(rows))]
 
 
 def test_a_reverse_text_falls_alone_but_not_the_other_way_round() -> None:
@@ -55,7 +55,7 @@ def test_texts_that_fall_for_another_reason_do_not_count_as_duplicates() -> None
 
 def test_nothing_else_of_a_row_changes() -> None:
     before = row(7, "in red", "in blue", rank=1)
-    [after] = judged([before], filters(), 1)
+    [after] = apply_filters([before], filters(), 1)
     assert after == SyntheticRow(
         7, "a", "b", "in red", "{}", reverse_modification="in blue", rank=1, status="kept", reverse_status="kept"
     )

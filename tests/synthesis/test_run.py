@@ -12,7 +12,7 @@ import pytest
 
 from helpers.paths import TESTS
 from helpers.synthesis_fakes import NumberTokens, NumberWriter, chain, filters, pair, tools
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.errors import ResumeError
 from likebut.generator.decoding import Decoding
 from likebut.synthesis.run import Summary, synthesize, write_draft
@@ -34,7 +34,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
     writer = NumberWriter({(1, 2): "", (3, 4): "bad", (4, 3): "bad", (6, 5): "red red red"})
-    summary = run(tmp_path, writer, filters=filters(["bad"]), set_aside=[SetAside("x.png", "The file is empty.")])
+    summary = run(tmp_path, writer, filters=filters(["bad"]), skipped=[SkippedImage("x.png", "The file is empty.")])
     assert (summary.pairs, summary.kept, summary.reverse_kept, summary.triplets, summary.shards) == (10, 8, 7, 15, 3)
     assert summary.reasons == {"kept": 8, "empty": 1, "blocked": 1}
     assert summary.reverse_reasons == {"kept": 7, "repeated": 1}
@@ -45,7 +45,7 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
         "reasons": {"kept": 8, "empty": 1, "blocked": 1},
         "reverse_reasons": {"kept": 7, "repeated": 1},
         "shards": 3,
-        "set_aside": [{"image": "x.png", "reason": "The file is empty."}],
+        "skipped": [{"image": "x.png", "reason": "The file is empty."}],
         "triplets": 15,
     }
     rows = [row for number in range(3) for row in pq.read_table(tmp_path / f"shard-{number:05d}.parquet").to_pylist()]

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from helpers.batch_samples import NamedTokens, WordLengths, triplets
 from likebut.data.captions import Caption
-from likebut.data.sampling import Share, ShuffledEpochs
+from likebut.data.sampling import DataShard, ShuffledEpochs
 from likebut.data.triplets import Triplet
 from likebut.errors import InputError
 from likebut.retriever.base import NO_IMAGE
 from likebut.training.batches import Curriculum, PairBatches, TripletBatches, with_reversed
 from likebut.training.caption_batches import CaptionBatches
-from likebut.training.view_sampler import Variety
+from likebut.training.view_sampler import ViewSampler
 
 
 def make(count: int = 10, batch_size: int = 4, seed: int = 0, **options: object) -> TripletBatches:
@@ -26,7 +26,7 @@ def test_each_epoch_reads_every_example_once_and_fills_every_batch(
 ) -> None:
     size = each * processes
     examples = size + extra
-    shares = [ShuffledEpochs(examples, size, seed, Share(process, processes)) for process in range(processes)]
+    shares = [ShuffledEpochs(examples, size, seed, DataShard(process, processes)) for process in range(processes)]
     steps = examples // size
     for epoch in range(2):
         read = [int(index) for step in range(steps) for part in shares for index in part.indices(epoch * steps + step)]
@@ -34,25 +34,25 @@ def test_each_epoch_reads_every_example_once_and_fills_every_batch(
 
 
 def test_a_batch_is_a_function_of_its_number_alone() -> None:
-    forwards, backwards = ShuffledEpochs(50, 4, 7, Share()), ShuffledEpochs(50, 4, 7, Share())
+    forwards, backwards = ShuffledEpochs(50, 4, 7, DataShard()), ShuffledEpochs(50, 4, 7, DataShard())
     there = [forwards.indices(step).tolist() for step in range(40)]
     back = [backwards.indices(step).tolist() for step in reversed(range(40))]
     assert there == back[::-1]
     assert there[:12] != there[12:24]  # the second epoch is shuffled anew
-    assert there != [ShuffledEpochs(50, 4, 8, Share()).indices(step).tolist() for step in range(40)]
+    assert there != [ShuffledEpochs(50, 4, 8, DataShard()).indices(step).tolist() for step in range(40)]
 
 
 def test_processes_read_the_parts_of_one_batch() -> None:
-    whole = ShuffledEpochs(20, 4, 0, Share()).indices(3).tolist()
-    parts = [ShuffledEpochs(20, 4, 0, Share(process, 2)).indices(3).tolist() for process in range(2)]
+    whole = ShuffledEpochs(20, 4, 0, DataShard()).indices(3).tolist()
+    parts = [ShuffledEpochs(20, 4, 0, DataShard(process, 2)).indices(3).tolist() for process in range(2)]
     assert parts[0] + parts[1] == whole
 
 
 def test_too_few_examples_and_uneven_shares_are_refused() -> None:
     with pytest.raises(InputError, match="has 3 examples, fewer than a batch of 4.*batch_size=3"):
-        ShuffledEpochs(3, 4, 0, Share())
+        ShuffledEpochs(3, 4, 0, DataShard())
     with pytest.raises(InputError, match="batch of 4 cannot be shared evenly by 3"):
-        ShuffledEpochs(9, 4, 0, Share(0, 3))
+        ShuffledEpochs(9, 4, 0, DataShard(0, 3))
 
 
 def test_rows_of_a_triplet_batch_belong_together() -> None:
@@ -154,8 +154,10 @@ def test_hard_negatives_that_are_not_there_are_refused() -> None:
 
 def test_a_rival_bears_the_number_of_the_target_that_it_is_elsewhere_and_look_alikes_follow() -> None:
     ring = [Triplet(str(n), str(n + 100), "x", hard_negatives=(f"twin-{(n + 1) % 4 + 100}",)) for n in range(4)]
-    variety = Variety(look_alikes={str(n + 100): (str(n + 200),) for n in range(4)})
-    batch = TripletBatches(ring, NamedTokens(), WordLengths(), 4, 0, hard_negatives=1, variety=variety).batch(0)
+    view_sampler = ViewSampler(mined_hard_negatives={str(n + 100): (str(n + 200),) for n in range(4)})
+    batch = TripletBatches(ring, NamedTokens(), WordLengths(), 4, 0, hard_negatives=1, view_sampler=view_sampler).batch(
+        0
+    )
     assert batch.target_ids is not None and batch.hard_negative_ids is not None
     assert batch.hard_negative_tokens is not None
     targets, rivals = batch.target_tokens.flatten().tolist(), batch.hard_negative_tokens.flatten().tolist()

@@ -3,10 +3,10 @@ import torch
 
 from helpers.batch_samples import NamedTokens, WordLengths, triplets
 from likebut.data.captions import Caption
-from likebut.data.sampling import Share
+from likebut.data.sampling import DataShard
 from likebut.errors import InputError
 from likebut.training.batches import PairBatches
-from likebut.training.caption_batches import CaptionBatches, DescribedBatches, WordBatches
+from likebut.training.caption_batches import CaptionBatches, ImageTextBatches, WordBatches
 from likebut.training.data import TrainingData, require_captions
 
 CAPTIONS = [Caption(str(n), ("a" * (n + 1), "b" * (n + 11))) for n in range(8)]
@@ -23,7 +23,7 @@ def test_a_caption_is_one_of_the_images_own_or_all_of_them() -> None:
 
 def test_described_batches_hold_the_same_images_and_their_texts_as_ids() -> None:
     captions = CaptionBatches(CAPTIONS, NamedTokens(), 4, 3)
-    batches = DescribedBatches(captions, WordLengths())
+    batches = ImageTextBatches(captions, WordLengths())
     plain, described = captions.batch(5), batches.batch(5)
     assert torch.equal(plain.image_tokens, described.image_tokens)
     assert described.captions.ids[:, 0].tolist() == [len(text) for text in plain.texts]
@@ -31,8 +31,8 @@ def test_described_batches_hold_the_same_images_and_their_texts_as_ids() -> None
 
 
 def test_processes_give_different_images_different_ids() -> None:
-    shares = [CaptionBatches(CAPTIONS, NamedTokens(), 4, 0, Share(process, 2)) for process in range(2)]
-    ids = [DescribedBatches(share, WordLengths()).batch(1).image_ids.tolist() for share in shares]
+    shares = [CaptionBatches(CAPTIONS, NamedTokens(), 4, 0, DataShard(process, 2)) for process in range(2)]
+    ids = [ImageTextBatches(share, WordLengths()).batch(1).image_ids.tolist() for share in shares]
     assert len({*ids[0], *ids[1]}) == 4
 
 
@@ -41,7 +41,7 @@ def test_one_picture_under_two_names_is_not_its_own_wrong_answer() -> None:
         def content(self, name: str) -> str:
             return "0" if name == "1" else name
 
-    ids = DescribedBatches(CaptionBatches(CAPTIONS, Twins(), 8, 0), WordLengths()).batch(0).image_ids.tolist()
+    ids = ImageTextBatches(CaptionBatches(CAPTIONS, Twins(), 8, 0), WordLengths()).batch(0).image_ids.tolist()
     assert len(set(ids)) == 7
 
 

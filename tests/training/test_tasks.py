@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from likebut.models.tokenizers import TextBatch
-from likebut.retriever.base import NO_IMAGE, DescribedBatch, RetrievalOutputs, TripletBatch
+from likebut.retriever.base import NO_IMAGE, ImageTextBatch, RetrievalOutputs, TripletBatch
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 
 
@@ -23,9 +23,9 @@ class Given(nn.Module):
         return torch.eye(2)[text.ids[:, 0]]
 
 
-def captions(image_ids: list[int]) -> DescribedBatch:
+def captions(image_ids: list[int]) -> ImageTextBatch:
     ids = torch.tensor([[0], [1]])
-    return DescribedBatch(torch.eye(2)[:, None, :], TextBatch(ids, torch.ones_like(ids)), torch.tensor(image_ids))
+    return ImageTextBatch(torch.eye(2)[:, None, :], TextBatch(ids, torch.ones_like(ids)), torch.tensor(image_ids))
 
 
 def test_a_caption_must_find_its_image() -> None:

@@ -114,12 +114,12 @@ def test_how_it_writes_is_saved_and_can_be_changed_without_training_again(tmp_pa
     folder = make_data_folder(tmp_path / "data")
     first = run(folder, tmp_path / "out")
     assert first.generator.own_decoding.method == "beam"
-    again = run(folder, tmp_path / "out", "writes_by=consensus")
+    again = run(folder, tmp_path / "out", "default_decoding=consensus")
     assert ModificationGenerator.from_pretrained(tmp_path / "out").own_decoding.method == "consensus"
     assert torch.equal(first.generator.model.projection.weight, again.generator.model.projection.weight)
 
 
-@pytest.mark.parametrize("setting", ["data.views=3", "image_marks=true"])
+@pytest.mark.parametrize("setting", ["data.views=3", "image_type_embeddings=true"])
 def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str) -> None:
     folder = make_data_folder(tmp_path / "data")
     plain, changed = run(folder, tmp_path / "plain"), run(folder, tmp_path / "changed", setting)
@@ -136,21 +136,31 @@ def test_training_starts_from_the_initial_weights(tmp_path: Path) -> None:
 
 def test_how_the_initial_weights_were_made_is_gone_on_with_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
-    made = ("image_marks=true", "writes_by=consensus", "instruction=Say what is new.")
+    made = ("image_type_embeddings=true", "default_decoding=consensus", "instruction=Say what is new.")
     run(folder, tmp_path / "first", *made)
     init = f"initial_weights={tmp_path / 'first'}"
     config = run(folder, tmp_path / "second", init).generator.config
-    assert (config.image_marks, config.writes_by, config.instruction) == (True, "consensus", "Say what is new.")
-    assert ModificationGenerator.from_pretrained(tmp_path / "second").config.writes_by == "consensus"
-    changed = start_generator(recipe(init, "writes_by=greedy", "instruction=What differs?")).config
-    assert (changed.image_marks, changed.writes_by, changed.instruction) == (True, "greedy", "What differs?")
-    with pytest.raises(InputError, match="was trained with image marks, and the recipe says image_marks: false"):
-        start_generator(recipe(init, "image_marks=false"))
+    assert (config.image_type_embeddings, config.default_decoding, config.instruction) == (
+        True,
+        "consensus",
+        "Say what is new.",
+    )
+    assert ModificationGenerator.from_pretrained(tmp_path / "second").config.default_decoding == "consensus"
+    changed = start_generator(recipe(init, "default_decoding=greedy", "instruction=What differs?")).config
+    assert (changed.image_type_embeddings, changed.default_decoding, changed.instruction) == (
+        True,
+        "greedy",
+        "What differs?",
+    )
+    with pytest.raises(
+        InputError, match="was trained with image-type embeddings, and the recipe says image_type_embeddings: false"
+    ):
+        start_generator(recipe(init, "image_type_embeddings=false"))
 
 
 def test_without_initial_weights_what_the_recipe_leaves_open_is_as_in_the_paper() -> None:
     config = start_generator(recipe()).config
-    assert (config.image_marks, config.writes_by) == (False, "beam")
+    assert (config.image_type_embeddings, config.default_decoding) == (False, "beam")
 
 
 def test_a_resume_compares_what_the_initial_weights_are_told_to_do(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def run(folder: Path, out: Path, *overrides: str) -> RetrieverRun:
 
 def test_the_result_is_a_model_folder_with_the_trained_weights(tmp_path: Path) -> None:
     done = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
-    assert (done.result.steps, done.triplets, done.set_aside) == (8, 36, [])
+    assert (done.result.steps, done.triplets, done.skipped) == (8, 36, [])
     loaded, fresh = Retriever.from_pretrained(tmp_path / "out"), start_retriever(recipe())
     image = Image.new("RGB", (40, 40), "red")
     ours, theirs = done.retriever.embed_queries([image], ["blue"]), loaded.embed_queries([image], ["blue"])
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_read_just_now_is_waited_for(tmp_path: Path, monke
         with pytest.raises(InputError, match="1 of the images could not be read just now.*Input/output error"):
             train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
     # Nothing was begun without it, and the same call goes on.
-    assert train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features").set_aside == []
+    assert train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features").skipped == []
 
 
 def test_images_that_are_not_there_are_told_before_the_first_step(tmp_path: Path, capfd) -> None:
@@ -86,7 +86,7 @@ def test_images_that_are_not_there_are_told_before_the_first_step(tmp_path: Path
     said = capfd.readouterr().err.splitlines()
     [told] = [number for number, line in enumerate(said) if "1 image cannot be used, 0-red.png first" in line]
     assert told < min(number for number, line in enumerate(said) if '"loss"' in line)
-    assert len(trained.set_aside) == 1
+    assert len(trained.skipped) == 1
     for path in (folder / "images").iterdir():
         path.unlink()
     with pytest.raises(InputError, match=r"has 0 examples.* 12 images cannot be used") as refused:
@@ -143,7 +143,7 @@ def test_damaged_images_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
     (folder / "images" / "0-red.png").write_bytes(b"")
     (folder / "images" / "1-blue.png").write_text("not an image")
     done = run(folder, tmp_path / "out")
-    assert [item.name for item in done.set_aside] == ["0-red.png", "1-blue.png"]
+    assert [item.name for item in done.skipped] == ["0-red.png", "1-blue.png"]
     assert done.triplets == 36 - 2 * 6
 
 
@@ -266,7 +266,7 @@ def test_every_kind_trains(tmp_path: Path, kind: str) -> None:
 
 def test_views_and_look_alikes_change_what_is_learnt_and_are_part_of_what_a_resume_compares(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
-    varied = ("data.views=3", "data.look_alikes=2", "data.both_directions=true")
+    varied = ("data.views=3", "data.mined_hard_negatives=2", "data.both_directions=true")
     once = run(folder, tmp_path / "once", *varied)
     resident = run(folder, tmp_path / "resident", *varied, "data.resident=true")
     plain = run(folder, tmp_path / "plain", "data.both_directions=true")
@@ -274,7 +274,7 @@ def test_views_and_look_alikes_change_what_is_learnt_and_are_part_of_what_a_resu
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert any(not torch.equal(value, weights[2][name]) for name, value in weights[0].items())
     with pytest.raises(ResumeError, match="views"):
-        run(folder, tmp_path / "once", "data.look_alikes=2", "data.both_directions=true")
+        run(folder, tmp_path / "once", "data.mined_hard_negatives=2", "data.both_directions=true")
 
 
 def test_a_recipe_s_dropout_takes_the_place_of_the_preset_s(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_recipe_s_dropout_takes_the_place_of_the_preset_s(tmp_path: Path) -> N
     "setting",
     [
         "data.views=3",
-        "data.look_alikes=2",
+        "data.mined_hard_negatives=2",
         "data.hard_negatives=1",
         "data.both_directions=true",
         "model.pooling=cls",
@@ -328,7 +328,7 @@ def test_a_triplet_whose_hard_negatives_are_all_damaged_is_left_out_and_the_othe
     armed = [replace(each, hard_negatives=names) for each, names in zip(others, rivals, strict=True)]
     wanted = recipe("data.hard_negatives=1", "training.batch_size=4")
     done = train_retriever(wanted, replace(data, triplets=armed), tmp_path / "out", tmp_path / "features")
-    assert done.triplets == len(others) - 1 and [item.name for item in done.set_aside] == [damaged]
+    assert done.triplets == len(others) - 1 and [item.name for item in done.skipped] == [damaged]
     # Where no hard negatives are read, none is missed.
     unread = recipe("training.batch_size=4")
     again = train_retriever(unread, replace(data, triplets=armed), tmp_path / "again", tmp_path / "features")
@@ -364,5 +364,5 @@ def test_what_could_not_be_learnt_from_is_refused() -> None:
 
 
 def test_look_alikes_need_the_masks() -> None:
-    with pytest.raises(InputError, match=r"data.look_alikes needs loss.mask_false_negatives"):
-        recipe("data.look_alikes=2", "loss.mask_false_negatives=false")
+    with pytest.raises(InputError, match=r"data.mined_hard_negatives needs loss.mask_false_negatives"):
+        recipe("data.mined_hard_negatives=2", "loss.mask_false_negatives=false")

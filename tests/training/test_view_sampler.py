@@ -11,7 +11,7 @@ from torch import Tensor
 
 from likebut.data.triplets import ImageRef, Triplet
 from likebut.features.token_source import as_view, view_name, view_of, with_views
-from likebut.training.view_sampler import PLAIN, Variety, find_look_alikes
+from likebut.training.view_sampler import PLAIN, ViewSampler, find_mined_hard_negatives
 
 
 def picture() -> Image.Image:
@@ -68,11 +68,11 @@ class Vectors:
 
 
 def test_look_alikes_are_near_and_of_another_content() -> None:
-    found = find_look_alikes(Vectors(), ["a", "b", "c", "d", "twin"], 2)
+    found = find_mined_hard_negatives(Vectors(), ["a", "b", "c", "d", "twin"], 2)
     assert found["a"] == found["twin"] == ("b", "c")
     assert found["b"] == ("a", "c") and found["d"] == ("c", "b")
-    assert find_look_alikes(Vectors(), ["a", "b"], 0) == {}
-    assert find_look_alikes(Vectors(), ["a", "b"], 5) == {"a": ("b",), "b": ("a",)}
+    assert find_mined_hard_negatives(Vectors(), ["a", "b"], 0) == {}
+    assert find_mined_hard_negatives(Vectors(), ["a", "b"], 5) == {"a": ("b",), "b": ("a",)}
 
 
 class Named:
@@ -92,7 +92,7 @@ class Named:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_view_is_drawn_and_one_for_each_name(seed: int) -> None:
     source, generator = Named(), np.random.default_rng(seed)
-    Variety(views=3).tokens(source, ["x"] * 200, generator)
+    ViewSampler(views=3).tokens(source, ["x"] * 200, generator)
     assert set(source.asked) == {view_name("x", view) for view in range(3)} and len(source.asked) == 200
 
 
@@ -100,17 +100,19 @@ def test_plain_reads_what_is_named_and_draws_nothing() -> None:
     source, generator = Named(), np.random.default_rng(0)
     before = generator.bit_generator.state
     PLAIN.tokens(source, ["x", "y"], generator)
-    assert source.asked == ["x", "y"] and PLAIN.draw_look_alikes([Triplet("r", "x", "in red")], generator) == []
+    assert (
+        source.asked == ["x", "y"] and PLAIN.sample_mined_hard_negatives([Triplet("r", "x", "in red")], generator) == []
+    )
     assert generator.bit_generator.state == before
 
 
 def test_one_look_alike_for_each_triplet_and_none_that_is_right_as_well() -> None:
-    variety = Variety(look_alikes={"x": ("y",), "y": ("x", "z"), "z": ("x", "y")})
+    view_sampler = ViewSampler(mined_hard_negatives={"x": ("y",), "y": ("x", "z"), "z": ("x", "y")})
     triplets = [
         Triplet("r", "x", "in red"),
         Triplet("r", "y", "in blue"),
         Triplet("r", "z", "in green", targets=("z", "y")),
         Triplet("r", "y", "in pink", targets=("x", "y", "z")),
     ]
-    drawn = [variety.draw_look_alikes(triplets, np.random.default_rng(seed)) for seed in range(20)]
+    drawn = [view_sampler.sample_mined_hard_negatives(triplets, np.random.default_rng(seed)) for seed in range(20)]
     assert [set(names) for names in zip(*drawn, strict=True)] == [{"y"}, {"x", "z"}, {"x"}, {"y"}]

@@ -27,7 +27,7 @@ def clothing(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Lay out the photographs of clothing with their texts, captions and attributes; the annotations are built in."""
-    from likebut.cli.output import set_aside_lines
+    from likebut.cli.output import skipped_lines
     from likebut.research.clothing.folder import ClothingSettings, make_clothing
     from likebut.synthesis.filters import Blocklist
 
@@ -45,7 +45,7 @@ def clothing(
         print(json.dumps(about | {"missing": [image.to_json() for image in counts.missing]}, ensure_ascii=False))
         return
     print(f"{out} holds {counts.images} photographs, {counts.human} written and {counts.derived} derived triplets.")
-    for line in set_aside_lines(counts.missing, f"{out / 'missing.jsonl'}"):
+    for line in skipped_lines(counts.missing, f"{out / 'missing.jsonl'}"):
         print(line)
 
 

@@ -147,12 +147,12 @@ def _gallery_files(store: "GalleryStore", location: str) -> Iterator[Check]:
             f"pictures no longer where they were: {len(gone)}, {gone[0]} first",
             f"Run `likebut index FOLDER --gallery {location}` on the folder where they are now.",
         )
-    set_aside = [entry for entry in files if entry.image_id is None]
-    if set_aside:
+    skipped = [entry for entry in files if entry.image_id is None]
+    if skipped:
         yield Check(
             "gallery set aside",
             "note",
-            f"files that could not be used: {len(set_aside)}, {set_aside[0].path} first. {set_aside[0].reason}",
+            f"files that could not be used: {len(skipped)}, {skipped[0].path} first. {skipped[0].reason}",
             "Replace them, and index again.",
         )
 

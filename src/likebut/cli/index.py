@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from likebut.cli.options import DEFAULT_GALLERY, GalleryPath
-from likebut.cli.output import set_aside_lines
+from likebut.cli.output import skipped_lines
 from likebut.errors import InputError
 from likebut.gallery.opening import open_for_rebuilding, open_gallery, rebuilt
 
@@ -108,7 +108,7 @@ def _print_report(report: "AddReport", gallery: "Gallery", as_json: bool) -> Non
     }
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
     print(f"{gallery.name}: {len(gallery)} images ({said}).")
-    for line in set_aside_lines(report.set_aside, "the output of --json"):
+    for line in skipped_lines(report.skipped, "the output of --json"):
         print(line)
     sys.stdout.flush()
 

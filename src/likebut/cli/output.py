@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from likebut.data.images import SetAside
+    from likebut.data.images import SkippedImage
     from likebut.evaluation.report import EvaluationReport
 
 
 _SHOWN = 10
 
 
-def set_aside_lines(images: "Sequence[SetAside]", full_list: str) -> list[str]:
+def skipped_lines(images: "Sequence[SkippedImage]", full_list: str) -> list[str]:
     """Return the lines that count and list images that were set aside, none if none was.
 
     Args:
@@ -51,7 +51,7 @@ def print_report(report: "EvaluationReport", as_json: bool) -> None:
     console.print(_table(report))
     for note in report.notes:
         console.print(f"Note: {note}")
-    for line in set_aside_lines(report.set_aside, "the output of --json"):
+    for line in skipped_lines(report.skipped, "the output of --json"):
         console.print(line)
 
 

@@ -80,12 +80,12 @@ def _settings(
     preset: str, size: str, steps: int | None, given: dict[str, Any], overrides: list[str]
 ) -> "AblationSettings":
     from likebut.recipes.loading import with_overrides
-    from likebut.research.ablations.plan import SIZES, AblationSettings, of_length, sized
+    from likebut.research.ablations.plan import SIZES, AblationSettings, sized, with_fine_tuning_steps
     from likebut.settings import known_keys, parse_settings
 
     if size not in SIZES:
         raise InputError(f'There is no size "{size}".', f"Choose one of: {', '.join(SIZES)}.")
-    values = sized(size, preset) | (of_length(steps) if steps else {}) | given
+    values = sized(size, preset) | (with_fine_tuning_steps(steps) if steps else {}) | given
     values = with_overrides(values, overrides, known_keys(AblationSettings))
     return parse_settings(AblationSettings, values, "The command line")
 
@@ -213,7 +213,7 @@ def samples(
     folder = DataFolder.open(data)
     pairs = draw_pairs(folder, split, count, seed)
     writer = ModificationGenerator.from_pretrained(generator)
-    decoding = writer.own_decoding.of_length(length)
+    decoding = writer.own_decoding.with_length(length)
     found = write_samples(writer, folder, pairs, decoding, features)
     images = folder.images()
     cells = [
@@ -267,20 +267,20 @@ def grounding(
         writer = ModificationGenerator.from_pretrained(generator)
         result, samples = measure_truthfulness(writer, place, split, pairs, told or writer.own_decoding)
     if as_json:
-        print(json.dumps(asdict(result) | {"set_aside": [image.to_json() for image in result.set_aside]}))
+        print(json.dumps(asdict(result) | {"skipped": [image.to_json() for image in result.skipped]}))
         return
     _print_grounding(result, samples, split)
 
 
 def _print_grounding(result: "GroundingResult", samples: "list[WrittenText]", split: str) -> None:
-    from likebut.cli.output import set_aside_lines
+    from likebut.cli.output import skipped_lines
 
     print(f"{result.pairs} pairs of the split {split}")
     print(
         f"  attribute changes: precision {result.precision:.1f} %, recall {result.recall:.1f} %, F1 {result.f1:.1f} %"
     )
     print(f"  blind (texts of other pairs): F1 {result.blind_f1:.1f} %")
-    for line in set_aside_lines(result.set_aside, "the output of --json"):
+    for line in skipped_lines(result.skipped, "the output of --json"):
         print(line)
     for sample in samples:
         print(f'  "{sample.written}"  (true: {"; ".join(sample.changes)})')

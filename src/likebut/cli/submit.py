@@ -94,24 +94,24 @@ def check(
 
 
 def _submit(benchmarks: "list[Benchmark]", options: "ModelOptions", out: Path, as_json: bool) -> None:
-    from likebut.cli.output import set_aside_lines
+    from likebut.cli.output import skipped_lines
     from likebut.evaluation.evaluator import rank_with_model
     from likebut.evaluation.submission import write_submission
     from likebut.files import require_output_folder
 
     require_output_folder(out, "the files")
     [benchmark] = benchmarks
-    ranked, set_aside = rank_with_model(benchmark, options)
+    ranked, skipped = rank_with_model(benchmark, options)
     files = write_submission(ranked, out)
-    unusable = {image.name for image in set_aside}
+    unusable = {image.name for image in skipped}
     unasked = sum(query.reference in unusable for query in benchmark.queries)
     if as_json:
-        images = [image.to_json() for image in set_aside]
-        print(json.dumps({"files": list(map(str, files)), "unasked": unasked, "set_aside": images}, ensure_ascii=False))
+        images = [image.to_json() for image in skipped]
+        print(json.dumps({"files": list(map(str, files)), "unasked": unasked, "skipped": images}, ensure_ascii=False))
         return
     for path in files:
         print(f"Wrote {path}.")
-    for line in set_aside_lines(set_aside, "the output of --json"):
+    for line in skipped_lines(skipped, "the output of --json"):
         print(line)
     if unasked:
         print(f"{unasked} queries refer to one of them: their rankings are the gallery's order.")

@@ -83,11 +83,11 @@ def _mine(
 
 
 def _print_pairs(mined: "MinedPairs", out: Path) -> None:
-    from likebut.cli.output import set_aside_lines
+    from likebut.cli.output import skipped_lines
 
     print(f"{out}: {len(mined.pairs)} pairs among {mined.images} different images")
-    left_out = [*mined.set_aside, *mined.repeated]
-    for line in set_aside_lines(left_out, str(out.with_suffix(".json"))):
+    left_out = [*mined.skipped, *mined.repeated]
+    for line in skipped_lines(left_out, str(out.with_suffix(".json"))):
         print(line)
     print("Next: likebut synthesize, with this file as --pairs, writes a text for each.")
 
@@ -199,7 +199,7 @@ def _reverse_texts(
 
 
 def _print(summary: "Summary", out: Path, as_json: bool, more: dict[str, Any]) -> None:
-    from likebut.cli.output import set_aside_lines
+    from likebut.cli.output import skipped_lines
     from likebut.data.synthetic_triplets import SUMMARY_NAME
 
     if as_json:
@@ -209,7 +209,7 @@ def _print(summary: "Summary", out: Path, as_json: bool, more: dict[str, Any]) -
     for title, reasons in (("modification texts", summary.reasons), ("reverse texts", summary.reverse_reasons)):
         if reasons != {"kept": 0}:
             print(f"  {title}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
-    for line in set_aside_lines(summary.set_aside, str(out / SUMMARY_NAME)):
+    for line in skipped_lines(summary.skipped, str(out / SUMMARY_NAME)):
         print(line)
     for name, value in more.items():
         print(f"  {name.replace('_', ' ')}: {value}")

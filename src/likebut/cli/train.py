@@ -10,7 +10,7 @@ from likebut.errors import InputError
 from likebut.files import require_output_folder
 
 if TYPE_CHECKING:
-    from likebut.data.images import SetAside
+    from likebut.data.images import SkippedImage
     from likebut.recipes.schema import DataSettings
     from likebut.training.loop import TrainingResult
 
@@ -69,8 +69,8 @@ def retriever(
     watch = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
     evaluate, measured_on = (watch.measure, watch.measured_on) if watch else (None, "")
     run = train_retriever(chosen, gathered, out, features, evaluate, model, measured_on)
-    set_aside = list(dict.fromkeys([*run.set_aside, *(watch.set_aside if watch else ())]))
-    _print(run.folder, run.result, run.triplets, set_aside, as_json, gathered.left_out)
+    skipped = list(dict.fromkeys([*run.skipped, *(watch.skipped if watch else ())]))
+    _print(run.folder, run.result, run.triplets, skipped, as_json, gathered.left_out)
 
 
 @train_app.command("generator")
@@ -104,7 +104,7 @@ def generator(
 
     gathered = gather(chosen.data, captions=chosen.stage_steps > 0)
     run = train_generator(chosen, gathered, out, features)
-    _print(run.folder, run.result, run.triplets, run.set_aside, as_json)
+    _print(run.folder, run.result, run.triplets, run.skipped, as_json)
 
 
 def _with_options(settings: "DataSettings", **given: Path | list[Path] | None) -> "DataSettings":
@@ -117,23 +117,23 @@ def _print(
     folder: Path,
     result: "TrainingResult",
     triplets: int,
-    set_aside: "list[SetAside]",
+    skipped: "list[SkippedImage]",
     as_json: bool,
     left_out: int = 0,
 ) -> None:
-    from likebut.cli.output import set_aside_lines
+    from likebut.cli.output import skipped_lines
 
     if as_json:
         about = {"model": str(folder), "steps": result.steps, "triplets": triplets}
         best = {} if result.best_step is None else {"best_step": result.best_step, "best_value": result.best_value}
-        images = [image.to_json() for image in set_aside]
+        images = [image.to_json() for image in skipped]
         left = {"left_out": left_out} if left_out else {}
-        print(json.dumps(about | left | best | {"set_aside": images}, ensure_ascii=False))
+        print(json.dumps(about | left | best | {"skipped": images}, ensure_ascii=False))
         return
     print(f"{folder}: {result.steps} steps on {triplets} triplets")
     if left_out:
         print(f"  {left_out} more were left out: no reverse modification text of theirs was kept")
     if result.best_step is not None:
         print(f"  the weights after step {result.best_step}, the best by the recipe's metric ({result.best_value:.2f})")
-    for line in set_aside_lines(set_aside, "the output of --json"):
+    for line in skipped_lines(skipped, "the output of --json"):
         print(line)

@@ -2,10 +2,11 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +85,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class SkippedImage:
     """An image that was not used, and why."""
 
     name: str
@@ -93,6 +94,11 @@ class SetAside:
     def to_json(self) -> dict[str, str]:
         """Return it as commands print it under --json."""
         return {"image": self.name, "reason": self.reason}
+
+
+def skipped_in(record: Mapping[str, Any]) -> Any:
+    """Return what a saved record lists as skipped; version 0.1 called it "set_aside"."""
+    return record["skipped"] if "skipped" in record else record["set_aside"]
 
 
 def decode(
@@ -310,7 +316,7 @@ def list_images(folder: Path) -> list[ImageRef]:
     return images
 
 
-def images_below(folder: Path) -> tuple[list[ImageRef], list[SetAside]]:
+def images_below(folder: Path) -> tuple[list[ImageRef], list[SkippedImage]]:
     """Return what :func:`list_images` does, and the folders below that cannot be listed, so that they can be named.
 
     Raises:
@@ -322,7 +328,9 @@ def images_below(folder: Path) -> tuple[list[ImageRef], list[SetAside]]:
     names = sorted(
         path.relative_to(folder).as_posix() for path in files if path.suffix.lower() in SUFFIXES and not is_gone(path)
     )
-    unlisted = [SetAside(str(error.filename), f"The folder cannot be listed ({error.strerror}).") for error in errors]
+    unlisted = [
+        SkippedImage(str(error.filename), f"The folder cannot be listed ({error.strerror}).") for error in errors
+    ]
     if not names and unlisted:
         raise _not_listed(unlisted[0])
     if not names:
@@ -331,5 +339,5 @@ def images_below(folder: Path) -> tuple[list[ImageRef], list[SetAside]]:
     return [ImageRef(name, folder / name) for name in names], unlisted
 
 
-def _not_listed(folder: SetAside) -> InputError:
+def _not_listed(folder: SkippedImage) -> InputError:
     return InputError(f"{folder.name}: {folder.reason}", "Change its permissions, or check the disk.")

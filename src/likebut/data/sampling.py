@@ -10,14 +10,14 @@ from likebut.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class DataShard:
     """Which part of every batch this process takes when several train together."""
 
     process: int = 0
     processes: int = 1
 
 
-WHOLE = Share()
+WHOLE = DataShard()
 
 
 class ShuffledEpochs:
@@ -35,7 +35,7 @@ class ShuffledEpochs:
     """
 
     def __init__(
-        self, examples: int, batch_size: int, seed: int, share: Share, setting: str = "training.batch_size"
+        self, examples: int, batch_size: int, seed: int, share: DataShard, setting: str = "training.batch_size"
     ) -> None:
         if examples < batch_size:
             raise InputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from likebut.data.images import skipped_in
 from likebut.data.triplets import Triplet
 from likebut.errors import InputError
 from likebut.files import atomic_path, read_json
@@ -163,17 +164,17 @@ class ReverseTexts:
     Attributes:
         kept: The texts that the filters kept, by pair.
         asked: Every pair that was written about.
-        set_aside: Names of the images that could not be used; their pairs were not written about.
+        skipped: Names of the images that could not be used; their pairs were not written about.
     """
 
     kept: Mapping[tuple[str, str], str]
     asked: Set[tuple[str, str]]
-    set_aside: Set[str]
+    skipped: Set[str]
 
     def were_about(self, triplet: Triplet) -> bool:
         """Return whether the run was to write about ``triplet``, whatever came of it."""
         named = {triplet.reference, triplet.target}
-        return (triplet.reference, triplet.target) in self.asked or not named.isdisjoint(self.set_aside)
+        return (triplet.reference, triplet.target) in self.asked or not named.isdisjoint(self.skipped)
 
 
 def read_reverse_texts(folder: Path) -> ReverseTexts:
@@ -184,8 +185,8 @@ def read_reverse_texts(folder: Path) -> ReverseTexts:
     """
     rows = {(row.target, row.reference): row for row in read_shards(folder, REVERSE_JOB)}
     kept = {pair: row.modification for pair, row in rows.items() if row.status == KEPT}
-    set_aside = {image["image"] for image in read_json(folder / SUMMARY_NAME)["set_aside"]}
-    return ReverseTexts(kept, rows.keys(), set_aside)
+    skipped = {image["image"] for image in skipped_in(read_json(folder / SUMMARY_NAME))}
+    return ReverseTexts(kept, rows.keys(), skipped)
 
 
 def fill_reverse_texts(triplets: Sequence[Triplet], texts: ReverseTexts) -> list[Triplet]:

@@ -21,7 +21,7 @@ class ImageRef:
     """An image by name: ``name`` is what triplets and rankings use, ``path`` is where its file lies.
 
     Attributes:
-        view: 0 for the image as it is; the others are views that training makes of it (``training/variety.py``).
+        view: 0 for the image as it is; the others are views that training makes of it (``training/view_sampler.py``).
     """
 
     name: str

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef, Query
 from likebut.errors import InputError
 
@@ -75,10 +75,10 @@ class Benchmark:
         names = dict.fromkeys([*self.gallery, *(query.reference for query in self.queries)])
         return [self.images[name] for name in names]
 
-    def missing_images(self) -> list[SetAside]:
+    def missing_images(self) -> list[SkippedImage]:
         """Return the images whose file is missing, with where it should be."""
         return [
-            SetAside(image.name, f"There is no file {image.path}.")
+            SkippedImage(image.name, f"There is no file {image.path}.")
             for image in self.needed_images()
             if not image.path.is_file()
         ]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likebut.data.images import SetAside, decode
+from likebut.data.images import SkippedImage, decode
 from likebut.data.triplets import ImageRef, Query
 from likebut.errors import ImageError, InputError
 from likebut.evaluation.benchmark import Benchmark
@@ -111,7 +111,7 @@ _DECODERS = 8
 _BYTES_A_VALUE = 2  # float16
 
 
-def require_images(benchmarks: Sequence[Benchmark], allow_missing: bool = False) -> list[SetAside]:
+def require_images(benchmarks: Sequence[Benchmark], allow_missing: bool = False) -> list[SkippedImage]:
     """Check that every image is there.
 
     Args:
@@ -142,7 +142,7 @@ def needed_images(benchmarks: Sequence[Benchmark]) -> list[ImageRef]:
 
 def cached_tokens(
     retriever: Retriever, images: Sequence[ImageRef], folder: Path | None = None, batch_size: int = 32
-) -> tuple[TokenSource, list[SetAside]]:
+) -> tuple[TokenSource, list[SkippedImage]]:
     """Compute the vision tokens of images that a cache lacks.
 
     Args:
@@ -168,19 +168,19 @@ def cached_tokens(
     return cache, cache.add(images, retriever.vision, batch_size, retriever.device)
 
 
-def uncached_tokens(retriever: Retriever, images: Sequence[ImageRef]) -> tuple[TokenSource, list[SetAside]]:
+def uncached_tokens(retriever: Retriever, images: Sequence[ImageRef]) -> tuple[TokenSource, list[SkippedImage]]:
     """Decode every image once to find those that cannot be used; their tokens are computed when asked for."""
     with track("checking images", total=len(images), unit="images") as meter, ThreadPoolExecutor(_DECODERS) as pool:
-        set_aside = []
+        skipped = []
         for fault in pool.map(_fault, images):
-            set_aside += [fault] if fault else []
+            skipped += [fault] if fault else []
             meter.advance()
-    return EncodedOnDemand(retriever, {image.name: image for image in images}), set_aside
+    return EncodedOnDemand(retriever, {image.name: image for image in images}), skipped
 
 
-def _fault(image: ImageRef) -> SetAside | None:
+def _fault(image: ImageRef) -> SkippedImage | None:
     try:
         decode(image.path, least_side=32)
     except ImageError as error:
-        return SetAside(image.name, error.problem)
+        return SkippedImage(image.name, error.problem)
     return None

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef, Query
 from likebut.errors import InputError, LikebutError
 from likebut.evaluation.benchmark import Benchmark
@@ -27,8 +27,8 @@ from likebut.evaluation.embedding import (
     require_images,
     uncached_tokens,
 )
-from likebut.evaluation.metrics import Outcome, measure, missed, outcome_of_placement
-from likebut.evaluation.ranking import Placement, place
+from likebut.evaluation.metrics import Outcome, measure, missed, outcome_of_rank
+from likebut.evaluation.ranking import QueryRank, rank_candidates
 from likebut.evaluation.report import EvaluationReport, build_report
 from likebut.models.devices import require_device
 from likebut.progress import Meter, track
@@ -70,7 +70,7 @@ def rank(
     benchmark: Benchmark,
     embed_gallery: EmbedGallery,
     embed_queries: EmbedQueries,
-    set_aside: Collection[str] = (),
+    skipped: Collection[str] = (),
     batch_size: int = 32,
     device: str = "cpu",
 ) -> RankedBenchmark:
@@ -82,7 +82,7 @@ def rank(
         benchmark: What to rank.
         embed_gallery: Embeds images (n, N, E).
         embed_queries: Embeds queries (n, E).
-        set_aside: Names of images that cannot be used. They are no candidates, and a query whose reference is one
+        skipped: Names of images that cannot be used. They are no candidates, and a query whose reference is one
             of them finds nothing: it stays in the figures as a miss.
         batch_size: Images or queries embedded at once.
         device: Where to rank.
@@ -91,7 +91,7 @@ def rank(
         InputError: No image or no query can be used.
         LikebutError: The embeddings hold values that are not numbers.
     """
-    unusable = set(set_aside)
+    unusable = set(skipped)
     candidates = [name for name in benchmark.gallery if name not in unusable]
     asked = [query for query in benchmark.queries if query.reference not in unusable]
     if not candidates or not asked:
@@ -104,16 +104,16 @@ def rank(
         images = [benchmark.images[name] for name in candidates]
         gallery = _embed_gallery(images, embed_gallery, batch_size, Path(folder) / "gallery.npy")
         queries = _embed_queries(asked, embed_queries, batch_size)
-        placements = place(queries, gallery, named, excluded, top=RANKING_LENGTH, device=device)
+        query_ranks = rank_candidates(queries, gallery, named, excluded, top=RANKING_LENGTH, device=device)
         del gallery  # closes the file before its folder goes
-    return _ranked(benchmark, dict(zip((query.id for query in asked), placements, strict=True)), candidates, positions)
+    return _ranked(benchmark, dict(zip((query.id for query in asked), query_ranks, strict=True)), candidates, positions)
 
 
 def evaluate(
     benchmarks: Sequence[Benchmark],
     embed_gallery: EmbedGallery,
     embed_queries: EmbedQueries,
-    set_aside: Sequence[SetAside] = (),
+    skipped: Sequence[SkippedImage] = (),
     batch_size: int = 32,
     device: str = "cpu",
 ) -> tuple[EvaluationReport, list[RankedBenchmark]]:
@@ -123,7 +123,7 @@ def evaluate(
         benchmarks: What a loader returned.
         embed_gallery: As for :func:`rank`.
         embed_queries: As for :func:`rank`.
-        set_aside: Images that cannot be used, and why.
+        skipped: Images that cannot be used, and why.
         batch_size: As for :func:`rank`.
         device: As for :func:`rank`.
 
@@ -135,10 +135,10 @@ def evaluate(
     """
     for benchmark in benchmarks:
         benchmark.require_labels()
-    unusable = {image.name for image in set_aside}
+    unusable = {image.name for image in skipped}
     ranked = [rank(each, embed_gallery, embed_queries, unusable, batch_size, device) for each in benchmarks]
     values = [(part.benchmark, measure(part.benchmark, part.outcomes)) for part in ranked]
-    return build_report(values, set_aside, _set_aside_notes(benchmarks, unusable)), ranked
+    return build_report(values, skipped, _skipped_notes(benchmarks, unusable)), ranked
 
 
 def metric_names(benchmarks: Sequence[Benchmark]) -> list[str]:
@@ -153,7 +153,7 @@ def metric_names(benchmarks: Sequence[Benchmark]) -> list[str]:
     return list(build_report(nothing_found).metrics)
 
 
-def _set_aside_notes(benchmarks: Sequence[Benchmark], unusable: Collection[str]) -> list[str]:
+def _skipped_notes(benchmarks: Sequence[Benchmark], unusable: Collection[str]) -> list[str]:
     if not unusable:
         return []
     unasked = sum(query.reference in unusable for benchmark in benchmarks for query in benchmark.queries)
@@ -206,22 +206,22 @@ def _checked(embeddings: npt.NDArray[Any], count: int, dimensions: int) -> npt.N
 
 
 def _ranked(
-    benchmark: Benchmark, placements: dict[str, Placement], candidates: list[str], positions: dict[str, int]
+    benchmark: Benchmark, query_ranks: dict[str, QueryRank], candidates: list[str], positions: dict[str, int]
 ) -> RankedBenchmark:
     rankings = Rankings([], [])
     outcomes = []
     for query in benchmark.queries:
-        placement = placements.get(query.id)
-        if placement is None:
+        query_rank = query_ranks.get(query.id)
+        if query_rank is None:
             rankings.gallery.append([])
             rankings.subset.append([])
             outcomes.append(missed(query))
             continue
         usable = [positions[name] for name in query.subset if name in positions]
-        by_score = sorted(usable, key=lambda image: -placement.scores[image])
-        rankings.gallery.append([candidates[image] for image in placement.top])
+        by_score = sorted(usable, key=lambda image: -query_rank.scores[image])
+        rankings.gallery.append([candidates[image] for image in query_rank.top])
         rankings.subset.append([candidates[image] for image in by_score])
-        outcomes.append(outcome_of_placement(benchmark, query, placement, positions))
+        outcomes.append(outcome_of_rank(benchmark, query, query_rank, positions))
     return RankedBenchmark(benchmark, rankings, outcomes)
 
 
@@ -251,7 +251,7 @@ class ModelOptions:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     adapter: RetrieverAdapter
-    set_aside: list[SetAside]
+    skipped: list[SkippedImage]
     device: str
 
 
@@ -271,13 +271,13 @@ def evaluate_with_model(
         benchmarks,
         adapter.embed_gallery,
         adapter.embed_queries,
-        prepared.set_aside,
+        prepared.skipped,
         options.batch_size,
         prepared.device,
     )
 
 
-def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> tuple[RankedBenchmark, list[SetAside]]:
+def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> tuple[RankedBenchmark, list[SkippedImage]]:
     """Return a model's rankings of a benchmark, whose labels may be hidden, and the images that cannot be used.
 
     Raises:
@@ -285,11 +285,11 @@ def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> tuple[Ranked
     """
     prepared = _prepare([benchmark], options)
     adapter = prepared.adapter
-    unusable = [image.name for image in prepared.set_aside]
+    unusable = [image.name for image in prepared.skipped]
     ranked = rank(
         benchmark, adapter.embed_gallery, adapter.embed_queries, unusable, options.batch_size, prepared.device
     )
-    return ranked, prepared.set_aside
+    return ranked, prepared.skipped
 
 
 def _prepare(benchmarks: Sequence[Benchmark], options: ModelOptions) -> _Prepared:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from likebut.data.triplets import Query
 from likebut.evaluation.benchmark import Benchmark
-from likebut.evaluation.ranking import Placement
+from likebut.evaluation.ranking import QueryRank
 
 _VALUES_AT_ONCE = 1 << 22
 
@@ -137,18 +137,16 @@ class Outcome:
     hard_negative_wins: float | None = None
 
 
-def outcome_of_placement(
-    benchmark: Benchmark, query: Query, placement: Placement, positions: Mapping[str, int]
-) -> Outcome:
+def outcome_of_rank(benchmark: Benchmark, query: Query, query_rank: QueryRank, positions: Mapping[str, int]) -> Outcome:
     """Return the outcome of a query whose named images were placed.
 
     Args:
         benchmark: The query's benchmark.
         query: The query.
-        placement: Where its images came out.
+        query_rank: Where its images came out.
         positions: The gallery position of each image that could be used; an image without one is never found.
     """
-    scores = placement.scores
+    scores = query_rank.scores
 
     def placed(credits: Mapping[str, float]) -> dict[int, float]:
         return {positions[name]: credit for name, credit in credits.items() if positions.get(name) in scores}
@@ -157,8 +155,8 @@ def outcome_of_placement(
     subset, rivals = placed(dict.fromkeys(query.subset, 1.0)), placed(dict.fromkeys(query.hard_negatives, 1.0))
     wins = hard_negative_wins([scores[image] for image in targets], [scores[image] for image in rivals])
     return Outcome(
-        hits=worst_case_hits(scores, placement.at_least, credits),
-        target_hits=worst_case_hits(scores, placement.at_least, targets),
+        hits=worst_case_hits(scores, query_rank.at_least, credits),
+        target_hits=worst_case_hits(scores, query_rank.at_least, targets),
         subset_hits=hits_within(subset, scores, credits) if query.subset else None,
         hard_negative_wins=wins if query.hard_negatives else None,
     )

@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 32768
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class QueryRank:
     """Where the images that one query asks about came out; images by their position in the gallery.
 
     Attributes:
@@ -37,7 +37,7 @@ class Placement:
     top: list[int] = field(default_factory=list)
 
 
-def place(
+def rank_candidates(
     queries: Embeddings,
     gallery: Embeddings,
     named: Sequence[Sequence[int]],
@@ -46,7 +46,7 @@ def place(
     queries_at_once: int = _QUERIES_AT_ONCE,
     rows_at_once: int = _ROWS_AT_ONCE,
     device: str = "cpu",
-) -> list[Placement]:
+) -> list[QueryRank]:
     """Place images in each query's ranking of the gallery.
 
     Args:
@@ -60,14 +60,14 @@ def place(
         device: Where to compute.
 
     Returns:
-        One placement a query.
+        One query_rank a query.
     """
     scan = _Scan(queries, gallery, named, excluded or [()] * len(queries), top, device)
     images_at_once = max(1, rows_at_once // scan.embeddings_per_image)
     for first_image, chunk in _chunks(gallery, images_at_once, device):
         for first_query in range(0, len(queries), queries_at_once):
             scan.visit(first_query, first_query + queries_at_once, first_image, chunk)
-    return scan.placements()
+    return scan.query_ranks()
 
 
 def pessimistic_ranks(queries: Embeddings, gallery: Embeddings, targets: Sequence[int]) -> list[int]:
@@ -78,8 +78,8 @@ def pessimistic_ranks(queries: Embeddings, gallery: Embeddings, targets: Sequenc
         gallery: Gallery embeddings (G, N, E) or (G, E).
         targets: The gallery position of each query's target.
     """
-    placements = place(queries, gallery, [[target] for target in targets])
-    return [placement.at_least[target] for placement, target in zip(placements, targets, strict=True)]
+    query_ranks = rank_candidates(queries, gallery, [[target] for target in targets])
+    return [query_rank.at_least[target] for query_rank, target in zip(query_ranks, targets, strict=True)]
 
 
 def _chunks(gallery: Embeddings, images_at_once: int, device: str) -> Iterator[tuple[int, Tensor]]:
@@ -167,10 +167,10 @@ class _Scan:
         self._best_scores[queries] = merged_scores.gather(1, order)
         self._best_images[queries] = merged_images.gather(1, order)
 
-    def placements(self) -> list[Placement]:
-        """Return what was found, a placement a query."""
+    def query_ranks(self) -> list[QueryRank]:
+        """Return what was found, a query_rank a query."""
         found = [
-            Placement(top=images[scores > -torch.inf].tolist())
+            QueryRank(top=images[scores > -torch.inf].tolist())
             for images, scores in zip(self._best_images, self._best_scores, strict=True)
         ]
         for query, image, score, at_least in zip(

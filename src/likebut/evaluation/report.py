@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.evaluation.benchmark import Benchmark
 from likebut.evaluation.benchmarks.fashioniq import CATEGORIES
 from likebut.evaluation.metrics import MetricValues, bootstrap_interval
@@ -22,7 +22,7 @@ class EvaluationReport:
         intervals: For each metric, the 95 % bootstrap interval over queries, in percent.
         queries: For each part (a category; "" for the main part or one alone), how many queries.
         gallery: For each part, how many candidates; 0 if the gallery is not known.
-        set_aside: Images that could not be used, and why.
+        skipped: Images that could not be used, and why.
         notes: What a reader of the figures must know.
     """
 
@@ -34,7 +34,7 @@ class EvaluationReport:
     intervals: Mapping[str, tuple[float, float]]
     queries: Mapping[str, int]
     gallery: Mapping[str, int]
-    set_aside: tuple[SetAside, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -58,13 +58,13 @@ class EvaluationReport:
                 part: {"queries": self.queries[part], "gallery": self.gallery[part]} for part in self.queries
             }
         about["notes"] = list(self.notes)
-        about["set_aside"] = [image.to_json() for image in self.set_aside]
+        about["skipped"] = [image.to_json() for image in self.skipped]
         return figures | about
 
 
 def build_report(
     parts: Sequence[tuple[Benchmark, MetricValues]],
-    set_aside: Sequence[SetAside] = (),
+    skipped: Sequence[SkippedImage] = (),
     notes: Sequence[str] = (),
     seed: int = 0,
 ) -> EvaluationReport:
@@ -72,7 +72,7 @@ def build_report(
 
     Args:
         parts: Each part with the metrics of its queries.
-        set_aside: Images that could not be used.
+        skipped: Images that could not be used.
         notes: Further notes.
         seed: Of the bootstrap.
     """
@@ -97,7 +97,7 @@ def build_report(
         intervals={name: _interval_in_percent(groups, seed) for name, groups in columns.items()},
         queries={benchmark.part: len(benchmark.queries) for benchmark, _ in parts},
         gallery={benchmark.part: len(benchmark.gallery) for benchmark, _ in parts},
-        set_aside=tuple(set_aside),
+        skipped=tuple(skipped),
         notes=tuple(notes),
     )
 

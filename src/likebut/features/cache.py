@@ -12,7 +12,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage, skipped_in
 from likebut.data.triplets import ImageRef
 from likebut.errors import InputError
 from likebut.features.content_hashes import ContentHashes, Unread
@@ -30,16 +30,16 @@ class Shard:
     Args:
         path: The shard's rows (``*.bin``).
         contents: Which image content each row is.
-        set_aside: Content → reason, for images met while the shard was made that cannot be used.
+        skipped: Content → reason, for images met while the shard was made that cannot be used.
         tokens: T.
         width: W.
     """
 
-    def __init__(self, path: Path, contents: list[str], set_aside: dict[str, str], tokens: int, width: int) -> None:
+    def __init__(self, path: Path, contents: list[str], skipped: dict[str, str], tokens: int, width: int) -> None:
         self.path = path
         self.name = path.stem
         self.contents = contents
-        self.set_aside = set_aside
+        self.skipped = skipped
         self._shape = (len(contents), tokens, width)
 
     def rows(self) -> NDArray[np.float16]:
@@ -72,8 +72,8 @@ def write_shard(folder: Path, batches: Sequence[EncodedBatch], tokens: int, widt
     The name depends on the contents alone: written again after a kill, the shard replaces what was left of it.
     """
     contents = [content for batch in batches for content in batch.contents]
-    set_aside = {content: reason for batch in batches for content, reason in batch.set_aside.items()}
-    name = fingerprint([contents, sorted(set_aside)])
+    skipped = {content: reason for batch in batches for content, reason in batch.skipped.items()}
+    name = fingerprint([contents, sorted(skipped)])
     with atomic_path(folder / f"{name}.bin") as temporary, temporary.open("wb") as handle:
         for batch in batches:
             if batch.tokens.shape[1:] != (tokens, width):
@@ -83,7 +83,7 @@ def write_shard(folder: Path, batches: Sequence[EncodedBatch], tokens: int, widt
                     "Open the cache with the encoder's own sizes.",
                 )
             handle.write(np.ascontiguousarray(batch.tokens).tobytes())
-    write_json(folder / f"{name}.json", {"contents": contents, "set_aside": set_aside})
+    write_json(folder / f"{name}.json", {"contents": contents, "skipped": skipped})
 
 
 def read_shards(folder: Path, tokens: int, width: int) -> Iterator[Shard]:
@@ -92,7 +92,7 @@ def read_shards(folder: Path, tokens: int, width: int) -> Iterator[Shard]:
         if index.name == "identity.json":
             continue
         record = read_json(index)
-        shard = Shard(index.with_suffix(".bin"), record["contents"], record["set_aside"], tokens, width)
+        shard = Shard(index.with_suffix(".bin"), record["contents"], skipped_in(record), tokens, width)
         if shard.is_whole():
             yield shard
 
@@ -129,7 +129,7 @@ class FeatureCache:
         self.identity = identity
         self._hashes = ContentHashes(folder.parent / "content-hashes.json")
         self._content_of: dict[str, str] = {}
-        self._unreadable: dict[str, SetAside | Unread] = {}
+        self._unreadable: dict[str, SkippedImage | Unread] = {}
         self._shards: set[str] = set()
         self._rows: dict[str, tuple[Shard, int]] = {}
         self._reasons: dict[str, str] = {}
@@ -193,7 +193,7 @@ class FeatureCache:
         vision: VisionEncoder,
         batch_size: int = 32,
         device: torch.device | str | None = None,
-    ) -> list[SetAside]:
+    ) -> list[SkippedImage]:
         """Compute and keep the tokens of those ``images`` that are not in the cache yet.
 
         Killed at any moment and called again, it ends with the same tokens, to the last bit. Another process that
@@ -214,12 +214,12 @@ class FeatureCache:
                 self._reload()
                 self._encode(self._one_name_for_each_missing(images), vision, batch_size, device)
                 self._reload()
-        return self.set_aside(images)
+        return self.skipped(images)
 
-    def set_aside(self, images: Iterable[ImageRef]) -> list[SetAside]:
+    def skipped(self, images: Iterable[ImageRef]) -> list[SkippedImage]:
         """Return those of ``images`` that cannot be used, with the reason, by name."""
         reasons = ((image.name, self._reason(image.name)) for image in images)
-        return sorted((SetAside(name, why) for name, why in reasons if why is not None), key=lambda item: item.name)
+        return sorted((SkippedImage(name, why) for name, why in reasons if why is not None), key=lambda item: item.name)
 
     def require_read(self, images: Iterable[ImageRef]) -> None:
         """Check that every file of ``images`` could be read.
@@ -282,7 +282,7 @@ class FeatureCache:
 
     def _reason(self, name: str) -> str | None:
         found = self._unreadable.get(name)
-        if isinstance(found, SetAside):
+        if isinstance(found, SkippedImage):
             return found.reason
         return self._reasons.get(self._content_of.get(name, "")) or self._why_unread(name)
 
@@ -320,7 +320,7 @@ class FeatureCache:
             if shard.name not in self._shards:
                 self._shards.add(shard.name)
                 self._rows.update({content: (shard, row) for row, content in enumerate(shard.contents)})
-                self._reasons.update(shard.set_aside)
+                self._reasons.update(shard.skipped)
 
     @contextmanager
     def _only_writer(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from likebut.data.images import MAX_BYTES, SetAside
+from likebut.data.images import MAX_BYTES, SkippedImage
 from likebut.errors import InputError
 from likebut.files import read_json, sha256_of, write_json
 from likebut.progress import track
@@ -40,12 +40,12 @@ class ContentHashes:
         self._changed = False
         self._known: dict[str, list[int | str]] = _read(path)
 
-    def of_all(self, paths: Sequence[Path]) -> list[str | SetAside | Unread]:
+    def of_all(self, paths: Sequence[Path]) -> list[str | SkippedImage | Unread]:
         """Return for each file what :meth:`of` does; several are read at once, and many with a progress bar."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             if len(paths) <= _FILES_AT_ONCE:
                 return list(pool.map(self.of, paths))
-            found: list[str | SetAside | Unread] = []
+            found: list[str | SkippedImage | Unread] = []
             with track("checking image files", len(paths), "files") as progress:
                 for start in range(0, len(paths), _FILES_AT_ONCE):
                     part = paths[start : start + _FILES_AT_ONCE]
@@ -53,12 +53,12 @@ class ContentHashes:
                     progress.advance(len(part))
             return found
 
-    def of(self, path: Path) -> str | SetAside | Unread:
+    def of(self, path: Path) -> str | SkippedImage | Unread:
         """Return the hash of the file at ``path``, or why there is none, for good or just now."""
         try:
             status = path.stat()
             if status.st_size > MAX_BYTES:
-                return SetAside(path.name, f"The file has {status.st_size} bytes, more than {MAX_BYTES}.")
+                return SkippedImage(path.name, f"The file has {status.st_size} bytes, more than {MAX_BYTES}.")
             stamp: list[int | str] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
             key = str(path.absolute())
             known = self._known.get(key)
@@ -66,7 +66,7 @@ class ContentHashes:
                 return str(known[3])
             digest = sha256_of(path)
         except FileNotFoundError:
-            return SetAside(path.name, f"There is no file {path}.")
+            return SkippedImage(path.name, f"There is no file {path}.")
         except OSError as error:
             return Unread(f"The file {path} cannot be read ({error.strerror}).")
         if time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_SECONDS:

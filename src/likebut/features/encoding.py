@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likebut.data.images import Preprocessing, SetAside, decode, read_content
+from likebut.data.images import Preprocessing, SkippedImage, decode, read_content
 from likebut.data.triplets import ImageRef
 from likebut.errors import ImageError, LikebutError
 from likebut.features.content_hashes import Unread
 from likebut.features.token_source import as_view
-from likebut.models.devices import Cores
+from likebut.models.devices import SingleThreadPool
 from likebut.progress import track
 
 _BATCHES_AHEAD = 2
@@ -31,17 +31,17 @@ class EncodedBatch:
     Attributes:
         contents: Content of each row.
         tokens: (rows, T, W) float16.
-        set_aside: Content → reason, for images that could not be decoded.
+        skipped: Content → reason, for images that could not be decoded.
         unread: Content → reason, for images whose file could not be read just now.
     """
 
     contents: list[str]
     tokens: NDArray[np.float16]
-    set_aside: dict[str, str]
+    skipped: dict[str, str]
     unread: dict[str, str]
 
 
-_Pixels = Tensor | SetAside | Unread
+_Pixels = Tensor | SkippedImage | Unread
 
 
 def encode_in_batches(
@@ -84,7 +84,7 @@ def _pixels(image: ImageRef, content: str, preprocessing: Preprocessing) -> _Pix
     try:
         return preprocessing(as_view(decode(read), image.view, content))
     except ImageError as error:
-        return SetAside(image.name, error.problem)
+        return SkippedImage(image.name, error.problem)
 
 
 def _encode(
@@ -96,11 +96,11 @@ def _encode(
 ) -> EncodedBatch:
     stacked = torch.zeros(batch_size, 3, size, size)
     used: list[int] = []
-    set_aside: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     unread: dict[str, str] = {}
     for position, value in enumerate(pixels):
-        if isinstance(value, SetAside):
-            set_aside[batch[position][0]] = value.reason
+        if isinstance(value, SkippedImage):
+            skipped[batch[position][0]] = value.reason
         elif isinstance(value, Unread):
             unread[batch[position][0]] = value.reason
         else:
@@ -109,12 +109,12 @@ def _encode(
     tokens = encode(stacked).to(torch.float16).cpu()[used]
     if not torch.isfinite(tokens).all():
         raise LikebutError("The vision encoder gave a token that float16 cannot hold.", "Check the encoder's weights.")
-    return EncodedBatch([batch[position][0] for position in used], tokens.numpy(), set_aside, unread)
+    return EncodedBatch([batch[position][0] for position in used], tokens.numpy(), skipped, unread)
 
 
 def _on_all_cores(vision: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Return ``vision`` for whole batches: on a processor in parts, each on a core of its own."""
-    cores = Cores()
+    cores = SingleThreadPool()
 
     def encode_part(pixels: Tensor) -> Tensor:
         with torch.inference_mode():  # each thread's own

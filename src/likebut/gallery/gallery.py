@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from PIL import Image
 
-from likebut.data.images import SetAside, as_source, images_below
+from likebut.data.images import SkippedImage, as_source, images_below
 from likebut.errors import InputError
 from likebut.files import normal_path
 from likebut.gallery.fields import BUILT_IN_FIELDS, Field, infer_and_type
@@ -18,7 +18,7 @@ from likebut.gallery.identity import Embedder, GalleryIdentity, require_same
 from likebut.gallery.indexing import Indexer
 from likebut.gallery.maintenance import Tidying
 from likebut.gallery.metadata import MetadataFile, find_metadata, read_metadata
-from likebut.gallery.queries import Shares, embed_query, load_references, picture_of, unknown_image
+from likebut.gallery.queries import QueryWeights, embed_query, load_references, picture_of, unknown_image
 from likebut.gallery.requests import (
     BALANCED,
     AddReport,
@@ -118,7 +118,7 @@ class Gallery:
         if isinstance(metadata, Mapping):
             for image_id in dict.fromkeys(report.ids):
                 self.set_metadata(image_id, metadata)
-        return replace(report, set_aside=(*unlisted, *report.set_aside))
+        return replace(report, skipped=(*unlisted, *report.skipped))
 
     def synchronise(self, folder: Path | str, metadata: Path | str | None = None, progress: bool = False) -> AddReport:
         """Make the gallery hold just what a folder holds: add what is new, remove what is gone from it.
@@ -132,7 +132,7 @@ class Gallery:
         root = normal_path(folder)
         report = self.add(root, metadata, progress)
         removed, unlisted = forget_missing(self.store, root)
-        return replace(report, removed=removed, set_aside=tuple(dict.fromkeys((*report.set_aside, *unlisted))))
+        return replace(report, removed=removed, skipped=tuple(dict.fromkeys((*report.skipped, *unlisted))))
 
     def delete(self, image_ids: str | Iterable[str]) -> int:
         """Remove images from the gallery (a later :meth:`add` of their files brings them back); return how many."""
@@ -279,7 +279,7 @@ class Gallery:
         conditions = parse_filter(request.filters, self.fields())
         started = time.perf_counter()
         text, negative = request.text.strip(), request.negative.strip()
-        shares = Shares.of(bool(request.images or request.image_ids), bool(text), request.weight)
+        shares = QueryWeights.of(bool(request.images or request.image_ids), bool(text), request.weight)
         references, left_out = load_references(self.store, request.images, request.image_ids, shares)
         decoded = time.perf_counter()
         query = embed_query(self.retriever, references, text, negative, shares)
@@ -298,14 +298,14 @@ class Gallery:
         return SearchResult(page.hits, timings, page.more)
 
 
-def picture_files(paths: Sequence[Path]) -> tuple[list[Path], list[SetAside]]:
+def picture_files(paths: Sequence[Path]) -> tuple[list[Path], list[SkippedImage]]:
     """Return the files, and the picture files below the folders, that ``paths`` name; and folders not to be listed.
 
     Raises:
         InputError: There is no such file, or a folder holds no picture.
     """
     files: list[Path] = []
-    unlisted: list[SetAside] = []
+    unlisted: list[SkippedImage] = []
     for path in paths:
         if path.is_dir():
             images, unlisted_below = images_below(path)

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from likebut.data.images import decode, opened
 from likebut.errors import IMAGE_DAMAGE
-from likebut.gallery.scoring import normalised
+from likebut.gallery.scoring import l2_normalise
 from likebut.gallery.store import Candidate
 
 # A JPEG is decoded at a reduced scale where its shorter side stays above twice this; encoders take 224 to 260 pixels.
@@ -166,5 +166,5 @@ def group_near_duplicates(candidates: Sequence[Candidate]) -> list[Group]:
 
 def _agree(first: Candidate, second: Candidate) -> bool:
     """Return whether two pictures' target embeddings, (N, E) each, nearly agree."""
-    cosines = (normalised(first.embeddings) * normalised(second.embeddings)).sum(axis=1)
+    cosines = (l2_normalise(first.embeddings) * l2_normalise(second.embeddings)).sum(axis=1)
     return bool(cosines.mean() >= MIN_COSINE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from likebut.data.images import SetAside, read_content
+from likebut.data.images import SkippedImage, read_content
 from likebut.errors import ImageError, UnreadableImageError
 from likebut.files import is_absence, is_gone, normal_path
 from likebut.gallery.fields import FieldType, Value, infer_fields, typed_row
@@ -121,7 +121,7 @@ class Indexer:
         self._committed_at = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._untouched: set[str] = set()
-        self._set_aside: list[SetAside] = []
+        self._skipped: list[SkippedImage] = []
         self._unread: set[Path] = set()
         self._untold = 0
 
@@ -149,7 +149,7 @@ class Indexer:
         self._update_metadata(files, rows)
         usable = [path for path in files if path not in self._unread]
         ids = [entry.image_id for path in usable if (entry := self._known.get(str(path))) and entry.image_id]
-        return AddReport(**self._counts, ids=tuple(ids), set_aside=tuple(self._set_aside))
+        return AddReport(**self._counts, ids=tuple(ids), skipped=tuple(self._skipped))
 
     def _nameable(self, paths: Iterable[Path]) -> list[Path]:
         """Return the paths that are text; others are set aside, and not remembered either."""
@@ -160,7 +160,7 @@ class Indexer:
                 nameable.append(path)
             except UnicodeEncodeError:
                 shown = str(path).encode(errors="replace").decode()
-                self._set_aside.append(SetAside(shown, "The file's name is not UTF-8."))
+                self._skipped.append(SkippedImage(shown, "The file's name is not UTF-8."))
                 self._advance()
         return nameable
 
@@ -189,7 +189,7 @@ class Indexer:
 
     def _note_unchanged(self, entry: FileEntry) -> None:
         if entry.image_id is None:
-            self._set_aside.append(SetAside(entry.path, entry.reason))
+            self._skipped.append(SkippedImage(entry.path, entry.reason))
         else:
             self._counts["unchanged"] += 1
             self._untouched.add(entry.image_id)
@@ -198,7 +198,7 @@ class Indexer:
         if read.may_pass:
             # What the file holds is not known, so nothing that is known of it changes, and the next run reads it again.
             self._unread.add(Path(read.path))
-            self._set_aside.append(SetAside(read.path, read.reason))
+            self._skipped.append(SkippedImage(read.path, read.reason))
             self._advance()
             return
         before = self._known.get(read.path)
@@ -207,7 +207,7 @@ class Indexer:
             self._replaced[read.path] = before_id
         self._remember(FileEntry(read.path, read.image_id, read.file_bytes, read.modified_ns, read.reason), before_id)
         if read.image_id is None:
-            self._set_aside.append(SetAside(read.path, read.reason))
+            self._skipped.append(SkippedImage(read.path, read.reason))
             self._advance()
         elif read.picture is None or read.image_id in self._present:
             self._take_known(read.path, read.image_id, before_id)

@@ -360,14 +360,14 @@ class LanceStore:
     def health(self) -> StoreHealth:
         """Return the state of the store."""
         kind, unindexed = index_state(self._images)
-        set_aside = sum(entry.image_id is None for entry in self.files().values())
+        skipped = sum(entry.image_id is None for entry in self.files().values())
         return StoreHealth(
             engine=f"lancedb {version('lancedb')}",
             images=self.count(),
             search=kind,
             unindexed=unindexed,
             disk_bytes=None if self._folder is None else _bytes_below(self._folder),
-            set_aside=set_aside,
+            skipped=skipped,
         )
 
 

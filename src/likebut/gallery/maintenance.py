@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from likebut.errors import LikebutError
-from likebut.gallery.scoring import normalised
+from likebut.gallery.scoring import l2_normalise
 from likebut.gallery.search import search_page
 from likebut.gallery.store import GalleryStore, SearchEffort, Vector
 
@@ -50,8 +50,8 @@ def sample_queries(store: GalleryStore, count: int, rng: np.random.Generator) ->
     ids = [image.id for image in store.page(_SAMPLED, start)]
     chosen = [ids[position] for position in rng.integers(0, len(ids), 2 * count)]
     embeddings = store.embeddings(list(dict.fromkeys(chosen)))
-    pooled = [normalised(embeddings[image_id].astype(np.float32).mean(axis=0)) for image_id in chosen]
-    return [normalised(first + second) for first, second in zip(pooled[::2], pooled[1::2], strict=True)]
+    pooled = [l2_normalise(embeddings[image_id].astype(np.float32).mean(axis=0)) for image_id in chosen]
+    return [l2_normalise(first + second) for first, second in zip(pooled[::2], pooled[1::2], strict=True)]
 
 
 def tune(store: GalleryStore, queries: Sequence[Vector], k: int = 10) -> list[Trial]:

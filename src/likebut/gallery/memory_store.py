@@ -156,5 +156,5 @@ class MemoryStore:
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""
-        set_aside = sum(entry.image_id is None for entry in self.files().values())
-        return StoreHealth("memory", len(self._images), "exact", 0, None, set_aside)
+        skipped = sum(entry.image_id is None for entry in self.files().values())
+        return StoreHealth("memory", len(self._images), "exact", 0, None, skipped)

@@ -14,7 +14,7 @@ from likebut.errors import ImageError, InputError, UnknownImageError
 from likebut.gallery.identity import Embedder
 from likebut.gallery.images import LEAST_SIDE, content_id
 from likebut.gallery.requests import ImageSource
-from likebut.gallery.scoring import normalised
+from likebut.gallery.scoring import l2_normalise
 from likebut.gallery.store import GalleryStore, StoredImage, TargetEmbeddings, Vector
 
 # How much of a negative text is subtracted, the query having length 1.
@@ -22,7 +22,7 @@ NEGATIVE_STRENGTH = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class QueryWeights:
     """What a query is made of; the three add up to 1.
 
     Attributes:
@@ -36,7 +36,7 @@ class Shares:
     image: float = 0.0
 
     @classmethod
-    def of(cls, has_images: bool, has_text: bool, weight: float) -> "Shares":
+    def of(cls, has_images: bool, has_text: bool, weight: float) -> "QueryWeights":
         """Return the shares for a weight: 0 is text, 0.5 the composed query, 1 image, and between them a blend."""
         if not has_images:
             return cls(text=1.0)
@@ -54,7 +54,7 @@ class Reference:
 
 
 def embed_query(
-    retriever: Embedder, references: Sequence[Reference], text: str, negative: str, shares: Shares
+    retriever: Embedder, references: Sequence[Reference], text: str, negative: str, shares: QueryWeights
 ) -> Vector:
     """Return the query embedding (E,), of length 1.
 
@@ -89,17 +89,17 @@ def _image_embedding(retriever: Embedder, references: Sequence[Reference]) -> Ve
 
 
 def _pooled(embeddings: npt.NDArray[Any]) -> Vector:
-    return normalised(normalised(embeddings).mean(axis=0))
+    return l2_normalise(l2_normalise(embeddings).mean(axis=0))
 
 
 def _direction(vector: npt.NDArray[Any]) -> Vector:
     if not np.linalg.norm(vector) > 1e-6:
         raise InputError("The parts of the search cancel each other out.", "Leave out the negative text or an image.")
-    return normalised(vector)
+    return l2_normalise(vector)
 
 
 def load_references(
-    store: GalleryStore, images: Sequence[ImageSource], image_ids: Sequence[str], shares: Shares
+    store: GalleryStore, images: Sequence[ImageSource], image_ids: Sequence[str], shares: QueryWeights
 ) -> tuple[list[Reference], set[str]]:
     """Return the references of a search, and the ids by which they may be in the gallery.
 
@@ -131,7 +131,7 @@ def _decoded(source: Path | bytes, content: bytes) -> Image.Image:
         raise ImageError(f"The reference image {source} cannot be used: {error.problem}", error.remedy) from None
 
 
-def _from_gallery(store: GalleryStore, image_ids: Sequence[str], shares: Shares) -> list[Reference]:
+def _from_gallery(store: GalleryStore, image_ids: Sequence[str], shares: QueryWeights) -> list[Reference]:
     if not image_ids:
         return []
     known = store.get(image_ids)

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.errors import InputError
 from likebut.gallery.fields import Metadata, json_value, require_utf8
 
@@ -159,7 +159,7 @@ class AddReport:
         copies: Files whose content another file has as well.
         removed: Images whose last file is gone.
         ids: The image in each file that could be used, in the order given.
-        set_aside: Files that could not be used, and why.
+        skipped: Files that could not be used, and why.
     """
 
     added: int = 0
@@ -169,7 +169,7 @@ class AddReport:
     copies: int = 0
     removed: int = 0
     ids: tuple[str, ...] = ()
-    set_aside: tuple[SetAside, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -179,4 +179,4 @@ class AddReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object, without the ids."""
         counts = {name: getattr(self, name) for name in ("added", "updated", "unchanged", "moved", "copies", "removed")}
-        return counts | {"set_aside": [{"path": each.name, "reason": each.reason} for each in self.set_aside]}
+        return counts | {"skipped": [{"path": each.name, "reason": each.reason} for each in self.skipped]}

@@ -20,12 +20,12 @@ def score(query: npt.NDArray[Any], target_embeddings: npt.NDArray[Any]) -> npt.N
     """
     targets = target_embeddings.astype(np.float32)
     lengths = np.maximum(np.linalg.norm(targets, axis=2), 1e-12)
-    direction = normalised(query)
+    direction = l2_normalise(query)
     best: npt.NDArray[np.float32] = ((targets @ direction) / lengths).max(axis=1)
     return best
 
 
-def normalised(vector: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def l2_normalise(vector: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return a vector, or each row of a matrix, scaled to length 1; zeros stay zeros."""
     values = vector.astype(np.float32)
     lengths = np.linalg.norm(values, axis=-1, keepdims=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from likebut.data.images import SetAside, images_below
+from likebut.data.images import SkippedImage, images_below
 from likebut.files import is_gone
 from likebut.gallery.fields import Field, Metadata, Value
 from likebut.gallery.filters import Condition
@@ -118,7 +118,7 @@ class StoreHealth:
         search: "exact", or the kind of the index.
         unindexed: Images that the index does not hold yet; they are searched exactly.
         disk_bytes: None where that is not known.
-        set_aside: Files that could not be used.
+        skipped: Files that could not be used.
     """
 
     engine: str
@@ -126,7 +126,7 @@ class StoreHealth:
     search: str
     unindexed: int
     disk_bytes: int | None
-    set_aside: int
+    skipped: int
 
 
 class GalleryStore(Protocol):
@@ -230,7 +230,7 @@ def holders_of(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
     return holders
 
 
-def forget_missing(store: GalleryStore, root: Path) -> tuple[int, list[SetAside]]:
+def forget_missing(store: GalleryStore, root: Path) -> tuple[int, list[SkippedImage]]:
     """Forget the files that are gone from below ``root``; return how many images went, and folders not to be listed.
 
     What lies below a folder that cannot be listed is not gone, as far as anybody knows.

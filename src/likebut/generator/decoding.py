@@ -46,7 +46,7 @@ class Decoding(BaseModel):
     texts: int = Field(default=16, ge=2, le=128)
     share: float = Field(default=0.15, gt=0.0, le=1.0)
 
-    def of_length(self, length: str) -> "Decoding":
+    def with_length(self, length: str) -> "Decoding":
         """Return these settings made to write a "short", "medium" or "long" text.
 
         Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from likebut.data.images import as_source, decode
@@ -26,7 +26,7 @@ from likebut.models.model_folder import (
 from likebut.models.preset import Preset, load_preset, with_folders_beside
 from likebut.models.vision import VisionEncoder
 from likebut.recipes.schema import WritingMethod
-from likebut.settings import parse_settings
+from likebut.settings import parse_settings, renamed
 
 Picture = Image.Image | Path | str | bytes
 
@@ -35,7 +35,7 @@ class GeneratorConfig(BaseModel):
     """What ``config.json`` of a saved generator says; a preset that is not shipped stands there whole.
 
     Attributes:
-        writes_by: How it writes unless told otherwise; the paper's way is "beam".
+        default_decoding: How it writes unless told otherwise; the paper's way is "beam".
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,8 +44,8 @@ class GeneratorConfig(BaseModel):
     preset: str | Preset
     instruction: str = INSTRUCTION
     caption_instruction: str = CAPTION_INSTRUCTION
-    image_marks: bool = False
-    writes_by: WritingMethod = "beam"
+    image_type_embeddings: bool = Field(default=False, validation_alias=renamed("image_type_embeddings", "image_marks"))
+    default_decoding: WritingMethod = Field(default="beam", validation_alias=renamed("default_decoding", "writes_by"))
     revision: str = ""
     weights_sha256: str = ""
 
@@ -119,7 +119,7 @@ class ModificationGenerator:
                 load_tokenizer(sizes),
                 config.instruction,
                 config.caption_instruction,
-                config.image_marks,
+                config.image_type_embeddings,
             )
         fill_heads(model, sizes, "generator")
         return cls(config, model, load_vision(sizes), device)
@@ -127,7 +127,7 @@ class ModificationGenerator:
     @property
     def own_decoding(self) -> Decoding:
         """How it writes unless told otherwise."""
-        return Decoding(method=self.config.writes_by)
+        return Decoding(method=self.config.default_decoding)
 
     def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
         """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written."""
@@ -159,7 +159,7 @@ class ModificationGenerator:
         """
         settings = decoding or self.own_decoding
         if length is not None or decoding is None:
-            settings = settings.of_length(length or "medium")
+            settings = settings.with_length(length or "medium")
         images = [_opened(item) for item in (reference, target)]
         tokens = self.vision_tokens(images)
         return self.write_batch(tokens[:1], tokens[1:], settings)[0]

@@ -88,7 +88,8 @@ class MTST(nn.Module):
         tokenizer: The query encoder's.
         instruction: What both models are told to do with a pair.
         caption_instruction: What both are told to do with a single image, in the first stage of training.
-        image_marks: Whether a learned vector is added to the image tokens of each of the two images before they are
+        image_type_embeddings: Whether a learned vector is added to the image tokens of each of the two images before
+            they are
             read together. Without it, as published, what reads them together cannot tell which image is which.
     """
 
@@ -99,14 +100,14 @@ class MTST(nn.Module):
         tokenizer: Tokenizer,
         instruction: str = INSTRUCTION,
         caption_instruction: str = CAPTION_INSTRUCTION,
-        image_marks: bool = False,
+        image_type_embeddings: bool = False,
     ) -> None:
         super().__init__()
         self.query_encoder = query_encoder
         self.projection = nn.Linear(query_encoder.config.hidden_size, language_model.width)
-        self.image_marks: nn.Parameter | None = None
-        if image_marks:
-            self.image_marks = nn.Parameter(_MARK_SPREAD * torch.randn(2, query_encoder.config.image_width))
+        self.image_type_embeddings: nn.Parameter | None = None
+        if image_type_embeddings:
+            self.image_type_embeddings = nn.Parameter(_MARK_SPREAD * torch.randn(2, query_encoder.config.image_width))
         self.instruction = instruction
         self.caption_instruction = caption_instruction
         # Kept out of the module tree: it must not appear in state_dict(), parameters() or train().
@@ -141,9 +142,9 @@ class MTST(nn.Module):
 
     def combined_queries(self, reference_tokens: Tensor, target_tokens: Tensor) -> Tensor:
         """Return q_c (B, N, H): what the query tokens read in both images together, (B, T, W) each."""
-        if self.image_marks is not None:
-            reference_tokens = reference_tokens + self.image_marks[0]
-            target_tokens = target_tokens + self.image_marks[1]
+        if self.image_type_embeddings is not None:
+            reference_tokens = reference_tokens + self.image_type_embeddings[0]
+            target_tokens = target_tokens + self.image_type_embeddings[1]
         both = torch.cat([reference_tokens, target_tokens], dim=1)
         instruction = self._tokenized(self.instruction, len(both), both.device)
         return self.query_encoder.fuse(both, instruction, read=self.query_encoder.config.query_tokens)

@@ -107,7 +107,7 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-class Cores:
+class SingleThreadPool:
     """As many threads as PyTorch takes cores, in each of which it takes one.
 
     PyTorch shares every layer out among its threads and waits for the slowest of them before it goes on to the next.

@@ -41,6 +41,10 @@ def digest_of_unsaved(module: nn.Module) -> str:
     return digest.hexdigest() if state else ""
 
 
+# Former name → name, so that weights saved by version 0.1 still load.
+_RENAMED_PARAMETERS = {"image_marks": "image_type_embeddings"}
+
+
 def load_trained_state(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
     """Copy ``state`` into the module's trained parameters, casting to their precision.
 
@@ -48,6 +52,7 @@ def load_trained_state(module: nn.Module, state: Mapping[str, Tensor], source: P
         InputError: A parameter is missing, unknown or of another shape; the message names the first.
     """
     own = {name: value for name, value in module.named_parameters() if value.requires_grad}
+    state = {_RENAMED_PARAMETERS.get(name, name): value for name, value in state.items()}
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unknown:
         kind, names = ("lacks", missing) if missing else ("has the unknown", unknown)

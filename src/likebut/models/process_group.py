@@ -8,7 +8,7 @@ from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 from torch import Tensor, distributed
 
-from likebut.data.sampling import Share
+from likebut.data.sampling import DataShard
 
 
 def this_process() -> PartialState:
@@ -82,7 +82,7 @@ def _gathered(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def own_share() -> Share:
+def own_data_shard() -> DataShard:
     """Return which part of every batch this process takes."""
     state = this_process()
-    return Share(state.process_index, state.num_processes)
+    return DataShard(state.process_index, state.num_processes)

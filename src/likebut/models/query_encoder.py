@@ -58,8 +58,8 @@ class QueryEncoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenImages:
-    """Images as the query tokens look at them; made by :meth:`QueryEncoder.look_at`, for several passes to share.
+class ImageKeyValues:
+    """Images as the query tokens look at them; made by :meth:`QueryEncoder.project_image`, for several passes to share.
 
     Attributes:
         keys_and_values: For every layer two tensors (B, T, H), or None where the layer does not look at images.
@@ -180,9 +180,9 @@ class QueryEncoder(nn.Module):
             for index in range(config.layers)
         )
 
-    def look_at(self, images: Tensor | SeenImages) -> SeenImages:
+    def project_image(self, images: Tensor | ImageKeyValues) -> ImageKeyValues:
         """Return image tokens (B, T, W) as :meth:`encode_image` and :meth:`fuse` look at them."""
-        if isinstance(images, SeenImages):
+        if isinstance(images, ImageKeyValues):
             return images
         norm = self.image_norm
         normalised = functional.layer_norm(images, norm.normalized_shape, eps=norm.eps)
@@ -191,25 +191,25 @@ class QueryEncoder(nn.Module):
             assert isinstance(layer, QueryEncoderLayer)
             cross = layer.cross_attention
             seen.append(None if cross is None else cross.keys_and_values(normalised, norm))
-        return SeenImages(tuple(seen))
+        return ImageKeyValues(tuple(seen))
 
-    def encode_image(self, images: Tensor | SeenImages) -> Tensor:
+    def encode_image(self, images: Tensor | ImageKeyValues) -> Tensor:
         """Let the query tokens look at an image.
 
         Args:
-            images: (B, T, W) image tokens, or what :meth:`look_at` made of them.
+            images: (B, T, W) image tokens, or what :meth:`project_image` made of them.
 
         Returns:
             (B, N, H).
         """
         queries = self.embeddings.normalised(self._query_tokens(len(images)))
-        return self._run(queries, Dense(self.config.query_tokens), self.look_at(images), None)
+        return self._run(queries, Dense(self.config.query_tokens), self.project_image(images), None)
 
-    def fuse(self, images: Tensor | SeenImages, text: TextBatch, read: int | None = None) -> Tensor:
+    def fuse(self, images: Tensor | ImageKeyValues, text: TextBatch, read: int | None = None) -> Tensor:
         """Hop one: query tokens read an image and a text together.
 
         Args:
-            images: (B, T, W) image tokens, or what :meth:`look_at` made of them.
+            images: (B, T, W) image tokens, or what :meth:`project_image` made of them.
             text: (B, L).
             read: How many leading positions to return.
 
@@ -219,7 +219,7 @@ class QueryEncoder(nn.Module):
         queries = self._query_tokens(len(images))
         states = self._queries_then_text(queries, text)
         positions = _layout(read, self.config.query_tokens, text, extra=self.config.query_tokens)
-        return self._run(states, positions, self.look_at(images), read)
+        return self._run(states, positions, self.project_image(images), read)
 
     def compose(self, tokens: Tensor, text: TextBatch, read: int | None = None) -> Tensor:
         """Hop two: ``tokens`` stand in for the query tokens, and there is no image.
@@ -265,7 +265,7 @@ class QueryEncoder(nn.Module):
         words = self.embeddings.with_positions(self.embeddings.words(text.ids))
         return self.embeddings.normalised(torch.cat([queries.to(words.dtype), words], dim=1))
 
-    def _run(self, states: Tensor, positions: Positions, images: SeenImages | None, read: int | None) -> Tensor:
+    def _run(self, states: Tensor, positions: Positions, images: ImageKeyValues | None, read: int | None) -> Tensor:
         states = positions.laid_out(states)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):

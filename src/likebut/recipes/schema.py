@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from likebut.settings import renamed
+
 Precision = Literal["auto", "fp32", "bf16"]
 ScheduleName = Literal["one-cycle", "constant"]
 Positive = Annotated[float, Field(gt=0)]
@@ -110,8 +112,8 @@ class DataSettings(BaseModel):
         both_directions: Whether a triplet with a reverse text is also read from target to reference.
         hard_negatives: How many of its hard negatives each triplet brings into a batch; beyond the paper.
         views: How many views of each image are encoded and drawn from, the image itself among them; beyond the paper.
-        look_alikes: From how many of the images most like its target each triplet draws a further wrong candidate;
-            0 draws none. For retrievers; beyond the paper.
+        mined_hard_negatives: From how many of the nearest neighbours of its target each triplet samples a hard
+            negative; 0 samples none. For retrievers; beyond the paper.
         evaluation_split: The split that ``training.evaluate_every`` measures on.
         resident: Whether all vision tokens are held where the model is, instead of being read from disk each step.
     """
@@ -130,7 +132,7 @@ class DataSettings(BaseModel):
     both_directions: bool = False
     hard_negatives: int = Field(default=0, ge=0)
     views: int = Field(default=1, ge=1, le=64)
-    look_alikes: int = Field(default=0, ge=0)
+    mined_hard_negatives: int = Field(default=0, ge=0, validation_alias=renamed("mined_hard_negatives", "look_alikes"))
     evaluation_split: str = "val"
     resident: bool = False
 
@@ -231,9 +233,11 @@ class RetrieverRecipe(BaseModel):
     def _consistent(self) -> "RetrieverRecipe":
         if self.training.steps is not None and self.captions.steps >= self.training.steps:
             raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
-        if self.data.look_alikes and not self.loss.mask_false_negatives:
-            raise ValueError("data.look_alikes needs loss.mask_false_negatives: a look-alike may be another's target")
-        if self.training.batch_size == 1 and not self.data.hard_negatives and not self.data.look_alikes:
+        if self.data.mined_hard_negatives and not self.loss.mask_false_negatives:
+            raise ValueError(
+                "data.mined_hard_negatives needs loss.mask_false_negatives: a look-alike may be another's target"
+            )
+        if self.training.batch_size == 1 and not self.data.hard_negatives and not self.data.mined_hard_negatives:
             raise ValueError("training.batch_size must be 2 or more: a batch's other targets are the wrong answers")
         return self
 
@@ -256,9 +260,9 @@ class GeneratorRecipe(BaseModel):
             both vocabularies have.
         instruction: What the language model is told to do. If None, as for the next two, the initial weights' own, or
             where there are none the paper's.
-        image_marks: Whether the generator is told which of two images is the reference where it reads them together;
+        image_type_embeddings: Whether a learned vector tells the two images apart where they are read together;
             beyond the paper.
-        writes_by: How the trained generator writes unless told otherwise: "beam" as in the paper, or "consensus".
+        default_decoding: The generator's decoding unless told otherwise: "beam" as in the paper, or "consensus".
         words: The words stage.
         captions: The captions stage.
     """
@@ -273,8 +277,12 @@ class GeneratorRecipe(BaseModel):
     initial_retriever: str | None = None
     projection_from_shared_words: bool = True
     instruction: str | None = None
-    image_marks: bool | None = None
-    writes_by: WritingMethod | None = None
+    image_type_embeddings: bool | None = Field(
+        default=None, validation_alias=renamed("image_type_embeddings", "image_marks")
+    )
+    default_decoding: WritingMethod | None = Field(
+        default=None, validation_alias=renamed("default_decoding", "writes_by")
+    )
     words: WordSettings = WordSettings()
     captions: CaptionSettings = CaptionSettings()
     data: DataSettings = DataSettings()

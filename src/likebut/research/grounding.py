@@ -6,7 +6,7 @@ from random import Random
 from typing import Protocol
 
 from likebut.data.folder import DataFolder
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef
 from likebut.errors import InputError
 from likebut.generator.decoding import Decoding
@@ -147,7 +147,7 @@ _OF_PHOTOGRAPHS = {"type", "colour", "pattern"}
 
 
 class Figures(Protocol):
-    """Shares from 0 to 1."""
+    """QueryWeights from 0 to 1."""
 
     @property
     def precision(self) -> float:
@@ -223,10 +223,10 @@ def measure_truthfulness(
     """
     chosen = list(_drawn(place.data, split, pairs))
     seen = _attributes_of(chosen, place.data)
-    usable, set_aside = _usable(chosen, generator, place)
+    usable, skipped = _usable(chosen, generator, place)
     texts = write_for_pairs(generator, usable, place, decoding)
     result, samples = _measure(usable, texts, seen, place.data.images())
-    return replace(result, set_aside=set_aside), samples
+    return replace(result, skipped=skipped), samples
 
 
 def measure_own_texts(
@@ -254,16 +254,16 @@ def _drawn(data: DataFolder, split: str, count: int) -> dict[tuple[str, str], st
 
 def _usable(
     pairs: Sequence[tuple[str, str]], generator: ModificationGenerator, place: Workplace
-) -> tuple[list[tuple[str, str]], tuple[SetAside, ...]]:
+) -> tuple[list[tuple[str, str]], tuple[SkippedImage, ...]]:
     """Return the pairs whose images can be read, and the images that cannot."""
     features = known_tokens(generator.vision, _names(pairs), place)
     images = place.data.images()
-    set_aside = features.set_aside([images[name] for name in _names(pairs)])
-    bad = {image.name for image in set_aside}
+    skipped = features.skipped([images[name] for name in _names(pairs)])
+    bad = {image.name for image in skipped}
     usable = [pair for pair in pairs if not bad.intersection(pair)]
     if not usable:
         raise InputError(f"Of {place.data.path} no pair of images can be read.", "Replace the images.")
-    return usable, tuple(set_aside)
+    return usable, tuple(skipped)
 
 
 def _attributes_of(pairs: Sequence[tuple[str, str]], data: DataFolder) -> dict[str, dict[str, str]]:

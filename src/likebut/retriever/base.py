@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likebut.models.query_encoder import QueryEncoder, SeenImages
+from likebut.models.query_encoder import ImageKeyValues, QueryEncoder
 from likebut.models.tokenizers import TextBatch
 
 INITIAL_TEMPERATURE = 0.07
@@ -32,9 +32,9 @@ class RetrieverCore(nn.Module):
         self.prompt_tokens = nn.Parameter(torch.randn(prompts, width) * 0.02)
         self.temperature = nn.Parameter(torch.tensor(INITIAL_TEMPERATURE))
 
-    def embed_targets(self, images: Tensor | SeenImages) -> Tensor:
+    def embed_targets(self, images: Tensor | ImageKeyValues) -> Tensor:
         """Return f_t = normalise(W_v · encode_image(V_t)): (B, T, W) → (B, N, E)."""
-        return _of_length_one(self.vision_projection(self.query_encoder.encode_image(images)))
+        return _l2_normalise(self.vision_projection(self.query_encoder.encode_image(images)))
 
     def embed_texts(self, text: TextBatch) -> Tensor:
         """Return f_m = normalise(W_t · encode_text(m, prompts)): (B, L) → (B, E)."""
@@ -43,14 +43,14 @@ class RetrieverCore(nn.Module):
 
     def project_query(self, pooled: Tensor) -> Tensor:
         """Return normalise(W_t · pooled): (B, H) → (B, E)."""
-        return _of_length_one(self.text_projection(pooled))
+        return _l2_normalise(self.text_projection(pooled))
 
     def image_prototype(self, image_tokens: Tensor) -> Tensor:
         """Return the mean of the query tokens that looked at an image: (B, T, W) → (B, H)."""
         return self.query_encoder.encode_image(image_tokens).mean(dim=1)
 
 
-def _of_length_one(projected: Tensor) -> Tensor:
+def _l2_normalise(projected: Tensor) -> Tensor:
     # An autocast on a processor would divide in bf16 and leave lengths that differ by half a percent.
     return functional.normalize(projected.float(), dim=-1)
 
@@ -99,7 +99,7 @@ class TripletBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class DescribedBatch:
+class ImageTextBatch:
     """B single images with a caption each, for the captions stage.
 
     Attributes:
@@ -112,9 +112,9 @@ class DescribedBatch:
     captions: TextBatch
     image_ids: Tensor
 
-    def to(self, device: torch.device | str) -> "DescribedBatch":
+    def to(self, device: torch.device | str) -> "ImageTextBatch":
         """Return the batch on ``device``."""
-        return DescribedBatch(
+        return ImageTextBatch(
             self.image_tokens.to(device, non_blocking=True), self.captions.to(device), self.image_ids.to(device)
         )
 

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from likebut.models.query_encoder import SeenImages
+from likebut.models.query_encoder import ImageKeyValues
 from likebut.models.tokenizers import TextBatch
 from likebut.retriever.base import RetrievalOutputs, RetrieverCore, TripletBatch
 
@@ -50,7 +50,7 @@ class PTHA(nn.Module):
         """Return f_q from reference image and modification text: (B, T, W), (B, L) → (B, E)."""
         return self._second_hop(self.first_hop(image_tokens, text), text)
 
-    def first_hop(self, images: Tensor | SeenImages, text: TextBatch) -> Tensor:
+    def first_hop(self, images: Tensor | ImageKeyValues, text: TextBatch) -> Tensor:
         """Return the implicit prototype's tokens P = fuse(V, m)[:, :N]: (B, T, W), (B, L) → (B, N, H)."""
         encoder = self.core.query_encoder
         return encoder.fuse(images, text, read=encoder.config.query_tokens)
@@ -59,7 +59,7 @@ class PTHA(nn.Module):
         """Return f_q, f_t, f_m and, where the batch has reverse texts, the two prototypes."""
         tokens = self.first_hop(batch.reference_tokens, batch.modification)
         prototypes = None
-        targets = self.core.query_encoder.look_at(batch.target_tokens)
+        targets = self.core.query_encoder.project_image(batch.target_tokens)
         if batch.reverse_modification is not None:
             with torch.no_grad():
                 reverse = self.first_hop(targets, batch.reverse_modification).mean(dim=1)

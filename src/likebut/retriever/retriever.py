@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from likebut.data.images import as_rgb
 from likebut.errors import InputError
 from likebut.files import fingerprint
-from likebut.models.devices import Cores, choose_device, require_device
+from likebut.models.devices import SingleThreadPool, choose_device, require_device
 from likebut.models.loading import load_tokenizer, load_vision
 from likebut.models.model_folder import (
     digest_of_unsaved,
@@ -141,7 +141,7 @@ class Retriever:
         self.module = model.to(self.device).eval()
         self.vision = vision.to(self.device).eval()
         self.tokenizer = tokenizer
-        self._cores = Cores()
+        self._cores = SingleThreadPool()
         self._references = RecentTokens(self.vision_tokens)
 
     @classmethod

@@ -12,7 +12,7 @@ from likebut.gallery.images import content_id
 from likebut.gallery.store import StoredImage
 from likebut.server.bodies import Form, media_type, parse_object, read_form, unsupported
 from likebut.server.errors import RequestError
-from likebut.server.schemas import AddedAnswer, ImageAnswer, ImagesAnswer, errors
+from likebut.server.schemas import AddedResponse, ImageResponse, ImagesResponse, errors
 from likebut.server.search_routes import ID_PATTERN
 from likebut.server.service import Service
 from likebut.server.uploads import check_pictures, pixels_of
@@ -75,14 +75,14 @@ def _add_listing(router: APIRouter, service: Service) -> None:
                 examples=['{"width": {">": 800}}'],
             ),
         ] = "",
-    ) -> ImagesAnswer:
+    ) -> ImagesResponse:
         filters = parse_object(filter, '"filter"') if filter.strip() else {}
 
-        def read() -> ImagesAnswer:
+        def read() -> ImagesResponse:
             total = gallery.count(filters)
             images = gallery.images(limit, offset, filters)
-            return ImagesAnswer(
-                images=[ImageAnswer.of(image) for image in images], total=total, more=offset + len(images) < total
+            return ImagesResponse(
+                images=[ImageResponse.of(image) for image in images], total=total, more=offset + len(images) < total
             )
 
         return await reading.run(read)
@@ -92,8 +92,8 @@ def _add_reading(router: APIRouter, service: Service) -> None:
     gallery, reading = service.gallery, service.reading
 
     @router.get("/{image_id}", operation_id="get_image", summary="Describe an image", responses=errors(404, 422, 429))
-    async def get_image(image_id: ImageId) -> ImageAnswer:
-        return ImageAnswer.of(await reading.run(lambda: gallery.image(image_id)))
+    async def get_image(image_id: ImageId) -> ImageResponse:
+        return ImageResponse.of(await reading.run(lambda: gallery.image(image_id)))
 
     @router.get(
         "/{image_id}/thumbnail",
@@ -139,7 +139,7 @@ def _add_adding(router: APIRouter, service: Service) -> None:
         responses=errors(400, 408, 413, 415, 422, 429, 503),
         openapi_extra=_FORM,
     )
-    async def add_images(request: Request) -> AddedAnswer:
+    async def add_images(request: Request) -> AddedResponse:
         uploads = service.uploads
         if uploads is None or service.settings.read_only:
             raise _read_only("add pictures")
@@ -154,7 +154,7 @@ def _add_adding(router: APIRouter, service: Service) -> None:
 
         images, added = await service.writing.run(add)
         service.fields.forget()
-        return AddedAnswer(images=[ImageAnswer.of(image) for image in images], added=added)
+        return AddedResponse(images=[ImageResponse.of(image) for image in images], added=added)
 
 
 def _add_deleting(router: APIRouter, service: Service) -> None:

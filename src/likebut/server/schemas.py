@@ -26,7 +26,7 @@ _MEANINGS = {
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of a route that may answer with these errors, besides those of any route."""
     return {
-        status: {"model": ErrorAnswer, "description": _MEANINGS[status]} for status in sorted({401, 403, *statuses})
+        status: {"model": ErrorResponse, "description": _MEANINGS[status]} for status in sorted({401, 403, *statuses})
     }
 
 
@@ -38,7 +38,7 @@ _IMAGE_EXAMPLE: dict[str, Any] = {
 }
 
 
-class ImageAnswer(BaseModel):
+class ImageResponse(BaseModel):
     """An image of the gallery: its id (SHA-256 of its content), where its file was last seen, and its metadata."""
 
     model_config = ConfigDict(json_schema_extra={"example": _IMAGE_EXAMPLE})
@@ -48,13 +48,13 @@ class ImageAnswer(BaseModel):
     metadata: dict[str, Any]
 
     @classmethod
-    def of(cls, image: StoredImage) -> "ImageAnswer":
+    def of(cls, image: StoredImage) -> "ImageResponse":
         """Return what is told of an image."""
         values = {name: json_value(value) for name, value in image.values().items() if name != "path"}
         return cls(id=image.id, path=image.path, metadata=values)
 
 
-class HitAnswer(BaseModel):
+class HitResponse(BaseModel):
     """An image that was found; ``score`` is its similarity with the query, in -1…1, the higher the better."""
 
     model_config = ConfigDict(json_schema_extra={"example": _IMAGE_EXAMPLE | {"score": 0.7312, "duplicates": []}})
@@ -66,7 +66,7 @@ class HitAnswer(BaseModel):
     duplicates: list[str] = Field(description="Ids of further images that show the same picture.")
 
 
-class TimingsAnswer(BaseModel):
+class TimingsResponse(BaseModel):
     """Milliseconds that each stage took; ``encode`` includes waiting for the model."""
 
     decode: float
@@ -76,67 +76,67 @@ class TimingsAnswer(BaseModel):
     total: float
 
 
-class ReferenceAnswer(BaseModel):
+class ReferenceResponse(BaseModel):
     """A picture that was sent with a search, and whether the gallery holds it too."""
 
     id: str
     in_gallery: bool
 
 
-class SearchAnswer(BaseModel):
+class SearchResponse(BaseModel):
     """One page of hits, best first."""
 
-    hits: list[HitAnswer]
+    hits: list[HitResponse]
     more: bool = Field(description="Whether there is a next page.")
-    references: list[ReferenceAnswer] = Field(description="The pictures that were sent, in that order.")
-    timings: TimingsAnswer
+    references: list[ReferenceResponse] = Field(description="The pictures that were sent, in that order.")
+    timings: TimingsResponse
 
     @classmethod
-    def of(cls, result: SearchResult, references: list[ReferenceAnswer]) -> "SearchAnswer":
+    def of(cls, result: SearchResult, references: list[ReferenceResponse]) -> "SearchResponse":
         """Return what is told of a search's result."""
         return cls(
-            hits=[HitAnswer(**hit.to_json()) for hit in result.hits],
+            hits=[HitResponse(**hit.to_json()) for hit in result.hits],
             more=result.more,
             references=references,
-            timings=TimingsAnswer(**result.timings.to_json()),
+            timings=TimingsResponse(**result.timings.to_json()),
         )
 
 
-class ImagesAnswer(BaseModel):
+class ImagesResponse(BaseModel):
     """One page of the gallery's images, those added or changed first coming first."""
 
-    images: list[ImageAnswer]
+    images: list[ImageResponse]
     total: int = Field(description="How many images satisfy the filter.")
     more: bool
 
 
-class AddedAnswer(BaseModel):
+class AddedResponse(BaseModel):
     """Images that are in the gallery now, in the order in which they were sent; they outlive any crash."""
 
-    images: list[ImageAnswer]
+    images: list[ImageResponse]
     added: int = Field(description="How many of them are new.")
 
 
-class ValueAnswer(BaseModel):
+class ValueResponse(BaseModel):
     """A value that a field has, and how many of the sampled images have it."""
 
     value: str
     images: int
 
 
-class FieldAnswer(BaseModel):
+class FieldResponse(BaseModel):
     """A field that can be filtered on."""
 
     name: str
     type: Literal["text", "number", "truth", "date", "labels"]
     built_in: bool = Field(description="Whether every image has it, as width and height.")
     images: int = Field(description="How many of the sampled images have a value.")
-    values: list[ValueAnswer] | None = Field(description="Of a text or labels, if they are few.")
+    values: list[ValueResponse] | None = Field(description="Of a text or labels, if they are few.")
     least: float | str | None = Field(description="Of a number or date.")
     most: float | str | None
 
     @classmethod
-    def of(cls, summary: FieldSummary, built_in: bool) -> "FieldAnswer":
+    def of(cls, summary: FieldSummary, built_in: bool) -> "FieldResponse":
         """Return what is told of a field."""
         values = summary.values
         return cls(
@@ -144,7 +144,7 @@ class FieldAnswer(BaseModel):
             type=summary.field.type.value,
             built_in=built_in,
             images=summary.images,
-            values=None if values is None else [ValueAnswer(value=text, images=count) for text, count in values],
+            values=None if values is None else [ValueResponse(value=text, images=count) for text, count in values],
             least=summary.least,
             most=summary.most,
         )
@@ -161,26 +161,26 @@ class LimitsAnswer(BaseModel):
     offset: int
 
 
-class GalleryAnswer(BaseModel):
+class GalleryResponse(BaseModel):
     """A gallery that is served."""
 
     name: str
     location: str = Field(description="Where it is, as it was named to the server.")
     images: int
     model: str
-    fields: list[FieldAnswer]
+    fields: list[FieldResponse]
     can_add: bool
     can_delete: bool
     limits: LimitsAnswer
 
 
-class GalleriesAnswer(BaseModel):
+class GalleriesResponse(BaseModel):
     """The galleries that this server serves; at present always one."""
 
-    galleries: list[GalleryAnswer]
+    galleries: list[GalleryResponse]
 
 
-class StatusAnswer(BaseModel):
+class StatusResponse(BaseModel):
     """That the server is there."""
 
     status: Literal["ok"] = "ok"
@@ -194,7 +194,7 @@ class ErrorDetail(BaseModel):
     remedy: str
 
 
-class ErrorAnswer(BaseModel):
+class ErrorResponse(BaseModel):
     """Every error."""
 
     model_config = ConfigDict(

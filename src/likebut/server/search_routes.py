@@ -10,7 +10,7 @@ from likebut.gallery.images import content_id
 from likebut.gallery.requests import BALANCED, SearchRequest
 from likebut.server.bodies import Form, media_type, parse_object, read_form, read_object, unsupported
 from likebut.server.errors import RequestError, explain_invalid
-from likebut.server.schemas import ReferenceAnswer, SearchAnswer, errors
+from likebut.server.schemas import ReferenceResponse, SearchResponse, errors
 from likebut.server.service import Service
 from likebut.server.settings import MAX_HITS, MAX_OFFSET, MAX_REFERENCES, MAX_TEXT, ServerSettings
 from likebut.server.uploads import check_pictures
@@ -161,18 +161,18 @@ def search_router(service: Service) -> APIRouter:
         "/v1/search",
         operation_id="search",
         summary="Find pictures like these, but as the text says",
-        response_model=SearchAnswer,
+        response_model=SearchResponse,
         responses=errors(400, 404, 408, 413, 415, 422, 429, 503),
         openapi_extra=_BODY,
     )
-    async def search(request: Request) -> SearchAnswer:
+    async def search(request: Request) -> SearchResponse:
         wanted = await read_search(request, service.settings)
 
-        def find() -> SearchAnswer:
+        def find() -> SearchResponse:
             result = service.search(wanted)
             ids = [content_id(image) for image in wanted.images if isinstance(image, bytes)]
             there = service.gallery.store.get(ids)
-            return SearchAnswer.of(result, [ReferenceAnswer(id=each, in_gallery=each in there) for each in ids])
+            return SearchResponse.of(result, [ReferenceResponse(id=each, in_gallery=each in there) for each in ids])
 
         return await service.reading.run(find)
 

@@ -7,7 +7,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from likebut.gallery.fields import BUILT_IN_FIELDS
 from likebut.server.errors import RequestError
-from likebut.server.schemas import FieldAnswer, GalleriesAnswer, GalleryAnswer, LimitsAnswer, StatusAnswer, errors
+from likebut.server.schemas import (
+    FieldResponse,
+    GalleriesResponse,
+    GalleryResponse,
+    LimitsAnswer,
+    StatusResponse,
+    errors,
+)
 from likebut.server.service import Service
 from likebut.server.settings import MAX_HITS, MAX_OFFSET, MAX_REFERENCES, MAX_TEXT
 
@@ -23,12 +30,12 @@ def status_router(service: Service) -> APIRouter:
         summary="What is served: size, model, fields with their values, limits",
         responses=errors(429, 503),
     )
-    async def list_galleries() -> GalleriesAnswer:
-        return GalleriesAnswer(galleries=[await reading.run(lambda: describe(service))])
+    async def list_galleries() -> GalleriesResponse:
+        return GalleriesResponse(galleries=[await reading.run(lambda: describe(service))])
 
     @router.get("/healthz", operation_id="get_health", summary="Whether the server runs")
-    async def get_health() -> StatusAnswer:
-        return StatusAnswer()
+    async def get_health() -> StatusResponse:
+        return StatusResponse()
 
     @router.get(
         "/readyz",
@@ -36,11 +43,11 @@ def status_router(service: Service) -> APIRouter:
         summary="Whether the gallery can be read and the model answers",
         responses=errors(503),
     )
-    async def get_readiness() -> StatusAnswer:
+    async def get_readiness() -> StatusResponse:
         await reading.run(lambda: len(gallery))
         if not service.embedder.is_alive:
             raise RequestError(503, "not_ready", "The model does not answer.", "Start the server anew.")
-        return StatusAnswer()
+        return StatusResponse()
 
     _add_metrics(router, service)
     return router
@@ -59,16 +66,16 @@ def _add_metrics(router: APIRouter, service: Service) -> None:
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def describe(service: Service) -> GalleryAnswer:
+def describe(service: Service) -> GalleryResponse:
     """Return what is told of the gallery."""
     settings, gallery = service.settings, service.gallery
     built_in = {field.name for field in BUILT_IN_FIELDS}
-    return GalleryAnswer(
+    return GalleryResponse(
         name=PurePath(gallery.name).name or gallery.name,
         location=gallery.name,
         images=len(gallery),
         model=gallery.store.identity.model,
-        fields=[FieldAnswer.of(each, each.field.name in built_in) for each in service.fields.all()],
+        fields=[FieldResponse.of(each, each.field.name in built_in) for each in service.fields.all()],
         can_add=service.uploads is not None and not settings.read_only,
         can_delete=not settings.read_only,
         limits=LimitsAnswer(

@@ -156,8 +156,8 @@ class Uploads:
 
     def _index(self, kind: str, paths: Sequence[Path]) -> list[bool]:
         report = self._gallery.add(paths)
-        if report.set_aside:
-            raise ImageError(report.set_aside[0].reason, "Replace it.")
+        if report.skipped:
+            raise ImageError(report.skipped[0].reason, "Replace it.")
         self._batches += 1
         if self._batches % _TIDY_EVERY == 0:
             self._gallery.optimise(in_background=True)

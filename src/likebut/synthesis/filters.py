@@ -223,7 +223,7 @@ def in_order(counts: Mapping[str, int]) -> dict[str, int]:
     return {status: counts.get(status, 0) for status in (KEPT, *REASONS) if status == KEPT or counts.get(status)}
 
 
-def judged(rows: Iterable[SyntheticRow], filters: Filters, pairs: int) -> Iterator[SyntheticRow]:
+def apply_filters(rows: Iterable[SyntheticRow], filters: Filters, pairs: int) -> Iterator[SyntheticRow]:
     """Yield ``rows`` with their verdicts.
 
     A pair is kept if its modification text is; its reverse text may be dropped by itself. How often a text was

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from likebut.data.folder import DataFolder, find_images
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.synthetic_triplets import (
     PAIRS_JOB,
     REVERSE_JOB,
@@ -45,7 +45,7 @@ class Job:
         writing: How to write.
         filters: How strict the filters are.
         blocklist: What nobody should be shown.
-        refilter: Whether texts already written may be judged anew with other filter settings.
+        refilter: Whether texts already written may be apply_filters anew with other filter settings.
         feature_folder: Where vision tokens are cached; in the user's cache folder if None.
     """
 
@@ -147,9 +147,9 @@ def _usable(pairs: Sequence[MinedPair], prepared: PreparedTools) -> list[MinedPa
         if pair.reference in known and pair.target in known
     ]
     if not usable:
-        first: SetAside = prepared.set_aside[0]
+        first: SkippedImage = prepared.skipped[0]
         raise InputError(
-            f"None of the {len(pairs)} pairs can be used: {len(prepared.set_aside)} images cannot be read, "
+            f"None of the {len(pairs)} pairs can be used: {len(prepared.skipped)} images cannot be read, "
             f"{first.name} first ({first.reason.rstrip('.')}).",
             "Replace the images.",
         )
@@ -178,7 +178,7 @@ def _run(folder: Path, pairs: Sequence[MinedPair], prepared: PreparedTools, job:
         job.writing,
         _filters(job),
         _identity(job, kind),
-        prepared.set_aside,
+        prepared.skipped,
         job.refilter,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef
 from likebut.errors import InputError
 from likebut.features.cache import open_features
@@ -58,14 +58,14 @@ class MinedPair:
     target_neighbours: tuple[str, ...] = ()
 
 
-def distinct_images(source: TokenSource, names: Sequence[str]) -> tuple[list[str], list[SetAside]]:
+def distinct_images(source: TokenSource, names: Sequence[str]) -> tuple[list[str], list[SkippedImage]]:
     """Return ``names`` with one name for each content, and those left out with the name they repeat."""
     first: dict[str, str] = {}
     repeated = []
     for name in names:
         original = first.setdefault(source.content(name), name)
         if original != name:
-            repeated.append(SetAside(name, f"Its content is that of {original}."))
+            repeated.append(SkippedImage(name, f"Its content is that of {original}."))
     return list(first.values()), repeated
 
 
@@ -158,15 +158,15 @@ class MinedPairs:
     Attributes:
         images: How many different images were compared.
         repeated: Images left out because their content is another's.
-        set_aside: Images that cannot be used.
+        skipped: Images that cannot be used.
         vectors: What the images were compared by.
     """
 
     pairs: list[MinedPair]
     settings: PairSettings
     images: int
-    repeated: list[SetAside]
-    set_aside: list[SetAside]
+    repeated: list[SkippedImage]
+    skipped: list[SkippedImage]
     vectors: dict[str, Any]
 
     def description(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class MinedPairs:
             "vectors": self.vectors,
             "median_similarity": similarities[len(similarities) // 2] if similarities else None,
             "repeated": [image.to_json() for image in self.repeated],
-            "set_aside": [image.to_json() for image in self.set_aside],
+            "skipped": [image.to_json() for image in self.skipped],
         }
 
 
@@ -204,7 +204,7 @@ def mine_images(
         InputError: No two images are inside the window.
     """
     features = open_features(vision, feature_folder)
-    set_aside = features.add(images, vision)
+    skipped = features.add(images, vision)
     names, repeated = distinct_images(features, [image.name for image in images if image.name in features])
     described: dict[str, Any] = {"vision": vision.name, "preprocessing": vision.preprocessing.fingerprint()}
     vectors: Tensor
@@ -213,4 +213,4 @@ def mine_images(
     else:
         vectors = retriever_vectors(features, names, confusable)
         described["retriever"] = asdict(confusable.identity)
-    return MinedPairs(mine_pairs(names, vectors, settings), settings, len(names), repeated, set_aside, described)
+    return MinedPairs(mine_pairs(names, vectors, settings), settings, len(names), repeated, skipped, described)

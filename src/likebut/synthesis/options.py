@@ -54,7 +54,7 @@ class SynthesisOptions:
         return Job(
             generator=generator,
             retriever=Retriever.from_pretrained(self.retriever, self.device) if self.retriever else None,
-            writing=self._writing(self.decoding or generator.config.writes_by),
+            writing=self._writing(self.decoding or generator.config.default_decoding),
             filters=filters,
             blocklist=blocklist,
             refilter=self.refilter,
@@ -67,7 +67,7 @@ class SynthesisOptions:
         # Beams, as published, have bounds of their own: of 1 to 40 tokens.
         length = self.length or (None if decoding.method == "beam" else "medium")
         settings = {
-            "decoding": decoding if length is None else decoding.of_length(length),
+            "decoding": decoding if length is None else decoding.with_length(length),
             "log_probability": self.log_probability,
             "shard_size": self.shard_size,
             "batch_size": self.batch_size,

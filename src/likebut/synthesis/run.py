@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.synthetic_triplets import DRAFTS, KEPT, SETTINGS_NAME, SUMMARY_NAME, read_rows, shard_name, write_rows
 from likebut.data.triplets import ImageRef
 from likebut.errors import ResumeError
@@ -20,7 +20,7 @@ from likebut.generator.generator import ModificationGenerator
 from likebut.progress import track
 from likebut.retriever.retriever import Retriever
 from likebut.settings import differences
-from likebut.synthesis.filters import Filters, in_order, judged
+from likebut.synthesis.filters import Filters, apply_filters, in_order
 from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.round_trip import RoundTrip
 from likebut.synthesis.writing import ShardWork, Tools, WritingSettings, plan_shards, write_shard
@@ -32,12 +32,12 @@ class PreparedTools:
 
     Attributes:
         features: The tokens that the generator reads.
-        set_aside: Images that cannot be used.
+        skipped: Images that cannot be used.
     """
 
     tools: Tools
     features: FeatureCache
-    set_aside: list[SetAside]
+    skipped: list[SkippedImage]
 
 
 def tools_identity(generator: ModificationGenerator, retriever: Retriever | None) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def prepare_tools(
     """
     generator.model.language.to(torch.bfloat16 if precision == "bf16" else torch.float32)
     features = open_features(generator.vision, feature_folder)
-    set_aside = features.add(images, generator.vision)
+    skipped = features.add(images, generator.vision)
     round_trip = None
     if retriever is not None:
         seen = open_features(retriever.vision, feature_folder)
@@ -80,7 +80,7 @@ def prepare_tools(
         else:
             seen.add(images, retriever.vision)
         round_trip = RoundTrip(retriever, seen)
-    return PreparedTools(Tools(generator, features, round_trip), features, set_aside)
+    return PreparedTools(Tools(generator, features, round_trip), features, skipped)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Summary:
         reasons: How many pairs were kept, and how many dropped for each reason.
         reverse_reasons: Likewise the reverse texts of the pairs that were kept.
         shards: How many.
-        set_aside: Images that could not be used; pairs with them were left out.
+        skipped: Images that could not be used; pairs with them were left out.
     """
 
     pairs: int
@@ -103,7 +103,7 @@ class Summary:
     reasons: dict[str, int]
     reverse_reasons: dict[str, int]
     shards: int
-    set_aside: list[SetAside]
+    skipped: list[SkippedImage]
 
     @property
     def triplets(self) -> int:
@@ -112,8 +112,8 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as ``summary.json`` holds it."""
-        images = [image.to_json() for image in self.set_aside]
-        return {**asdict(self), "triplets": self.triplets, "set_aside": images}
+        images = [image.to_json() for image in self.skipped]
+        return {**asdict(self), "triplets": self.triplets, "skipped": images}
 
 
 def synthesize(
@@ -123,7 +123,7 @@ def synthesize(
     writing: WritingSettings,
     filters: Filters,
     identity: Mapping[str, Any],
-    set_aside: Sequence[SetAside] = (),
+    skipped: Sequence[SkippedImage] = (),
     refilter: bool = False,
 ) -> Summary:
     """Write texts for ``pairs`` into shards in ``folder``, and judge them.
@@ -137,8 +137,8 @@ def synthesize(
         writing: How to write.
         filters: How to judge.
         identity: What else the texts depend on: generator, retriever, vision encoder.
-        set_aside: For the summary.
-        refilter: Whether texts already written may be judged anew with other filter settings.
+        skipped: For the summary.
+        refilter: Whether texts already written may be apply_filters anew with other filter settings.
 
     Raises:
         ResumeError: A run with other settings was begun in ``folder``; the message names each difference.
@@ -152,7 +152,7 @@ def synthesize(
             remove_temporaries(place)
         shards = plan_shards(pairs, writing)
         _write_drafts(folder, shards, tools, len(pairs))
-        summary = _judge(folder, shards, filters, len(pairs), set_aside)
+        summary = _judge(folder, shards, filters, len(pairs), skipped)
         write_json(folder / SUMMARY_NAME, summary.to_json())
     return summary
 
@@ -211,10 +211,10 @@ def _write_drafts(folder: Path, shards: Sequence[ShardWork], tools: Tools, pairs
 
 
 def _judge(
-    folder: Path, shards: Sequence[ShardWork], filters: Filters, pairs: int, set_aside: Sequence[SetAside]
+    folder: Path, shards: Sequence[ShardWork], filters: Filters, pairs: int, skipped: Sequence[SkippedImage]
 ) -> Summary:
     drafts = (row for work in shards for row in read_rows(folder / DRAFTS / shard_name(work.number)))
-    verdicts = judged(drafts, filters, pairs)
+    verdicts = apply_filters(drafts, filters, pairs)
     reasons: Counter[str] = Counter()
     reverse_reasons: Counter[str] = Counter()
     for work in shards:
@@ -229,5 +229,5 @@ def _judge(
         reasons=in_order(reasons),
         reverse_reasons=in_order(reverse_reasons),
         shards=len(shards),
-        set_aside=list(set_aside),
+        skipped=list(skipped),
     )

@@ -87,7 +87,7 @@ def plan_shards(pairs: Sequence[MinedPair], settings: WritingSettings) -> list[S
 
 
 def write_shard(work: ShardWork, tools: Tools, advance: Callable[[int], None] | None = None) -> list[SyntheticRow]:
-    """Return one row for each pair of a shard, not yet judged by the filters.
+    """Return one row for each pair of a shard, not yet apply_filters by the filters.
 
     The rows depend on ``work`` and on what the tools compute, not on other shards or on what was done before.
 

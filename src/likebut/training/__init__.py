@@ -1,1 +1,1 @@
-"""The training loop, its tasks and checkpoints, and the retriever's and generator's training from data to model folder."""
+"""The training loop, tasks and checkpoints; training retrievers and generators."""

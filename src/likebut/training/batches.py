@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likebut.data.sampling import WHOLE, Batches, Share, ShuffledEpochs, StageBatches
+from likebut.data.sampling import WHOLE, Batches, DataShard, ShuffledEpochs, StageBatches
 from likebut.data.triplets import Triplet
 from likebut.errors import InputError
 from likebut.features.token_source import TokenSource
 from likebut.generator.mtst import GeneratorBatch
 from likebut.models.tokenizers import Tokenizer
 from likebut.retriever.base import NO_IMAGE, TripletBatch
-from likebut.training.view_sampler import PLAIN, Variety
+from likebut.training.view_sampler import PLAIN, ViewSampler
 
 MAX_TEXT_TOKENS = 32
 # Chooses among several ways to put one triplet's text.
@@ -39,7 +39,7 @@ class TripletBatches:
         text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
         hard_negatives: How many of its hard negatives each triplet brings into a batch, drawn anew each time; every
             triplet must have one.
-        variety: Views of the images, and their look-alikes, of which each target brings one.
+        view_sampler: Views of the images, and their look-alikes, of which each target brings one.
 
     Raises:
         InputError: ``reverse`` is asked for and a triplet has no reverse text, or the data does not fill a batch.
@@ -54,12 +54,12 @@ class TripletBatches:
         tokenizer: Tokenizer,
         batch_size: int,
         seed: int,
-        share: Share = WHOLE,
+        share: DataShard = WHOLE,
         reverse: bool = False,
         both_directions: bool = False,
         text_variants: TextVariants | None = None,
         hard_negatives: int = 0,
-        variety: Variety = PLAIN,
+        view_sampler: ViewSampler = PLAIN,
     ) -> None:
         if reverse:
             _require_reverse_texts(triplets)
@@ -69,7 +69,7 @@ class TripletBatches:
         self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share)
         self._features, self._tokenizer = features, tokenizer
         self._reverse, self._text_variants, self._hard_negatives = reverse, text_variants, hard_negatives
-        self._variety = variety
+        self._view_sampler = view_sampler
         right = {name for triplet in self._triplets for name in triplet.targets}
         # A further right image that no triplet leads to or from is never a candidate, and its content not known.
         contents = sorted({features.content(name) for name in right if features.knows(name)})
@@ -103,10 +103,10 @@ class TripletBatches:
         own = [
             str(generator.choice(triplet.hard_negatives)) for triplet in triplets for _ in range(self._hard_negatives)
         ]
-        return own + self._variety.draw_look_alikes(triplets, generator)
+        return own + self._view_sampler.sample_mined_hard_negatives(triplets, generator)
 
     def _tokens(self, names: list[str], generator: np.random.Generator) -> Tensor:
-        return self._variety.tokens(self._features, names, generator)
+        return self._view_sampler.tokens(self._features, names, generator)
 
     def _ids(self, names: list[str]) -> Tensor:
         # What is nobody's target is right for nobody.
@@ -133,7 +133,7 @@ class PairBatches:
         share: The part of each batch that is this process's.
         both_directions: Whether each triplet that has a reverse text is also read from target to reference.
         text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
-        variety: Views of the images.
+        view_sampler: Views of the images.
         setting: The recipe's name for ``batch_size``, for messages.
     """
 
@@ -145,15 +145,15 @@ class PairBatches:
         features: TokenSource,
         batch_size: int,
         seed: int,
-        share: Share = WHOLE,
+        share: DataShard = WHOLE,
         both_directions: bool = True,
         text_variants: TextVariants | None = None,
-        variety: Variety = PLAIN,
+        view_sampler: ViewSampler = PLAIN,
         setting: str = "training.batch_size",
     ) -> None:
         self._triplets = with_reversed(triplets) if both_directions else list(triplets)
         self._epochs = ShuffledEpochs(len(self._triplets), batch_size, seed, share, setting)
-        self._features, self._text_variants, self._variety = features, text_variants, variety
+        self._features, self._text_variants, self._view_sampler = features, text_variants, view_sampler
 
     @property
     def steps_per_epoch(self) -> int:
@@ -166,7 +166,7 @@ class PairBatches:
         generator = self._epochs.generator(step)
         texts = _texts(chosen, self._text_variants, generator)
         reference, target = (
-            self._variety.tokens(self._features, names, generator)
+            self._view_sampler.tokens(self._features, names, generator)
             for names in ([triplet.reference for triplet in chosen], [triplet.target for triplet in chosen])
         )
         return GeneratorBatch(reference, target, texts)

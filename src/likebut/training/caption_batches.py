@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 
 from likebut.data.captions import Caption
-from likebut.data.sampling import WHOLE, Share, ShuffledEpochs
+from likebut.data.sampling import WHOLE, DataShard, ShuffledEpochs
 from likebut.features.token_source import TokenSource
 from likebut.generator.mtst import CaptionBatch, WordBatch
 from likebut.models.tokenizers import Tokenizer
-from likebut.retriever.base import DescribedBatch
+from likebut.retriever.base import ImageTextBatch
 from likebut.training.batches import MAX_TEXT_TOKENS, PairBatches
-from likebut.training.view_sampler import PLAIN, Variety
+from likebut.training.view_sampler import PLAIN, ViewSampler
 
 
 class CaptionBatches:
@@ -24,7 +24,7 @@ class CaptionBatches:
         seed: Of order and choice of text.
         share: The part of each batch that is this process's.
         together: Whether an image's text is all of its captions, one after the other, instead of one drawn by lot.
-        variety: Views of the images.
+        view_sampler: Views of the images.
         setting: The recipe's name for ``batch_size``, for messages.
     """
 
@@ -34,15 +34,15 @@ class CaptionBatches:
         features: TokenSource,
         batch_size: int,
         seed: int,
-        share: Share = WHOLE,
+        share: DataShard = WHOLE,
         together: bool = False,
-        variety: Variety = PLAIN,
+        view_sampler: ViewSampler = PLAIN,
         setting: str = "captions.batch_size",
     ) -> None:
         self._captions = list(captions)
         self._together = together
         self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share, setting)
-        self._features, self._variety = features, variety
+        self._features, self._view_sampler = features, view_sampler
         number_of: dict[str, int] = {}
         self._ids = [number_of.setdefault(features.content(each.image), len(number_of)) for each in self._captions]
 
@@ -64,10 +64,10 @@ class CaptionBatches:
         else:
             texts = [caption.texts[generator.integers(len(caption.texts))] for caption in chosen]
         names = [caption.image for caption in chosen]
-        return CaptionBatch(self._variety.tokens(self._features, names, generator), texts)
+        return CaptionBatch(self._view_sampler.tokens(self._features, names, generator), texts)
 
 
-class DescribedBatches:
+class ImageTextBatches:
     """Batches of single images with a caption each, for a retriever's captions stage.
 
     Args:
@@ -83,11 +83,11 @@ class DescribedBatches:
         """How many batches one pass over the images has."""
         return self._captions.steps_per_epoch
 
-    def batch(self, step: int) -> DescribedBatch:
+    def batch(self, step: int) -> ImageTextBatch:
         """Return batch number ``step``."""
         images = self._captions.batch(step)
         ids = torch.tensor(self._captions.image_ids(step))
-        return DescribedBatch(images.image_tokens, self._tokenizer(images.texts, MAX_TEXT_TOKENS), ids)
+        return ImageTextBatch(images.image_tokens, self._tokenizer(images.texts, MAX_TEXT_TOKENS), ids)
 
 
 class WordBatches:

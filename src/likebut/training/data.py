@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from likebut.data.captions import Caption
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
 from likebut.features.cache import FeatureCache
@@ -56,14 +56,14 @@ class TrainingData:
             )
         return [self.images[name] for name in sorted(names)]
 
-    def without(self, set_aside: Sequence[SetAside], with_hard_negatives: bool = False) -> "TrainingData":
+    def without(self, skipped: Sequence[SkippedImage], with_hard_negatives: bool = False) -> "TrainingData":
         """Return the data without what uses an image that was set aside.
 
         Args:
-            set_aside: The images.
+            skipped: The images.
             with_hard_negatives: Whether training reads hard negatives: a triplet that has none left then goes too.
         """
-        unusable = {item.name for item in set_aside}
+        unusable = {item.name for item in skipped}
         triplets = []
         for triplet in self.triplets:
             left = tuple(name for name in triplet.hard_negatives if name not in unusable)
@@ -101,9 +101,9 @@ class TrainingData:
         return [name for name in names if name in cache]
 
 
-def known_part(
+def drop_unreadable(
     data: TrainingData, cache: FeatureCache, images: Sequence[ImageRef], with_hard_negatives: bool = False
-) -> tuple[TrainingData, list[SetAside]]:
+) -> tuple[TrainingData, list[SkippedImage]]:
     """Learn what the files of ``images`` hold, and return the data without those known not to be usable, and those.
 
     Raises:
@@ -111,30 +111,32 @@ def known_part(
     """
     cache.learn_names(images)
     cache.require_read(images)
-    set_aside = cache.set_aside(images)
-    return data.without(set_aside, with_hard_negatives), set_aside
+    skipped = cache.skipped(images)
+    return data.without(skipped, with_hard_negatives), skipped
 
 
 @contextmanager
-def blaming(set_aside: Sequence[SetAside]) -> Iterator[None]:
+def explain_skipped_images(skipped: Sequence[SkippedImage]) -> Iterator[None]:
     """Let an InputError of the block, of too little data say, tell of the images that cannot be used as well."""
     try:
         yield
     except InputError as error:
-        if not set_aside:
+        if not skipped:
             raise
         raise InputError(
-            f"{error.problem} {_counted(set_aside)}.", f"Check the images, or else: {error.remedy}"
+            f"{error.problem} {_counted(skipped)}.", f"Check the images, or else: {error.remedy}"
         ) from None
 
 
-def _counted(set_aside: Sequence[SetAside]) -> str:
-    first = set_aside[0]
-    what = "image" if len(set_aside) == 1 else "images"
-    return f"{len(set_aside)} {what} cannot be used, {first.name} first ({first.reason.rstrip('.')})"
+def _counted(skipped: Sequence[SkippedImage]) -> str:
+    first = skipped[0]
+    what = "image" if len(skipped) == 1 else "images"
+    return f"{len(skipped)} {what} cannot be used, {first.name} first ({first.reason.rstrip('.')})"
 
 
-def encode_views(cache: FeatureCache, images: Sequence[ImageRef], views: int, vision: VisionEncoder) -> list[SetAside]:
+def encode_views(
+    cache: FeatureCache, images: Sequence[ImageRef], views: int, vision: VisionEncoder
+) -> list[SkippedImage]:
     """Put the tokens of ``views`` views of each image into ``cache`` and return, and tell, which cannot be used.
 
     Raises:
@@ -143,10 +145,10 @@ def encode_views(cache: FeatureCache, images: Sequence[ImageRef], views: int, vi
     seen = with_views(images, views)
     cache.add(seen, vision)
     cache.require_read(seen)
-    set_aside = cache.set_aside(images)
-    if set_aside and this_process().is_main_process:
-        notice(f"{_counted(set_aside)}; training goes on without what names them.")
-    return set_aside
+    skipped = cache.skipped(images)
+    if skipped and this_process().is_main_process:
+        notice(f"{_counted(skipped)}; training goes on without what names them.")
+    return skipped
 
 
 def token_source(cache: FeatureCache, data: TrainingData, settings: DataSettings) -> TokenSource:

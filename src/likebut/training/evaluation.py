@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.errors import InputError
 from likebut.evaluation.benchmark import Benchmark
 from likebut.evaluation.embedding import RetrieverAdapter, cached_tokens, needed_images, require_images
@@ -25,12 +25,12 @@ class Watch:
 
     Attributes:
         measured_on: The split and a fingerprint of its queries and candidates.
-        set_aside: The split's images that cannot be used.
+        skipped: The split's images that cannot be used.
     """
 
     measure: Evaluation
     measured_on: str
-    set_aside: list[SetAside]
+    skipped: list[SkippedImage]
 
 
 def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, features: Path | None) -> Watch:
@@ -48,16 +48,16 @@ def evaluation_while_training(recipe: RetrieverRecipe, retriever: Retriever, fea
         benchmark.require_labels()
     _require_metric(recipe.training.best_metric, benchmarks)
     require_images(benchmarks)
-    tokens, set_aside = cached_tokens(retriever, needed_images(benchmarks), features)
+    tokens, skipped = cached_tokens(retriever, needed_images(benchmarks), features)
     adapter = RetrieverAdapter(retriever, tokens)
 
     def measure(step: int) -> dict[str, float]:
         report, _ = evaluate(
-            benchmarks, adapter.embed_gallery, adapter.embed_queries, set_aside, device=str(retriever.device)
+            benchmarks, adapter.embed_gallery, adapter.embed_queries, skipped, device=str(retriever.device)
         )
         return _with_mean(report.metrics)
 
-    return Watch(measure, f"{recipe.data.evaluation_split} {_fingerprint(benchmarks)}", set_aside)
+    return Watch(measure, f"{recipe.data.evaluation_split} {_fingerprint(benchmarks)}", skipped)
 
 
 def _with_mean(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from likebut.generator.mtst import MTST, CaptionBatch, GeneratorBatch, WordBatch
 from likebut.models.attention import set_dropout
 from likebut.models.process_group import first_label, gather_ids, gather_with_gradient
-from likebut.retriever.base import ComposedRetriever, DescribedBatch, RetrievalOutputs, TripletBatch
+from likebut.retriever.base import ComposedRetriever, ImageTextBatch, RetrievalOutputs, TripletBatch
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
 
 
@@ -59,12 +59,12 @@ class RetrievalTask:
         self.model = model
         self.weights = weights
 
-    def training_forward(self, model: nn.Module, batch: TripletBatch | DescribedBatch) -> dict[str, Tensor]:
+    def training_forward(self, model: nn.Module, batch: TripletBatch | ImageTextBatch) -> dict[str, Tensor]:
         """Return ``query_loss``, ``text_loss`` and ``prototype_loss``, weighted, and the temperature.
 
         Of single images with captions it is ``caption_loss`` and the temperature.
         """
-        if isinstance(batch, DescribedBatch):
+        if isinstance(batch, ImageTextBatch):
             return self._of_captions(cast(ComposedRetriever, self.model), batch)
         outputs: RetrievalOutputs = model(batch)
         candidates = gather_with_gradient(outputs.target_embeddings)
@@ -86,7 +86,7 @@ class RetrievalTask:
             result["prototype_loss"] = self.weights.alpha * prototype_loss(*outputs.prototypes)
         return result
 
-    def _of_captions(self, model: ComposedRetriever, batch: DescribedBatch) -> dict[str, Tensor]:
+    def _of_captions(self, model: ComposedRetriever, batch: ImageTextBatch) -> dict[str, Tensor]:
         """Return CE(f_caption → f_image): the text alone must find its image."""
         images = gather_with_gradient(model.embed_targets(batch.image_tokens))
         texts = model.embed_texts(batch.captions)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.sampling import Batches
 from likebut.errors import InputError
 from likebut.features.cache import FeatureCache, open_features
@@ -22,7 +22,7 @@ from likebut.models.model_folder import (
     require_same_parts,
 )
 from likebut.models.preset import load_preset
-from likebut.models.process_group import own_share, this_process
+from likebut.models.process_group import own_data_shard, this_process
 from likebut.models.query_encoder import QueryEncoder
 from likebut.models.tokenizers import WordPieceTokenizer
 from likebut.recipes.schema import GeneratorRecipe, TrainingSettings
@@ -32,9 +32,9 @@ from likebut.training.batches import Curriculum, PairBatches
 from likebut.training.caption_batches import CaptionBatches, WordBatches
 from likebut.training.data import (
     TrainingData,
-    blaming,
+    drop_unreadable,
     encode_views,
-    known_part,
+    explain_skipped_images,
     preset_identity,
     require_captions,
     token_source,
@@ -42,9 +42,9 @@ from likebut.training.data import (
 )
 from likebut.training.loop import TrainingResult, claim, train
 from likebut.training.tasks import GeneratorTask
-from likebut.training.view_sampler import Variety
+from likebut.training.view_sampler import ViewSampler
 
-_NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data", "writes_by"}
+_NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "initial_retriever", "data", "default_decoding"}
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class GeneratorRun:
     Attributes:
         generator: With the final weights.
         folder: Where the model was saved.
-        set_aside: Images that could not be used; the pairs that name them were left out.
+        skipped: Images that could not be used; the pairs that name them were left out.
         triplets: How many triplets were learnt from.
     """
 
     generator: ModificationGenerator
     folder: Path
     result: TrainingResult
-    set_aside: list[SetAside]
+    skipped: list[SkippedImage]
     triplets: int
 
 
@@ -72,7 +72,7 @@ def start_generator(recipe: GeneratorRecipe) -> ModificationGenerator:
         MissingWeightsError: The preset's parts or the initial weights are not on this machine.
         InputError: The initial weights are of another preset, or otherwise made than the recipe says.
     """
-    said = recipe.model_dump(include={"instruction", "image_marks", "writes_by"}, exclude_none=True)
+    said = recipe.model_dump(include={"instruction", "image_type_embeddings", "default_decoding"}, exclude_none=True)
     if recipe.initial_weights is not None:
         return _trained_before(recipe, recipe.initial_weights, said)
     config = GeneratorConfig(preset=recipe.preset, **said)
@@ -96,11 +96,12 @@ def _trained_before(recipe: GeneratorRecipe, name: str, said: dict[str, Any]) ->
     raw, state = read_model_folder(folder, "generator")
     saved = parse_settings(GeneratorConfig, raw, str(folder / "config.json"))
     require_same_parts(load_preset(recipe.preset), saved.preset, folder, "generator")
-    if said.get("image_marks", saved.image_marks) != saved.image_marks:
+    if said.get("image_type_embeddings", saved.image_type_embeddings) != saved.image_type_embeddings:
         raise InputError(
-            f"{folder} was trained {'with' if saved.image_marks else 'without'} image marks, and the recipe says "
-            f"image_marks: {str(recipe.image_marks).lower()}.",
-            "Add --set image_marks=null.",
+            f"{folder} was trained {'with' if saved.image_type_embeddings else 'without'} image-type embeddings, "
+            f"and the recipe says "
+            f"image_type_embeddings: {str(recipe.image_type_embeddings).lower()}.",
+            "Add --set image_type_embeddings=null.",
         )
     config = saved.model_copy(update={"weights_sha256": "", **said})
     generator = ModificationGenerator.from_preset(recipe.preset, config, recipe.seed, this_process().device)
@@ -132,35 +133,37 @@ def train_generator(
     generator = start_generator(recipe)
     cache = open_features(generator.vision, feature_folder)
     images = data.needed_images()
-    known, unusable = known_part(data, cache, images)
-    with blaming(unusable):  # what is wrong with the data should be said before hours of encoding
+    known, unusable = drop_unreadable(data, cache, images)
+    with explain_skipped_images(unusable):  # what is wrong with the data should be said before hours of encoding
         _batches(recipe, known, cache)
     identity = _identity(recipe, data, cache, generator.config)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    set_aside = encode_views(cache, images, recipe.data.views, generator.vision)
-    usable = data.without(set_aside)
+    skipped = encode_views(cache, images, recipe.data.views, generator.vision)
+    usable = data.without(skipped)
     generator.vision.to("cpu")
     _prepare_language(generator, recipe.training)
-    with blaming(set_aside):
+    with explain_skipped_images(skipped):
         batches = _batches(recipe, usable, token_source(cache, usable, recipe.data))
     task = GeneratorTask(generator.model, recipe.words.dropout)
     result = train(task, batches, recipe.training, out, recipe.seed, identity, label="training the generator")
     _save(generator, out)
     generator.vision.to(generator.device)
-    return GeneratorRun(generator, out / "generator", result, set_aside, len(usable.triplets))
+    return GeneratorRun(generator, out / "generator", result, skipped, len(usable.triplets))
 
 
 def _batches(recipe: GeneratorRecipe, data: TrainingData, source: TokenSource) -> Batches:
     """Return the stages one after the other: words, captions, pairs."""
     stages: Batches = _pairs(recipe, data, source, recipe.training.batch_size, "training.batch_size")
-    captions, variety = recipe.captions, Variety(recipe.data.views)
+    captions, view_sampler = recipe.captions, ViewSampler(recipe.data.views)
     if captions.steps:
-        images = CaptionBatches(data.captions, source, captions.batch_size, recipe.seed, own_share(), variety=variety)
+        images = CaptionBatches(
+            data.captions, source, captions.batch_size, recipe.seed, own_data_shard(), view_sampler=view_sampler
+        )
         stages = Curriculum(images, captions.steps, stages)
     if recipe.words.steps:
-        count, share = recipe.words.images, own_share()
-        described = CaptionBatches(data.captions, source, count, recipe.seed, share, True, variety, "words.images")
+        count, share = recipe.words.images, own_data_shard()
+        described = CaptionBatches(data.captions, source, count, recipe.seed, share, True, view_sampler, "words.images")
         pairs = _pairs(recipe, data, source, recipe.words.batch_size, "words.batch_size")
         words = WordBatches(pairs, described)
         stages = Curriculum(words, recipe.words.steps, stages)
@@ -175,10 +178,10 @@ def _pairs(
         source,
         batch_size,
         recipe.seed,
-        own_share(),
+        own_data_shard(),
         both_directions=recipe.data.both_directions,
         text_variants=data.text_variants,
-        variety=Variety(recipe.data.views),
+        view_sampler=ViewSampler(recipe.data.views),
         setting=setting,
     )
 
@@ -200,7 +203,7 @@ def _identity(
     recipe: GeneratorRecipe, data: TrainingData, cache: FeatureCache, config: GeneratorConfig
 ) -> dict[str, Any]:
     return {
-        "generator": config.model_dump(include={"instruction", "caption_instruction", "image_marks"}),
+        "generator": config.model_dump(include={"instruction", "caption_instruction", "image_type_embeddings"}),
         "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "both_directions": recipe.data.both_directions,
         "views": recipe.data.views,

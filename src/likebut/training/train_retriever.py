@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.sampling import Batches
 from likebut.features.cache import FeatureCache, open_features
 from likebut.features.token_source import TokenSource
@@ -16,17 +16,17 @@ from likebut.models.model_folder import (
     require_same_parts,
 )
 from likebut.models.preset import load_preset
-from likebut.models.process_group import own_share, this_process
+from likebut.models.process_group import own_data_shard, this_process
 from likebut.recipes.schema import LossSettings, RetrieverRecipe
 from likebut.retriever.retriever import Retriever, RetrieverConfig
 from likebut.training.batches import Curriculum, TripletBatches
-from likebut.training.caption_batches import CaptionBatches, DescribedBatches
+from likebut.training.caption_batches import CaptionBatches, ImageTextBatches
 from likebut.training.checkpoints import BEST_FILE, load_trained_weights
 from likebut.training.data import (
     TrainingData,
-    blaming,
+    drop_unreadable,
     encode_views,
-    known_part,
+    explain_skipped_images,
     preset_identity,
     require_captions,
     token_source,
@@ -34,7 +34,7 @@ from likebut.training.data import (
 )
 from likebut.training.loop import Evaluation, TrainingResult, claim, train
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
-from likebut.training.view_sampler import PLAIN, Variety, find_look_alikes
+from likebut.training.view_sampler import PLAIN, ViewSampler, find_mined_hard_negatives
 
 # Where a recipe found its data does not change what is learnt from it; the data's own fingerprint says what it was.
 _NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "data"}
@@ -47,14 +47,14 @@ class RetrieverRun:
     Attributes:
         retriever: With the final weights, or the best where the recipe names a metric for that.
         folder: Where the model was saved.
-        set_aside: Images that could not be used; the triplets that name them were left out.
+        skipped: Images that could not be used; the triplets that name them were left out.
         triplets: How many triplets were learnt from.
     """
 
     retriever: Retriever
     folder: Path
     result: TrainingResult
-    set_aside: list[SetAside]
+    skipped: list[SkippedImage]
     triplets: int
 
 
@@ -114,37 +114,41 @@ def train_retriever(
     cache = open_features(retriever.vision, feature_folder)
     hard_negatives = recipe.data.hard_negatives > 0
     images = data.needed_images(hard_negatives)
-    known, unusable = known_part(data, cache, images, hard_negatives)
-    with blaming(unusable):  # what is wrong with the triplets should be said before hours of encoding
+    known, unusable = drop_unreadable(data, cache, images, hard_negatives)
+    with explain_skipped_images(unusable):  # what is wrong with the triplets should be said before hours of encoding
         _batches(recipe, known, cache, retriever)
     identity = _identity(recipe, data, cache, measured_on)
     if this_process().is_main_process:
         claim(out, recipe.training, recipe.seed, identity)
-    set_aside = encode_views(cache, images, recipe.data.views, retriever.vision)
-    usable = data.without(set_aside, hard_negatives)
+    skipped = encode_views(cache, images, recipe.data.views, retriever.vision)
+    usable = data.without(skipped, hard_negatives)
     retriever.vision.to("cpu")
-    with blaming(set_aside):
-        batches = _varied_batches(recipe, usable, cache, retriever)
+    with explain_skipped_images(skipped):
+        batches = _sampled_batches(recipe, usable, cache, retriever)
     task = RetrievalTask(retriever.module, _weights(recipe.loss))
     result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
     _save(retriever, out, use_best=result.best_step is not None)
     retriever.vision.to(retriever.device)
-    return RetrieverRun(retriever, out / "retriever", result, set_aside, len(usable.triplets))
+    return RetrieverRun(retriever, out / "retriever", result, skipped, len(usable.triplets))
 
 
 def _weights(loss: LossSettings) -> RetrievalWeights:
     return RetrievalWeights(loss.alpha, loss.lambda_text, loss.label_smoothing, loss.mask_false_negatives)
 
 
-def _varied_batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, retriever: Retriever) -> Batches:
+def _sampled_batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, retriever: Retriever) -> Batches:
     """Return the batches, now that there are tokens to find look-alikes by."""
-    look_alikes = find_look_alikes(cache, data.names_in(cache), recipe.data.look_alikes)
+    mined_hard_negatives = find_mined_hard_negatives(cache, data.names_in(cache), recipe.data.mined_hard_negatives)
     source = token_source(cache, data, recipe.data)
-    return _batches(recipe, data, source, retriever, Variety(recipe.data.views, look_alikes))
+    return _batches(recipe, data, source, retriever, ViewSampler(recipe.data.views, mined_hard_negatives))
 
 
 def _batches(
-    recipe: RetrieverRecipe, data: TrainingData, source: TokenSource, retriever: Retriever, variety: Variety = PLAIN
+    recipe: RetrieverRecipe,
+    data: TrainingData,
+    source: TokenSource,
+    retriever: Retriever,
+    view_sampler: ViewSampler = PLAIN,
 ) -> Batches:
     triplets = TripletBatches(
         data.triplets,
@@ -152,18 +156,18 @@ def _batches(
         retriever.tokenizer,
         recipe.training.batch_size,
         recipe.seed,
-        own_share(),
+        own_data_shard(),
         reverse=recipe.needs_reverse_texts,
         both_directions=recipe.data.both_directions,
         text_variants=data.text_variants,
         hard_negatives=recipe.data.hard_negatives,
-        variety=variety,
+        view_sampler=view_sampler,
     )
     if not recipe.captions.steps:
         return triplets
     count = recipe.captions.batch_size
-    images = CaptionBatches(data.captions, source, count, recipe.seed, own_share(), variety=variety)
-    return Curriculum(DescribedBatches(images, retriever.tokenizer), recipe.captions.steps, triplets)
+    images = CaptionBatches(data.captions, source, count, recipe.seed, own_data_shard(), view_sampler=view_sampler)
+    return Curriculum(ImageTextBatches(images, retriever.tokenizer), recipe.captions.steps, triplets)
 
 
 def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, measured_on: str) -> dict[str, Any]:
@@ -173,7 +177,7 @@ def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, 
         "both_directions": recipe.data.both_directions,
         "hard_negatives": recipe.data.hard_negatives,
         "views": recipe.data.views,
-        "look_alikes": recipe.data.look_alikes,
+        "mined_hard_negatives": recipe.data.mined_hard_negatives,
         "initial_weights": weights_identity(recipe.initial_weights, "retriever"),
         "vision": cache.identity.vision,
         "preprocessing": cache.identity.preprocessing,

@@ -15,16 +15,16 @@ _ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
-class Variety:
+class ViewSampler:
     """How a batch chooses among what there is of each image.
 
     Attributes:
         views: How many views of each image there are, itself among them.
-        look_alikes: Image → others that look like it, from which a wrong candidate is drawn; none are if empty.
+        mined_hard_negatives: Image → its nearest neighbours, from which a hard negative is sampled; none are if empty.
     """
 
     views: int = 1
-    look_alikes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    mined_hard_negatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def tokens(self, source: TokenSource, names: Sequence[str], generator: np.random.Generator) -> Tensor:
         """Return the (B, T, W) tokens of one view of each of the images called ``names``."""
@@ -33,25 +33,26 @@ class Variety:
         drawn = generator.integers(self.views, size=len(names)).tolist()
         return source.tokens([view_name(name, view) for name, view in zip(names, drawn, strict=True)])
 
-    def draw_look_alikes(self, triplets: Sequence[Triplet], generator: np.random.Generator) -> list[str]:
+    def sample_mined_hard_negatives(self, triplets: Sequence[Triplet], generator: np.random.Generator) -> list[str]:
         """Return for each triplet a look-alike of its target that is not right as well, where look-alikes are known.
 
         Where all that look like it are right, the target itself stands in: processes gather equally many, and what has
         the target's id is masked.
         """
-        if not self.look_alikes:
+        if not self.mined_hard_negatives:
             return []
         wrong = [
-            [name for name in self.look_alikes[triplet.target] if name not in triplet.targets] or [triplet.target]
+            [name for name in self.mined_hard_negatives[triplet.target] if name not in triplet.targets]
+            or [triplet.target]
             for triplet in triplets
         ]
         return [str(generator.choice(names)) for names in wrong]
 
 
-PLAIN = Variety()
+PLAIN = ViewSampler()
 
 
-def find_look_alikes(source: TokenSource, names: Sequence[str], count: int) -> dict[str, tuple[str, ...]]:
+def find_mined_hard_negatives(source: TokenSource, names: Sequence[str], count: int) -> dict[str, tuple[str, ...]]:
     """Return for each image the ``count`` others, of another content, that are nearest in the frozen features.
 
     Args:

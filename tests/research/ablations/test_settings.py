@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from likebut.research.ablations.plan import SIZES, AblationSettings, of_length, sized
+from likebut.research.ablations.plan import SIZES, AblationSettings, sized, with_fine_tuning_steps
 
 
 def test_sizes_shrink_pool_and_steps_alone() -> None:
@@ -14,7 +14,7 @@ def test_sizes_shrink_pool_and_steps_alone() -> None:
 
 
 def test_pretraining_takes_half_as_many_steps_again() -> None:
-    assert of_length(40) == {"fine_tuning_steps": 40, "pretraining_steps": 60}
+    assert with_fine_tuning_steps(40) == {"fine_tuning_steps": 40, "pretraining_steps": 60}
 
 
 def test_the_pool_is_large_enough_for_the_row_that_all_others_start_from() -> None:

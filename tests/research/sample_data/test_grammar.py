@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from likebut.research.english import mend_articles, with_colour, without_article
+from likebut.research.english import fix_articles, with_colour, without_article
 from likebut.research.grounding import measure_grounding
 from likebut.research.sample_data.attributes import (
     MOODS,
@@ -169,7 +169,7 @@ def test_colours_and_articles(phrase: str, colour: str | None, expected: str) ->
 
 
 def test_small_rules_of_english() -> None:
-    assert mend_articles("A orange pot and an big a") == "An orange pot and a big a"
+    assert fix_articles("A orange pot and an big a") == "An orange pot and a big a"
     assert without_article("a red pot") == "red pot"
     assert without_article("glasses") == "glasses"
 

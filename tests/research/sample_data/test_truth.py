@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from likebut.research.sample_data.attributes import Scene, changes_between
-from likebut.research.sample_data.rendering import LEAST_DIFFERENCE, differ, draw_files, look_alikes
+from likebut.research.sample_data.rendering import LEAST_DIFFERENCE, differ, draw_files, identical_drawings
 from likebut.research.sample_data.truth import SplitTruth
 
 BASE = {
@@ -119,4 +119,4 @@ def test_look_alikes_agree_with_comparing_all_pixels(tmp_path: Path) -> None:
         {other for other in range(4) if other != one and not differ(variants[one], variants[other])} for one in range(4)
     ]
     assert expected == [{1}, {0}, set(), set()]
-    assert look_alikes(paths) == expected
+    assert identical_drawings(paths) == expected

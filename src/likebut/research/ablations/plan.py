@@ -105,7 +105,7 @@ def sized(size: str, preset: str) -> dict[str, object]:
     return {"preset": preset} | (_TINY if preset == "tiny" else SIZES[size])
 
 
-def of_length(fine_tuning_steps: int) -> dict[str, object]:
+def with_fine_tuning_steps(fine_tuning_steps: int) -> dict[str, object]:
     """Return the settings of trainings with that many fine-tuning steps and half as many again before them."""
     return {
         "fine_tuning_steps": fine_tuning_steps,

@@ -146,10 +146,10 @@ class Runs:
         return result
 
     def _measure(self, retriever: Retriever) -> dict[str, float]:
-        tokens, set_aside = cached_tokens(retriever, needed_images(self.benchmarks), self._place.features)
+        tokens, skipped = cached_tokens(retriever, needed_images(self.benchmarks), self._place.features)
         adapter = RetrieverAdapter(retriever, tokens)
         report, _ = evaluate(
-            self.benchmarks, adapter.embed_gallery, adapter.embed_queries, set_aside, device=str(retriever.device)
+            self.benchmarks, adapter.embed_gallery, adapter.embed_queries, skipped, device=str(retriever.device)
         )
         return dict(report.metrics)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef, Triplet, write_triplets
 from likebut.errors import InputError, ResumeError
 from likebut.files import atomic_path, read_json, remove_temporaries, write_json, write_jsonl
@@ -66,7 +66,7 @@ class ClothingCounts:
     images: int
     human: int
     derived: int
-    missing: tuple[SetAside, ...]
+    missing: tuple[SkippedImage, ...]
 
 
 def make_clothing(
@@ -108,13 +108,15 @@ def make_clothing(
     return ClothingCounts(len(present), len(human), len(derived), missing)
 
 
-def _missing(images: Mapping[str, ImageRef]) -> tuple[SetAside, ...]:
+def _missing(images: Mapping[str, ImageRef]) -> tuple[SkippedImage, ...]:
     return tuple(
-        SetAside(image.name, f"There is no file {image.path}.") for image in images.values() if not image.path.is_file()
+        SkippedImage(image.name, f"There is no file {image.path}.")
+        for image in images.values()
+        if not image.path.is_file()
     )
 
 
-def _require_enough(root: Path, missing: Sequence[SetAside]) -> None:
+def _require_enough(root: Path, missing: Sequence[SkippedImage]) -> None:
     names = {each.name for each in missing}
     for split in SPLITS:
         wanted = [name for name, photograph in load_photographs().items() if photograph.split == split]

@@ -115,10 +115,10 @@ def known_tokens(vision: VisionEncoder, names: Iterable[str], place: Workplace) 
 def measure(retriever: Retriever, place: Workplace) -> tuple[EvaluationReport, RankedBenchmark]:
     """Return the retriever's figures on the sample's test split, and its rankings."""
     benchmarks = load_folder(place.data.path, "test")
-    tokens, set_aside = cached_tokens(retriever, needed_images(benchmarks), place.features)
+    tokens, skipped = cached_tokens(retriever, needed_images(benchmarks), place.features)
     adapter = RetrieverAdapter(retriever, tokens)
     report, ranked = evaluate(
-        benchmarks, adapter.embed_gallery, adapter.embed_queries, set_aside, device=str(retriever.device)
+        benchmarks, adapter.embed_gallery, adapter.embed_queries, skipped, device=str(retriever.device)
     )
     return report, ranked[0]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from likebut.data.images import SetAside
+from likebut.data.images import SkippedImage
 from likebut.errors import InputError
 from likebut.files import read_json, write_json
 
@@ -98,7 +98,7 @@ class GroundingResult:
 
     Attributes:
         pairs: Pairs that are measured.
-        set_aside: Images that could not be read; pairs with one are not measured.
+        skipped: Images that could not be read; pairs with one are not measured.
     """
 
     precision: float
@@ -108,7 +108,7 @@ class GroundingResult:
     blind_recall: float
     blind_f1: float
     pairs: int
-    set_aside: tuple[SetAside, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
 
 
 @dataclass(frozen=True)

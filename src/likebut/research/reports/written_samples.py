@@ -152,9 +152,9 @@ def write_samples(
     """
     names = sorted({name for pair in pairs for name in pair})
     features = open_features(generator.vision, feature_folder)
-    set_aside = features.add(data.require(names, data.images()), generator.vision)
-    if set_aside:
-        raise InputError(f"{set_aside[0].name} cannot be used: {set_aside[0].reason}", "Replace the image.")
+    skipped = features.add(data.require(names, data.images()), generator.vision)
+    if skipped:
+        raise InputError(f"{skipped[0].name} cannot be used: {skipped[0].reason}", "Replace the image.")
     blocklist, ordered = Blocklist.load(), list(pairs.items())
     samples: list[Sample] = []
     for start in range(0, len(ordered), _AT_ONCE):

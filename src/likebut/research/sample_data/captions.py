@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from random import Random
 
-from likebut.research.english import mend_articles
+from likebut.research.english import fix_articles
 from likebut.research.sample_data.attributes import NONE, load_style
 from likebut.research.sample_data.grammar import Grammar, load_phrases
 
@@ -53,7 +53,7 @@ def _write_caption(style_name: str, values: Mapping[str, str], generator: Random
         joins_on = said_with and full.startswith("with") and generator.random() < 0.7
         text += fill(f" and {plain}" if joins_on else f"{',' if said_with else ''} {full}")
         said_with = full.startswith("with")
-    return mend_articles(generator.choice(load_phrases().caption_frames).format(text))
+    return fix_articles(generator.choice(load_phrases().caption_frames).format(text))
 
 
 def _worth_saying(absent: bool, generator: Random) -> bool:

@@ -11,7 +11,7 @@ from random import Random
 
 from pydantic import BaseModel, ConfigDict
 
-from likebut.research.english import COLOUR_SLOT, mend_articles, with_colour, without_article
+from likebut.research.english import COLOUR_SLOT, fix_articles, with_colour, without_article
 from likebut.research.sample_data.attributes import (
     NONE,
     DrawingStyle,
@@ -116,7 +116,7 @@ class Grammar:
         for slot, fill in fillers.items():
             if slot in template:
                 template = template.replace(slot, fill())
-        return mend_articles(template)
+        return fix_articles(template)
 
     def _old_noun(self, part: Part, reference: Mapping[str, str]) -> str:
         assert part.kind is not None  # only templates of parts with a kind have {old}

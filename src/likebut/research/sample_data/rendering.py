@@ -95,7 +95,7 @@ def differ(one: Pixels, other: Pixels) -> bool:
     return float(np.abs(one.astype(np.int16) - other.astype(np.int16)).mean()) >= LEAST_DIFFERENCE
 
 
-def look_alikes(paths: Sequence[Path]) -> list[set[int]]:
+def identical_drawings(paths: Sequence[Path]) -> list[set[int]]:
     """Return, for each picture, which others (by position) cannot be told from it.
 
     Means come first, over the whole picture and then over blocks: the mean difference of means never exceeds that of

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likebut.research.sample_data.attributes import Scene, changes_between, load_style
-from likebut.research.sample_data.rendering import SIDE, Pixels, differ, draw, look_alikes
+from likebut.research.sample_data.rendering import SIDE, Pixels, differ, draw, identical_drawings
 
 _HIDDEN = -1
 
@@ -92,7 +92,7 @@ class SplitTruth:
         """Look at every image once."""
         self.scenes = {name: scene for family in self.families for name, scene in family.items()}
         names = list(self.scenes)
-        found = look_alikes([self.folder / name for name in names])
+        found = identical_drawings([self.folder / name for name in names])
         self.alike = {name: {names[other] for other in others} for name, others in zip(names, found, strict=True)}
         self._by_content = {}
         by_style: dict[str, dict[str, Scene]] = {}
