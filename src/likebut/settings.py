@@ -4,16 +4,32 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from likebut.errors import InputError
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-def renamed(name: str, former: str) -> AliasChoices:
-    """Return the aliases of a setting that earlier versions saved as ``former``, so that their files still open."""
-    return AliasChoices(name, former)
+# Former name → name: what version 0.1.0 saved, and recipes written for it, still open.
+_FORMER_NAMES = {
+    "look_alikes": "mined_hard_negatives",
+    "image_marks": "image_type_embeddings",
+    "writes_by": "default_decoding",
+}
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with every key under its current name."""
+    return {
+        _FORMER_NAMES.get(key, key): current_names(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+    }
+
+
+def current_key(key: str) -> str:
+    """Return a dotted key such as "data.look_alikes" under its current name."""
+    return ".".join(_FORMER_NAMES.get(part, part) for part in key.split("."))
 
 
 def parse_settings(model: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
@@ -28,7 +44,7 @@ def parse_settings(model: type[Settings], values: Mapping[str, Any], where: str)
         InputError: A key is unknown (the near miss is named), missing, or its value is wrong.
     """
     try:
-        return model.model_validate(values)
+        return model.model_validate(current_names(values))
     except ValidationError as error:
         raise _explained(model, error, where) from None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from likebut.data.images import as_source, decode
@@ -26,7 +26,7 @@ from likebut.models.model_folder import (
 from likebut.models.preset import Preset, load_preset, with_folders_beside
 from likebut.models.vision import VisionEncoder
 from likebut.recipes.schema import WritingMethod
-from likebut.settings import parse_settings, renamed
+from likebut.settings import parse_settings
 
 Picture = Image.Image | Path | str | bytes
 
@@ -44,8 +44,8 @@ class GeneratorConfig(BaseModel):
     preset: str | Preset
     instruction: str = INSTRUCTION
     caption_instruction: str = CAPTION_INSTRUCTION
-    image_type_embeddings: bool = Field(default=False, validation_alias=renamed("image_type_embeddings", "image_marks"))
-    default_decoding: WritingMethod = Field(default="beam", validation_alias=renamed("default_decoding", "writes_by"))
+    image_type_embeddings: bool = False
+    default_decoding: WritingMethod = "beam"
     revision: str = ""
     weights_sha256: str = ""
 

@@ -12,7 +12,7 @@ import yaml
 from likebut.errors import InputError
 from likebut.files import write_bytes
 from likebut.recipes.schema import GeneratorRecipe, Recipe, RetrieverRecipe
-from likebut.settings import known_keys, parse_settings
+from likebut.settings import current_key, current_names, known_keys, parse_settings
 
 _JOBS: dict[str, type[RetrieverRecipe] | type[GeneratorRecipe]] = {
     "train-retriever": RetrieverRecipe,
@@ -105,7 +105,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid YAML: {error}.", "Mend that value, or put it in quotes.") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no settings.", "Copy a recipe with `likebut recipes cp` and edit it.")
-    return values
+    return current_names(values)
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str], known: set[str]) -> dict[str, Any]:
@@ -130,6 +130,7 @@ def _apply(values: dict[str, Any], override: str, known: set[str]) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f'--set {override}: there is no "=".', "Write --set training.batch_size=64.")
+    key = current_key(key)
     if key not in known:
         near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
         remedy = f'Did you mean "{near[0]}"?' if near else f"Known keys: {', '.join(sorted(known))}."

@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from likebut.settings import renamed
-
 Precision = Literal["auto", "fp32", "bf16"]
 ScheduleName = Literal["one-cycle", "constant"]
 Positive = Annotated[float, Field(gt=0)]
@@ -132,7 +130,7 @@ class DataSettings(BaseModel):
     both_directions: bool = False
     hard_negatives: int = Field(default=0, ge=0)
     views: int = Field(default=1, ge=1, le=64)
-    mined_hard_negatives: int = Field(default=0, ge=0, validation_alias=renamed("mined_hard_negatives", "look_alikes"))
+    mined_hard_negatives: int = Field(default=0, ge=0)
     evaluation_split: str = "val"
     resident: bool = False
 
@@ -277,12 +275,8 @@ class GeneratorRecipe(BaseModel):
     initial_retriever: str | None = None
     projection_from_shared_words: bool = True
     instruction: str | None = None
-    image_type_embeddings: bool | None = Field(
-        default=None, validation_alias=renamed("image_type_embeddings", "image_marks")
-    )
-    default_decoding: WritingMethod | None = Field(
-        default=None, validation_alias=renamed("default_decoding", "writes_by")
-    )
+    image_type_embeddings: bool | None = Field(default=None)
+    default_decoding: WritingMethod | None = Field(default=None)
     words: WordSettings = WordSettings()
     captions: CaptionSettings = CaptionSettings()
     data: DataSettings = DataSettings()
