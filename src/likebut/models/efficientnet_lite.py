@@ -27,7 +27,7 @@ _STAGES = (
     (1, 3, 1, 6, 352),
 )
 # The stages whose maps make the tokens: strides 8, 16 and 32. The last map alone has forgotten colours: a linear probe
-# of the sample's attributes is right in 83 % of cases on it, and in 97 % on these (docs/experiments.md).
+# of the sample's attributes is right in 83 % of cases on it, and in 97 % on these (docs/experiments/).
 _STAGES_READ = (2, 3, 4, 5, 6)
 WIDTH = sum(_STAGES[stage][4] for stage in _STAGES_READ)
 
