@@ -32,8 +32,8 @@ from likebut.gallery.fields import Field, FieldType
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.identity import GalleryIdentity
 from likebut.gallery.lance_store import LanceStore
-from likebut.gallery.scoring import normalised
 from likebut.gallery.search import search_page
+from likebut.gallery.similarity import l2_normalise
 from likebut.gallery.store import NewImage, StoredImage
 
 BLOCK = 10_000
@@ -50,7 +50,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> np
 
 
 def cluster_centres(images: int, width: int) -> npt.NDArray[np.float32]:
-    return normalised(np.random.default_rng(1).standard_normal((max(images // 50, 2), width), dtype=np.float32))
+    return l2_normalise(np.random.default_rng(1).standard_normal((max(images // 50, 2), width), dtype=np.float32))
 
 
 def block_of_embeddings(
@@ -59,15 +59,15 @@ def block_of_embeddings(
     rng = np.random.default_rng([2, number])
     width = centres.shape[1]
     images = centres[rng.integers(0, len(centres), count)] + noise(rng, (count, width), 0.6)
-    return normalised(images[:, None] + noise(rng, (count, tokens, width), 0.7)).astype(np.float16)
+    return l2_normalise(images[:, None] + noise(rng, (count, tokens, width), 0.7)).astype(np.float16)
 
 
 def make_queries(images: int, centres: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng(3)
     width = centres.shape[1]
     pick = rng.integers(0, len(centres), (2, count))
-    reference, other = (normalised(centres[some] + noise(rng, (count, width), 0.6)) for some in pick)
-    return normalised(reference + 0.5 * other + noise(rng, (count, width), 0.3))
+    reference, other = (l2_normalise(centres[some] + noise(rng, (count, width), 0.6)) for some in pick)
+    return l2_normalise(reference + 0.5 * other + noise(rng, (count, width), 0.3))
 
 
 def identifier(number: int) -> str:
@@ -97,7 +97,7 @@ class Best:
 
     def see(self, first: int, embeddings: npt.NDArray[np.float16], counts: npt.NDArray[np.bool_]) -> None:
         """Compare with further images, those that count."""
-        cosines = normalised(embeddings) @ self.queries.T  # (count, N, Q)
+        cosines = l2_normalise(embeddings) @ self.queries.T  # (count, N, Q)
         scores = np.where(counts[:, None], cosines.max(axis=1), -2).T  # (Q, count)
         numbers = np.broadcast_to(np.arange(first, first + len(embeddings)), scores.shape)
         scores, numbers = np.hstack([self.scores, scores]), np.hstack([self.numbers, numbers])

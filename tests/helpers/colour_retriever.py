@@ -50,6 +50,9 @@ class ColourTokenizer:
         ids = torch.tensor([[int(colour in text) for colour in ("red", "green", "blue")] for text in texts])
         return TextBatch(ids, torch.ones_like(ids))
 
+    def is_truncated(self, text: str, max_length: int = 32) -> bool:
+        return False
+
 
 def colour_retriever() -> Retriever:
     """Return the retriever, in eval mode on the CPU."""

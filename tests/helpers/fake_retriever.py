@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 TOKENS, WIDTH = 2, 8
+MAX_WORDS = 30
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
 
@@ -61,3 +62,6 @@ class FakeRetriever:
 
     def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         return np.stack([text_direction(text) for text in texts])
+
+    def is_truncated(self, text: str) -> bool:
+        return len(text.split()) > MAX_WORDS

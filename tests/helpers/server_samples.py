@@ -11,7 +11,7 @@ from helpers.fake_retriever import FakeRetriever
 from likebut.gallery.fields import Field, FieldType
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.identity import Embedder, GalleryIdentity
-from likebut.gallery.images import read_picture
+from likebut.gallery.images import read_image
 from likebut.gallery.memory_store import MemoryStore
 from likebut.gallery.store import NewImage, StoredImage
 
@@ -28,7 +28,7 @@ COLOURS = {
 FIELDS = (
     Field("colour", FieldType.TEXT),
     Field("price", FieldType.NUMBER),
-    Field("kids", FieldType.TRUTH),
+    Field("kids", FieldType.BOOLEAN),
     Field("season", FieldType.DATE),
     Field("tags", FieldType.LABELS),
 )
@@ -49,7 +49,7 @@ def noise(seed: int) -> bytes:
 
 
 def stored(content: bytes, retriever: Embedder, path: str, metadata: dict[str, Any] | None = None) -> NewImage:
-    read = read_picture(content)
+    read = read_image(content)
     image = StoredImage(
         id=read.id,
         path=path,

@@ -29,6 +29,12 @@ def test_wordpiece_cuts_but_keeps_the_end(wordpiece: WordPieceTokenizer) -> None
     assert words(wordpiece, "a red dress with longer sleeves", max_length=4) == ["[CLS]", "a", "red", "[SEP]"]
 
 
+def test_truncated_texts_are_recognised(wordpiece: WordPieceTokenizer) -> None:
+    for tokenizer in (wordpiece, HashingTokenizer(100)):
+        assert not tokenizer.is_truncated("red " * 30) and tokenizer.is_truncated("red " * 31)
+        assert not tokenizer.is_truncated("a red", 4) and tokenizer.is_truncated("a red dress", 4)
+
+
 def test_wordpiece_pads_on_the_right_to_the_longest(wordpiece: WordPieceTokenizer) -> None:
     batch = wordpiece(["red", "a red dress"])
     assert batch.ids.tolist() == [[2, 5, 3, 0, 0], [2, 4, 5, 6, 3]]

@@ -25,6 +25,12 @@ def test_text_alone(live: LiveServer) -> None:
     assert answer["timings"]["total"] > 0
 
 
+def test_truncated_texts_are_listed(live: LiveServer) -> None:
+    assert live.post_json("/v1/search", {"text": "blue", "negative": "red"}).json()["truncated_texts"] == []
+    long = live.post_json("/v1/search", {"text": "blue", "negative": "red " * 50}).json()
+    assert long["truncated_texts"] == ["negative"]
+
+
 def test_an_image_of_the_gallery_with_a_text_leaves_itself_out(live: LiveServer) -> None:
     answer = live.post_json("/v1/search", {"image_id": IDS["red"], "text": "blue", "k": 8}).json()
     # one part red and two parts blue: its cosine is 3/√10 with purple, 2/√5 with blue

@@ -42,7 +42,7 @@ def test_what_is_added_is_found_and_kept(tmp_path: Path) -> None:
         f"{content_id(blue)}.jpg",
     }
     again = Gallery.open(tmp_path / "gallery", FakeRetriever(), create=False)
-    assert len(again) == 2 and again.picture(content_id(blue)).size == (48, 64)
+    assert len(again) == 2 and again.load_image(content_id(blue)).size == (48, 64)
 
 
 def test_deleting_removes_the_file_that_was_added(tmp_path: Path) -> None:

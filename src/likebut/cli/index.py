@@ -10,7 +10,7 @@ import typer
 from likebut.cli.options import DEFAULT_GALLERY, GalleryPath
 from likebut.cli.output import skipped_lines
 from likebut.errors import InputError
-from likebut.gallery.opening import open_for_rebuilding, open_gallery, rebuilt
+from likebut.gallery.opening import finish_rebuilding, open_for_rebuilding, open_gallery
 
 if TYPE_CHECKING:
     from likebut.gallery.gallery import Gallery
@@ -55,7 +55,7 @@ def index(
         open_for_rebuilding(gallery, model, device, source) if rebuild else open_gallery(gallery, model, device, True)
     ) as opened:
         report = opened.synchronise(folder, metadata, progress=True)
-        rebuilt(opened)
+        finish_rebuilding(opened)
         # First of all, because what it tells is done, whatever becomes of the index.
         _print_report(report, opened, as_json)
         opened.optimise()
@@ -74,7 +74,7 @@ def _source_of(folder: Path, metadata: Path | None) -> str:
     from likebut.data.images import images_below
     from likebut.files import fingerprint, normal_path
     from likebut.gallery.fields import infer_fields
-    from likebut.gallery.gallery import metadata_for
+    from likebut.gallery.metadata import metadata_for
 
     images_below(folder)
     table = metadata_for([folder], metadata)
@@ -110,6 +110,8 @@ def _print_report(report: "AddReport", gallery: "Gallery", as_json: bool) -> Non
     print(f"{gallery.name}: {len(gallery)} images ({said}).")
     for line in skipped_lines(report.skipped, "the output of --json"):
         print(line)
+    for each in report.skipped_metadata:
+        print(f"{each.where}: {each.reason}")
     sys.stdout.flush()
 
 
@@ -130,7 +132,7 @@ def _tune(store: "GalleryStore") -> "list[Trial]":
     trials = tune(store, queries)
     chosen = choose(trials)
     if chosen.effort is not None:
-        store.keep_effort(chosen.effort)
+        store.set_effort(chosen.effort)
     return trials
 
 

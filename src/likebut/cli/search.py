@@ -58,6 +58,8 @@ def search(
         require_output_file(sheet)
     with open_gallery(gallery, model, device) as opened:
         result = opened.find(request)
+        for name in result.truncated_texts:
+            print(f"likebut: --{name} is longer than the model reads; its end was ignored.", file=sys.stderr)
         if as_json:
             print(json.dumps(_as_json(result), ensure_ascii=False))
         else:
@@ -70,6 +72,7 @@ def _as_json(result: "SearchResult") -> dict[str, Any]:
     return {
         "hits": [hit.to_json() for hit in result.hits],
         "more": result.more,
+        "truncated_texts": list(result.truncated_texts),
         "timings": result.timings.to_json(),
     }
 
@@ -124,7 +127,6 @@ def _write_sheet(
     import webbrowser
 
     from likebut.files import write_text
-    from likebut.gallery.contact_sheet import contact_sheet
 
     # A file's name need not be UTF-8, but a page is.
     named = [str(each).encode(errors="replace").decode() for each in request.images] + [
@@ -134,7 +136,7 @@ def _write_sheet(
         ", ".join(named) + (f' but "{request.text}"' if named else f'"{request.text}"') if request.text else named[0]
     )
     path = path or Path(tempfile.mkdtemp(prefix="likebut-")) / "contact-sheet.html"
-    write_text(path, contact_sheet(gallery, result.hits, title))
+    write_text(path, gallery.contact_sheet(result.hits, title))
     print(f"Contact sheet: {path}", file=sys.stderr)
     if show:
         webbrowser.open(path.absolute().as_uri())

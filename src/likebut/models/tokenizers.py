@@ -46,6 +46,9 @@ class Tokenizer(Protocol):
     def __call__(self, texts: Sequence[str], max_length: int = 32) -> TextBatch:
         """Return ``texts`` as ids, cut to ``max_length`` tokens and padded to the longest of them."""
 
+    def is_truncated(self, text: str, max_length: int = 32) -> bool:
+        """Return whether a text has more than ``max_length`` tokens."""
+
 
 _PADDING, _BEGIN, _END = 0, 1, 2
 _FIRST_WORD = 3
@@ -81,6 +84,10 @@ class WordPieceTokenizer:
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         return pad_rows(rows, max_length, self.vocabulary["[PAD]"])
 
+    def is_truncated(self, text: str, max_length: int = 32) -> bool:
+        """Return whether a text has more than ``max_length`` tokens."""
+        return len(self._tokenizer.encode(text).ids) > max_length
+
 
 class HashingTokenizer:
     """Words and punctuation hashed to ids: needs no file, knows every word, and confuses a few.
@@ -97,6 +104,10 @@ class HashingTokenizer:
         """Return ``texts`` as ids, cut to ``max_length`` tokens and padded to the longest of them."""
         rows = [[_BEGIN, *(self._id(word) for word in _WORD.findall(text.lower())), _END] for text in texts]
         return pad_rows(rows, max_length, _PADDING)
+
+    def is_truncated(self, text: str, max_length: int = 32) -> bool:
+        """Return whether a text has more than ``max_length`` tokens."""
+        return len(_WORD.findall(text.lower())) + 2 > max_length
 
     def _id(self, word: str) -> int:
         return _FIRST_WORD + zlib.crc32(word.encode()) % (self.vocabulary_size - _FIRST_WORD)
@@ -124,6 +135,10 @@ class NoTokenizer:
             "This model was made without its tokenizer: it takes ids, not texts.",
             "Convert or train it with a preset that names the tokenizer.",
         )
+
+    def is_truncated(self, text: str, max_length: int = 32) -> bool:
+        """Return False: no text is read."""
+        return False
 
 
 class ByteTokenizer:

@@ -34,7 +34,7 @@ from likebut.models.vision import VisionEncoder
 from likebut.retriever.base import ComposedRetriever, RetrieverCore
 from likebut.retriever.build import build_retriever
 from likebut.retriever.dual_encoder import PREFIX as DUAL_PREFIX
-from likebut.retriever.dual_encoder import DualEncoder, read_dual_encoder
+from likebut.retriever.dual_encoder import DualEncoder, absolute_name, read_dual_encoder
 from likebut.retriever.ptha import Pooling
 from likebut.settings import parse_settings
 
@@ -171,7 +171,7 @@ class Retriever:
     def _from_dual_encoder(cls, name: str, device: torch.device | str | None) -> "Retriever":
         device = require_device(device)
         model, vision, tokenizer = read_dual_encoder(name)
-        return cls(RetrieverConfig(kind="dual", preset=name), model, vision, tokenizer, device)
+        return cls(RetrieverConfig(kind="dual", preset=absolute_name(name)), model, vision, tokenizer, device)
 
     @classmethod
     def from_preset(
@@ -296,6 +296,10 @@ class Retriever:
             self.model.embed_texts(self.tokenizer(part).to(self.device)).float() for part in _in_batches(texts, _BATCH)
         ]
         return _as_array(parts)
+
+    def is_truncated(self, text: str) -> bool:
+        """Return whether a text has more tokens than the model reads, so that its end is ignored."""
+        return self.tokenizer.is_truncated(text)
 
     def _in_batches(self, items: Sequence[Any]) -> list[Sequence[Any]]:
         return _in_batches(items, _CPU_BATCH if self.device.type == "cpu" else _BATCH)

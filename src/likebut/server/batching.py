@@ -195,6 +195,10 @@ class BatchedEmbedder:
         """Return (n, E) queries from texts alone."""
         return np.stack(self._batcher("texts", [(None, text) for text in texts]))
 
+    def is_truncated(self, text: str) -> bool:
+        """Return whether a text has more tokens than the model reads, so that its end is ignored."""
+        return self._embedder.is_truncated(text)
+
     def close(self) -> None:
         """Answer what waits, then stop."""
         self._batcher.close()

@@ -76,7 +76,7 @@ def _summary(field: Field, values: list[Value]) -> FieldSummary:
             comparable = [value for value in values if isinstance(value, float | int | datetime)]
             ends = (min(comparable), max(comparable)) if comparable else (None, None)
             return FieldSummary(field, len(values), None, *(None if end is None else json_value(end) for end in ends))
-        case FieldType.TRUTH:
+        case FieldType.BOOLEAN:
             return FieldSummary(field, len(values))
     counts = Counter(text for value in values for text in (value if isinstance(value, tuple) else (str(value),)))
     is_choice = len(counts) <= _MOST_VALUES and all(len(text) <= _LONGEST_VALUE for text in counts)

@@ -89,6 +89,9 @@ class SearchResponse(BaseModel):
     hits: list[HitResponse]
     more: bool = Field(description="Whether there is a next page.")
     references: list[ReferenceResponse] = Field(description="The pictures that were sent, in that order.")
+    truncated_texts: list[str] = Field(
+        description='Which of "text" and "negative" have more tokens than the model reads; their ends were ignored.'
+    )
     timings: TimingsResponse
 
     @classmethod
@@ -98,6 +101,7 @@ class SearchResponse(BaseModel):
             hits=[HitResponse(**hit.to_json()) for hit in result.hits],
             more=result.more,
             references=references,
+            truncated_texts=list(result.truncated_texts),
             timings=TimingsResponse(**result.timings.to_json()),
         )
 
