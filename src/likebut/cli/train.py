@@ -35,7 +35,7 @@ _Features = Annotated[Path | None, typer.Option(help="Where vision tokens are ca
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")]
 
 
-@train_app.command("retriever")
+@train_app.command("retriever", epilog="Example: likebut train retriever --data my-data --out runs/my-model")
 def retriever(
     out: _Out,
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "retriever-small",
@@ -73,7 +73,7 @@ def retriever(
     _print(run.folder, run.result, run.triplets, skipped, as_json, gathered.left_out)
 
 
-@train_app.command("generator")
+@train_app.command("generator", epilog="Example: likebut train generator --data my-data --out runs/my-generator")
 def generator(
     out: _Out,
     recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "generator-small",

@@ -74,6 +74,24 @@ def open_for_rebuilding(location: str, model: str | None, device: str | None, so
     return gallery
 
 
+def rebuild_source(folder: Path, metadata: Path | None = None) -> str:
+    """Return the ``source`` of :func:`open_for_rebuilding` for a folder: its path and a fingerprint of its metadata.
+
+    Raises:
+        InputError: The folder is missing or its metadata file is faulty. Call this before the gallery is emptied.
+    """
+    from likebut.data.images import images_below
+    from likebut.files import fingerprint, normal_path
+    from likebut.gallery.fields import infer_fields
+    from likebut.gallery.metadata import metadata_for
+
+    images_below(folder)
+    table = metadata_for([folder], metadata)
+    rows = {name: dict(row.values) for name, row in table.rows.items()} if table else {}
+    infer_fields(rows.values(), {})
+    return f"{normal_path(folder)} {fingerprint(rows)}"
+
+
 def finish_rebuilding(gallery: "Gallery") -> None:
     """Record that the gallery is complete, so that the next rebuild starts from the beginning."""
     if gallery.store.setting(_REBUILDING):

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from likebut.files import write_json, write_text
 from likebut.research.ablations.results import AblationOutcome, Outcome, RowOutcome, Spread
 from likebut.research.reports.charts import WIDE, Colours, bare_axes, line_style, write_chart
 from likebut.research.reports.wording import count, duration, interval, percent, plural
@@ -14,6 +15,15 @@ FIGURE_METRICS = ("Recall@1", "Recall@10")
 _HEIGHT, _ROW_HEIGHT = 300, 46
 _LEFT, _RIGHT, _HEAD, _FOOT, _GUTTER, _LEGEND = 52, 14, 36, 52, 28, 22
 _CAP = 4
+
+
+def write_ablation_report(outcome: Outcome, folder: Path) -> None:
+    """Write the results as JSON, a Markdown page, and one table and one figure per ablation into ``folder``."""
+    write_json(folder / "results.json", outcome.to_json())
+    for ablation in outcome.ablations:
+        write_text(folder / "tables" / f"{ablation.name}.md", markdown_table(ablation))
+    draw_figures(outcome.ablations, folder / "figures")
+    write_text(folder / "ablations.md", markdown_page(outcome))
 
 
 def draw_figures(ablations: Sequence[AblationOutcome], folder: Path) -> list[Path]:
