@@ -1,5 +1,6 @@
 """likebut: "like this, but in red". Composed image retrieval for your own pictures and for the benchmarks."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Gallery", "ModificationGenerator", "Retriever", "__version__"]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the application configures logging
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,7 @@ def run_checks(gallery: str) -> Iterator[Check]:
     yield from _versions()
     yield _threads()
     yield _accelerator()
+    yield _precision()
     yield _cache()
     yield from _models()
     yield from _gallery(gallery)
@@ -85,6 +86,21 @@ def _accelerator() -> Check:
             "Install a CUDA build of torch that suits the driver: https://pytorch.org/get-started",
         )
     return Check("accelerator", "ok", "none; everything but the `paper` preset runs well without")
+
+
+def _precision() -> Check:
+    import torch
+
+    from likebut.models.devices import measure_matmul, require_device, resolve_precision
+
+    device = require_device()
+    resolved = resolve_precision("auto", device)
+    if device.type != "cpu":
+        return Check("precision", "ok", f"auto is {resolved} on {device.type}")
+    speed = measure_matmul()
+    threads = torch.get_num_threads()
+    measured = f"fp32 {speed.fp32:.0f} GFLOPS, bf16 {speed.bf16:.0f} GFLOPS with {threads} threads"
+    return Check("precision", "ok", f"auto is {resolved}: matrix products measured at {measured}")
 
 
 def _cache() -> Check:

@@ -23,6 +23,7 @@ from likebut.cli.submit import submit_app
 from likebut.cli.synthesize import pairs, synthesize
 from likebut.cli.train import train_app
 from likebut.errors import LikebutError
+from likebut.progress import progress_shown
 
 app = typer.Typer(
     name="likebut",
@@ -42,11 +43,12 @@ def _say_version(asked: bool) -> None:
 
 @app.callback()
 def _likebut(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
-    pass
+    context.with_resource(progress_shown())
 
 
 app.command()(demo)

@@ -183,7 +183,7 @@ def _about_pairs(
     mined = read_pairs(pairs)
     split = split_of_pairs(pairs) if benchmark else None  # of a folder all images are known anyway
     images = {image.name: image for image in source_images(folder, split, benchmark)}
-    summary = write_about_pairs(out, mined, images, options.job(same_text_share=0.01))
+    summary = write_about_pairs(out, mined, images, options.job(out, same_text_share=0.01))
     _print(summary, out, as_json, {})
 
 
@@ -194,7 +194,7 @@ def _reverse_texts(
 
     triplets, images = human_triplets(folder, split, benchmark)
     # Of human triplets none may be lost for being like others.
-    summary, left_out = write_reverse_texts(out, triplets, images, options.job(same_text_share=None))
+    summary, left_out = write_reverse_texts(out, triplets, images, options.job(out, same_text_share=None))
     _print(summary, out, as_json, {"triplets_file": str(out / "triplets.jsonl"), "triplets_left_out": len(left_out)})
 
 

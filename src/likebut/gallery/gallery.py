@@ -113,7 +113,7 @@ class Gallery:
         table = None if isinstance(metadata, Mapping) else metadata_for(given, metadata)
         if isinstance(metadata, Mapping):
             infer_and_type(metadata, self.store.fields(), "The metadata")  # said before anything is added
-        with track("indexing", len(files), "images") if progress else nullcontext() as meter:
+        with track("indexing", len(files), "images", show_progress=True) if progress else nullcontext() as meter:
             report = Indexer(self.store, self.retriever, table, meter).run(files)
         if isinstance(metadata, Mapping):
             for image_id in dict.fromkeys(report.ids):
