@@ -119,7 +119,7 @@ def require_output_file(path: Path) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove temporary files that killed processes left in ``folder``; only the folder's single writer may call this."""
+    """Remove temporary files of killed processes from ``folder``; only the folder's single writer may call this."""
     for leftover in folder.glob(".*.tmp"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)

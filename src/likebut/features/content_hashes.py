@@ -79,8 +79,8 @@ class ContentHashes:
         if not self._changed:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # One writer at a time: another process may have stored other hashes, and temporary files of killed processes can
-        # be removed.
+        # One writer at a time: another process may have stored other hashes, and temporary files of killed processes
+        # can be removed.
         with FileLock(self._path.with_suffix(".lock")):
             for leftover in self._path.parent.glob(f".{self._path.name}.*.tmp"):
                 leftover.unlink(missing_ok=True)

@@ -107,7 +107,9 @@ def _encode(
             used.append(position)
     tokens = encode(stacked).to(torch.float16).cpu()[used]
     if not torch.isfinite(tokens).all():
-        raise LikebutError("The vision encoder gave NaN or Inf in float16.", "Check the encoder's weights.", "non-finite-tokens")
+        raise LikebutError(
+            "The vision encoder gave NaN or Inf in float16.", "Check the encoder's weights.", "non-finite-tokens"
+        )
     return EncodedBatch([batch[position][0] for position in used], tokens.numpy(), skipped, unread)
 
 

@@ -78,7 +78,8 @@ def read_auto_model(folder: Path, precision: torch.dtype) -> nn.Module:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"{folder} cannot be loaded ({reason}).", "Use a model that transformers' AutoModel supports, in safetensors."
+            f"{folder} cannot be loaded ({reason}).",
+            "Use a model that transformers' AutoModel supports, in safetensors.",
         ) from None
     return model.eval().requires_grad_(False)
 
@@ -117,4 +118,3 @@ def _processor_size(folder: Path) -> int | None:
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     return size if isinstance(size, int) else None
-

@@ -108,7 +108,9 @@ def read_blip2_config(folder: Path) -> dict[str, Any]:
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in _HEADS:
         raise InputError(
-            f"{folder} has a {kind} model, not {' or '.join(_HEADS)}.", "Use another source in the preset.", "wrong-model"
+            f"{folder} has a {kind} model, not {' or '.join(_HEADS)}.",
+            "Use another source in the preset.",
+            "wrong-model",
         )
     return dict(config)
 

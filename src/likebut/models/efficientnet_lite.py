@@ -26,8 +26,8 @@ _STAGES = (
     (5, 5, 2, 6, 208),
     (1, 3, 1, 6, 352),
 )
-# Stages whose feature maps form the tokens: strides 8, 16 and 32. The last map alone loses colour: a linear probe of the
-# sample's attributes reaches 83 % accuracy on it and 97 % on these (docs/experiments.md).
+# Stages whose feature maps form the tokens: strides 8, 16 and 32. The last map alone loses colour: a linear probe of
+# the sample's attributes reaches 83 % accuracy on it and 97 % on these (docs/experiments.md).
 _STAGES_READ = (2, 3, 4, 5, 6)
 WIDTH = sum(_STAGES[stage][4] for stage in _STAGES_READ)
 

@@ -105,7 +105,7 @@ class LanguageModel:
 def _contiguous(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Make the inputs of the output layer contiguous.
 
-    ``generate`` passes a slice, for which PyTorch multiplies row by row with a copy of the vocabulary weights each: half
-    of the decoding time.
+    ``generate`` passes a slice, for which PyTorch multiplies row by row, each with a copy of the vocabulary weights:
+    half of the decoding time.
     """
     return tuple(state.contiguous() for state in states)

@@ -140,7 +140,9 @@ def query_encoder_sizes(checkpoint: Checkpoint, heads: int | None = None) -> Que
     queries, width = _shape(checkpoint, "query_tokens")[-2:]
     config = checkpoint.config
     if config.get("activation", "gelu") != "gelu":
-        raise InputError(f"{checkpoint.path} was trained with {config['activation']}, not gelu.", "Use another checkpoint.")
+        raise InputError(
+            f"{checkpoint.path} was trained with {config['activation']}, not gelu.", "Use another checkpoint."
+        )
     return QueryEncoderConfig(
         hidden_size=width,
         layers=len(layers),
@@ -235,8 +237,8 @@ def vision_sizes(checkpoint: Mapping[str, Tensor], heads: int | None = None) -> 
 
     Args:
         checkpoint: Tensors by LAVIS name.
-        heads: Number of attention heads, which the shapes do not determine; by default that of the known encoder of this
-            width.
+        heads: Number of attention heads, which the shapes do not determine; by default that of the known encoder
+            of this width.
 
     Raises:
         InputError: A tensor is missing, or the number of heads is unknown.
@@ -323,7 +325,7 @@ def _shape(checkpoint: Checkpoint, key: str) -> tuple[int, ...]:
         raise InputError(
             f"{checkpoint.path} lacks {key}.",
             "Give a checkpoint in LAVIS naming (BLIP-2 stage one, SPRC, MTST or PTHA) and its job.",
-                code="key-mismatch",
+            code="key-mismatch",
         )
     return tuple(checkpoint.tensors[key].shape)
 

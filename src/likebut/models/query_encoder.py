@@ -6,9 +6,9 @@ After Li et al., "BLIP-2" (ICML 2023), section 3, with the second hop of Bai et 
 
 Shapes: B batch, T image tokens, N query tokens, P prompt tokens, L text tokens, H width, W image-token width.
 
-Every mode except ``encode_image`` takes ``read``, the number of leading positions (none of them padding) that the caller
-reads. Other positions are then computed only as far as these depend on them, and padding is not computed at all. Without
-``read`` all positions are returned.
+Every mode except ``encode_image`` takes ``read``, the number of leading positions (none of them padding) that the
+caller reads. Other positions are then computed only as far as these depend on them, and padding is not computed at all.
+Without ``read`` all positions are returned.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class QueryEncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class ImageKeyValues:
-    """Cross-attention keys and values of images, computed once for several passes by :meth:`QueryEncoder.project_image`.
+    """Cross-attention keys and values of images, computed once by :meth:`QueryEncoder.project_image`.
 
     Attributes:
         keys_and_values: For each layer two tensors (B, T, H), or None where the layer has no cross-attention.

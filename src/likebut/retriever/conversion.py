@@ -56,7 +56,9 @@ def convert_retriever(
         InputError: A key is unknown or missing, or has another shape than expected.
     """
     sizes = expected_sizes(checkpoint, preset, "retriever", heads)
-    parts = split_checkpoint(checkpoint, sizes, "core.query_encoder.", _HEADS if stage_one else _HEADS | _PROMPTS, _IGNORED)
+    parts = split_checkpoint(
+        checkpoint, sizes, "core.query_encoder.", _HEADS if stage_one else _HEADS | _PROMPTS, _IGNORED
+    )
     state = {name: value.float() for name, value in parts.state.items()}
     state["core.temperature"] = state["core.temperature"].reshape(())
     if stage_one:
