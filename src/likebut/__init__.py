@@ -1,5 +1,6 @@
 """likebut: composed image retrieval, "like this, but in red"."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ _MODULES = {
     "ModificationGenerator": "likebut.generator.generator",
     "Retriever": "likebut.retriever.retriever",
 }
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the application configures logging
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -238,7 +239,8 @@ def test_doctor_on_a_good_gallery(likebut: Command, indexed: Path) -> None:
     report = json.loads(likebut("doctor", "--gallery", indexed / "gallery", "--json").out)
     checks = {check["name"]: check for check in report["checks"]}
     assert checks["gallery"]["state"] == "ok" and "4 images" in checks["gallery"]["detail"]
-    assert {"likebut", "libraries", "threads", "accelerator", "cache"} <= set(checks)
+    assert {"likebut", "libraries", "threads", "accelerator", "precision", "cache"} <= set(checks)
+    assert re.search(r"fp32 \d+ GFLOPS, bf16 \d+ GFLOPS", checks["precision"]["detail"])
     assert all(check["remedy"] for check in report["checks"] if check["state"] != "ok")
 
 

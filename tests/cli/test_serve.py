@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from helpers.command import Command
-from likebut.cli.serve import default_uploads, let_threads_rest, read_token
+from likebut.cli.serve import let_threads_rest
 from likebut.errors import InputError
+from likebut.server.settings import default_uploads, read_token
 
 
 @pytest.fixture

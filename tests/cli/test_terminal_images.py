@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from likebut.cli.output import contact_strip, escape_sequence, picture_protocol
+from likebut.cli.output import picture_protocol
+from likebut.cli.terminal_images import contact_strip, escape_sequence
 
 
 @pytest.mark.parametrize(

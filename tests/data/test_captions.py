@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from likebut.data.captions import Caption, read_captions
+from likebut.data.folder import Caption, read_captions
 from likebut.errors import InputError
 
 

@@ -14,8 +14,8 @@ from likebut.data.images import (
     MAX_PIXELS,
     Preprocessing,
     decode,
+    image_size,
     list_images,
-    picture_size,
     shrink_for_padding,
     target_pad,
 )
@@ -194,9 +194,9 @@ def test_damage_of_any_kind_is_an_image_error_or_a_picture(seed: bytes, changes:
 
 
 def test_the_size_is_read_from_the_header_alone() -> None:
-    assert picture_size(encoded(noise(64, 48), "JPEG")[:700]) == (64, 48)
+    assert image_size(encoded(noise(64, 48), "JPEG")[:700]) == (64, 48)
     with pytest.raises(ImageError):
-        picture_size(b"not a picture")
+        image_size(b"not a picture")
 
 
 @pytest.mark.parametrize(

@@ -125,12 +125,12 @@ def test_a_packed_layout_lays_out_and_back(queries: int) -> None:
     dense = dense_layout(queries, mask, extra=2)
     assert packed.mask is not None and dense.mask is not None and torch.equal(packed.mask, dense.mask)
     states = torch.randn(3, 5, 4)
-    there = packed.laid_out(states)
+    there = packed.from_sequences(states)
     assert there.shape == (3 * 2 + 6, 4)
     padding = ~packed.mask[:, 0, 0]
     assert torch.equal(packed.sequences(there), states.masked_fill(padding[..., None], 0.0))
     for layout in (packed, dense):
-        _parts_join_again(layout, layout.laid_out(states))
+        _parts_join_again(layout, layout.from_sequences(states))
     assert torch.equal(packed.query_part(there), states[:, :queries])
 
 

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from helpers.paths import TESTS
 from helpers.synthesis_fakes import NumberTokens, NumberWriter, chain, filters, pair, tools
 from likebut.data.images import SkippedImage
 from likebut.errors import ResumeError
 from likebut.generator.decoding import Decoding
-from likebut.synthesis.run import Summary, synthesize, write_draft
+from likebut.models import devices
+from likebut.models.devices import MatmulSpeed
+from likebut.synthesis.run import Summary, run_precision, synthesize, write_draft
 from likebut.synthesis.writing import Tools, WritingSettings, plan_shards
 
 WRITING = WritingSettings(shard_size=4, batch_size=2, decoding=Decoding(method="greedy"))
@@ -75,6 +78,15 @@ def test_ctrl_c_leaves_whole_shards_and_the_same_call_goes_on(tmp_path: Path) ->
     run(tmp_path / "stopped", writer)
     assert sum(size for size, _ in writer.batches) == 2 * 6
     assert content(tmp_path / "stopped") == content(tmp_path / "undisturbed")
+
+
+def test_auto_precision_is_the_one_the_run_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=1.0, bf16=9.0))
+    assert run_precision(tmp_path, "auto", torch.device("cpu")) == "bf16"
+    run(tmp_path, writing=WRITING.model_copy(update={"precision": "bf16"}))
+    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=9.0, bf16=1.0))
+    assert run_precision(tmp_path, "auto", torch.device("cpu")) == "bf16"
+    assert run_precision(tmp_path, "fp32", torch.device("cpu")) == "fp32"
 
 
 def test_a_finished_run_is_not_written_again(tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ from helpers.training_toys import (
     train_toy,
     weights_hash,
 )
+from likebut import progress
 from likebut.errors import InputError, LikebutError, ResumeError
+from likebut.models import devices
+from likebut.models.devices import MatmulSpeed
 from likebut.training.checkpoints import alone_in, checkpoints
 from likebut.training.loop import train
 from likebut.training.metrics_log import read_metrics
@@ -177,8 +180,10 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_call_goes_on(tmp_path: Path) ->
 
 
 def test_a_training_that_goes_on_between_two_reports_counts_no_step_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+
     class StoppingAtSeven(ToyBatches):
         def batch(self, step: int) -> Any:
             if step == 7:
@@ -189,7 +194,8 @@ def test_a_training_that_goes_on_between_two_reports_counts_no_step_twice(
     with pytest.raises(KeyboardInterrupt):
         train(ToyTask(), StoppingAtSeven(), chosen, tmp_path, seed=3)
     capsys.readouterr()
-    train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3)
+    with progress.progress_shown():
+        train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3)
     reports = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     assert [report["done"] for report in reports if "loss" in report] == [8, 10]
 
@@ -302,6 +308,26 @@ def test_bf16_computes_otherwise_and_keeps_fp32_weights(tmp_path: Path) -> None:
     assert rough.model[3].weight.dtype == torch.float32
     assert not torch.equal(exact.model[3].weight, rough.model[3].weight)
     torch.testing.assert_close(exact.model[3].weight, rough.model[3].weight, atol=2e-2, rtol=0.1)
+
+
+def test_a_resumed_auto_precision_is_the_one_the_training_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=1.0, bf16=9.0))
+    whole = train_toy(tmp_path / "whole", steps=10, precision="auto")
+
+    class LostBatches(ToyBatches):
+        def batch(self, step: int) -> Any:
+            if step == 8:  # after the checkpoint of step 7
+                raise OSError
+            return super().batch(step)
+
+    with pytest.raises(OSError):
+        train(ToyTask(), LostBatches(), settings(steps=10, precision="auto"), tmp_path / "cut", seed=3)
+    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=9.0, bf16=1.0))
+    resumed = train_toy(tmp_path / "cut", steps=10, precision="auto")
+    assert json.loads((tmp_path / "cut" / "training.json").read_text())["training"]["precision"] == "bf16"
+    assert weights_hash(resumed.model) == weights_hash(whole.model)
 
 
 def train_as_one_of_two(folder: Path, process: int, port: int) -> None:

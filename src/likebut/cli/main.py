@@ -23,6 +23,7 @@ from likebut.cli.submit import submit_app
 from likebut.cli.synthesize import pairs, synthesize
 from likebut.cli.train import train_app
 from likebut.errors import LikebutError
+from likebut.progress import progress_shown
 
 app = typer.Typer(
     name="likebut",
@@ -44,11 +45,12 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def _likebut(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    context.with_resource(progress_shown())
 
 
 app.command(epilog="Example: likebut index my-images --gallery my-gallery")(index)

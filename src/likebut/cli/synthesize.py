@@ -144,12 +144,12 @@ def synthesize(
         mined = read_pairs(pairs)
         split = split_of_pairs(pairs) if benchmark else None  # a folder needs none: all of its images are known
         images = {image.name: image for image in source_images(folder, split, benchmark)}
-        summary = write_about_pairs(out, mined, images, options.job(same_text_share=0.01))
+        summary = write_about_pairs(out, mined, images, options.job(out, same_text_share=0.01))
         _print(summary, out, as_json, {})
         return
     triplets, human_images = human_triplets(folder, reverse_for or "", benchmark)
     # No human triplet is dropped because its text resembles others.
-    summary, left_out = write_reverse_texts(out, triplets, human_images, options.job(same_text_share=None))
+    summary, left_out = write_reverse_texts(out, triplets, human_images, options.job(out, same_text_share=None))
     _print(summary, out, as_json, {"triplets_file": str(out / "triplets.jsonl"), "triplets_left_out": len(left_out)})
 
 

@@ -115,7 +115,7 @@ class Gallery:
         table = None if isinstance(metadata, Mapping) else metadata_for(given, metadata)
         if isinstance(metadata, Mapping):
             infer_and_type(metadata, self.store.fields(), "The metadata")  # raises before anything is added
-        with track("indexing", len(found), "images") if progress else nullcontext() as meter:
+        with track("indexing", len(found), "images", show_progress=True) if progress else nullcontext() as meter:
             report = Indexer(self.store, self.retriever, table, meter).run(found)
         if isinstance(metadata, Mapping):
             for image_id in dict.fromkeys(report.ids):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from likebut.data.images import decode, opened, read_content
+from likebut.data.images import decode, open_image, read_content
 from likebut.errors import IMAGE_DAMAGE, ImageError, UnreadableImageError
 from likebut.files import is_absence
 
@@ -145,7 +145,7 @@ def _thumbnail(image: Image.Image) -> bytes:
 
 def _size_and_date(content: bytes, decoded_size: tuple[int, int]) -> tuple[tuple[int, int], datetime | None]:
     """Return the upright full-scale size and the EXIF date of an image that decodes to ``decoded_size``."""
-    with opened(content) as image:
+    with open_image(content) as image:
         # Only JPEG is decoded at a reduced scale. Whether other formats are rotated on opening depends on the format.
         is_reduced = image.format in ("JPEG", "MPO")
         size = image.size if is_reduced else decoded_size

@@ -12,7 +12,7 @@ import torch
 
 from likebut.files import home_folder
 from likebut.models.catalogue import list_models
-from likebut.models.devices import resolve_precision
+from likebut.models.devices import measure_matmul, resolve_precision
 
 _LIBRARIES = ("torch", "transformers", "lancedb", "pyarrow", "numpy", "pillow")
 _MIN_FREE_BYTES = 2_000_000_000
@@ -42,6 +42,7 @@ def check_installation() -> Iterator[Check]:
     yield Check("libraries", "ok", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES))
     yield _check_threads()
     yield _check_accelerator()
+    yield _check_precision()
     yield _check_cache()
     yield from _check_models()
 
@@ -69,9 +70,13 @@ def _check_accelerator() -> Check:
             f"this machine has an NVIDIA GPU that torch {torch.__version__} does not detect",
             "Install a CUDA build of torch that matches the driver: https://pytorch.org/get-started",
         )
-    precision = resolve_precision("auto", torch.device("cpu"))
-    detail = f"none, precision auto is {precision} on the CPU; only the preset paper needs a GPU"
-    return Check("accelerator", "ok", detail)
+    return Check("accelerator", "ok", "none; only the preset paper needs a GPU")
+
+
+def _check_precision() -> Check:
+    precision, speed = resolve_precision("auto", torch.device("cpu")), measure_matmul()
+    measured = f"fp32 {speed.fp32:.0f} GFLOPS, bf16 {speed.bf16:.0f} GFLOPS with {torch.get_num_threads()} threads"
+    return Check("precision", "ok", f"auto is {precision} on the CPU: matrix products at {measured}")
 
 
 def _check_cache() -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from likebut.data.images import decode, picture_size
+from likebut.data.images import decode, image_size
 from likebut.errors import ImageError, InputError
 from likebut.files import write_bytes
 from likebut.gallery.fields import infer_fields, typed_row
@@ -29,7 +29,7 @@ def pixels_of(content: bytes) -> int:
     Raises:
         ImageError: The content is not an image.
     """
-    width, height = picture_size(content)
+    width, height = image_size(content)
     return width * height
 
 
@@ -40,7 +40,7 @@ def check_images(contents: Sequence[bytes], max_pixels: int) -> None:
         ImageError: One is too large, or is not an image.
     """
     for content in contents:
-        width, height = picture_size(content)
+        width, height = image_size(content)
         if width * height > max_pixels:
             raise ImageError(f"The image has {width}×{height} pixels, more than {max_pixels}.", "Send a smaller one.")
 

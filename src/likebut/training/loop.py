@@ -15,19 +15,20 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, set_seed
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from likebut.data.sampling import Batches
 from likebut.errors import LikebutError
-from likebut.files import remove_temporaries
+from likebut.files import read_json, remove_temporaries
 from likebut.models.devices import ResolvedPrecision, autocast, pinned, resolve_precision, to_device
 from likebut.models.process_group import this_process
 from likebut.progress import Meter, track
 from likebut.recipes.schema import TrainingSettings
 from likebut.training.checkpoints import (
+    SETTINGS_FILE,
     Progress,
     alone_in,
     claim_folder,
@@ -160,7 +161,7 @@ def train(
     accelerator = Accelerator(
         mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
     )
-    precision = resolve_precision(settings.precision, accelerator.device)
+    precision = run_precision(folder, settings)
     with alone_in(folder) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
             claim(folder, settings, seed, identity)
@@ -178,11 +179,27 @@ def claim(folder: Path, settings: TrainingSettings, seed: int, identity: Mapping
     Raises:
         ResumeError: A training with other settings or another identity was begun there.
     """
-    precision = resolve_precision(settings.precision, this_process().device)
+    precision = _own_precision(folder, settings)
     resolved = settings.model_dump(mode="json") | {"precision": precision}
     # Dropout, and the draws of texts, views and wrong candidates, are each process's own.
     processes = this_process().num_processes
     claim_folder(folder, {"training": resolved, "seed": seed, "processes": processes, **(identity or {})})
+
+
+def run_precision(folder: Path, settings: TrainingSettings) -> ResolvedPrecision:
+    """Return the precision of the training in ``folder``, the same in every process; all of them must call this.
+
+    "auto" keeps what the training began with: a second measurement could resume it in another precision.
+    """
+    chosen = [_own_precision(folder, settings) if this_process().is_main_process else None]
+    precision: ResolvedPrecision = broadcast_object_list(chosen)[0]
+    return precision
+
+
+def _own_precision(folder: Path, settings: TrainingSettings) -> ResolvedPrecision:
+    record = folder / SETTINGS_FILE
+    recorded = read_json(record)["training"]["precision"] if record.is_file() else None
+    return resolve_precision(settings.precision, this_process().device, recorded)
 
 
 class _TaskModule(nn.Module):

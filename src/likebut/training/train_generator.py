@@ -13,7 +13,7 @@ from likebut.features.cache import FeatureCache, open_features
 from likebut.features.token_source import TokenSource
 from likebut.generator.generator import GeneratorConfig, ModificationGenerator
 from likebut.generator.initialisation import start_from_retriever, start_projection_from_shared_words
-from likebut.models.devices import resolve_precision
+from likebut.models.devices import ResolvedPrecision
 from likebut.models.loading import load_tokenizer
 from likebut.models.model_folder import (
     find_model_folder,
@@ -25,7 +25,7 @@ from likebut.models.preset import load_preset
 from likebut.models.process_group import own_data_shard, this_process
 from likebut.models.query_encoder import QueryEncoder
 from likebut.models.tokenizers import WordPieceTokenizer
-from likebut.recipes.schema import GeneratorRecipe, TrainingSettings
+from likebut.recipes.schema import GeneratorRecipe
 from likebut.retriever.retriever import Retriever
 from likebut.settings import parse_settings
 from likebut.training.batches import Curriculum, PairBatches
@@ -40,7 +40,7 @@ from likebut.training.data import (
     token_source,
     weights_identity,
 )
-from likebut.training.loop import TrainingResult, claim, train
+from likebut.training.loop import TrainingResult, claim, run_precision, train
 from likebut.training.tasks import GeneratorTask
 from likebut.training.view_sampler import ViewSampler
 
@@ -142,7 +142,7 @@ def train_generator(
     skipped = encode_views(cache, images, recipe.data.views, generator.vision)
     usable = data.without(skipped)
     generator.vision.to("cpu")
-    _prepare_language(generator, recipe.training)
+    _prepare_language(generator, run_precision(out, recipe.training))
     with explain_skipped_images(skipped):
         batches = _batches(recipe, usable, token_source(cache, usable, recipe.data))
     task = GeneratorTask(generator.model, recipe.words.dropout)
@@ -186,14 +186,14 @@ def _pairs(
     )
 
 
-def _prepare_language(generator: ModificationGenerator, settings: TrainingSettings) -> None:
+def _prepare_language(generator: ModificationGenerator, precision: ResolvedPrecision) -> None:
     """Hold the frozen language model as its training passes are fastest.
 
     In the precision it is computed in: else autocast would cast it every step. On the CPU with attention by plain
     matrix products: torch's fused kernel takes twice as long backwards for a few dozen positions.
     """
     device = this_process().device
-    if resolve_precision(settings.precision, device) == "bf16":
+    if precision == "bf16":
         generator.model.language.to(torch.bfloat16)
     if device.type == "cpu":
         generator.model.language.model.set_attn_implementation("eager")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import torch
@@ -12,12 +13,12 @@ from likebut.errors import InputError
 from likebut.features.cache import open_features
 from likebut.files import fingerprint
 from likebut.generator.generator import ModificationGenerator
-from likebut.models.devices import resolve_precision
 from likebut.research.ablations.plan import AblationSettings, Place
 from likebut.synthesis.filters import Blocklist, FilterSettings
 from likebut.synthesis.jobs import Job, write_about_pairs, write_reverse_texts
 from likebut.synthesis.mining import MinedPair, mine_images
 from likebut.synthesis.pair_file import write_pairs
+from likebut.synthesis.run import run_precision
 from likebut.synthesis.writing import WritingSettings
 from likebut.training.data import weights_identity
 
@@ -110,7 +111,7 @@ class Writer:
         if not (folder / SUMMARY_NAME).is_file():
             mined = self._mine(images, generator, set(pairs))
             write_pairs(folder / "pairs.parquet", mined, {"pairs": len(mined), "settings": self.settings.model_dump()})
-            write_about_pairs(folder, mined, {image.name: image for image in images}, self._job(generator))
+            write_about_pairs(folder, mined, {image.name: image for image in images}, self._job(folder, generator))
         found = read_synthetic(folder)
         if not found:
             raise InputError(f"Of the texts in {folder} none was kept.", "Give a generator that was trained longer.")
@@ -129,7 +130,7 @@ class Writer:
         about = {"triplets": [triplet.to_row() for triplet in human], "images": contents}
         folder = self.place.out / "texts" / f"reverse-{fingerprint([about, self._identity()])}"
         if not (folder / "triplets.jsonl").is_file():
-            write_reverse_texts(folder, human, images, self._job(generator, keep_same_texts=True))
+            write_reverse_texts(folder, human, images, self._job(folder, generator, keep_same_texts=True))
         return read_triplets(folder / "triplets.jsonl")
 
     @property
@@ -170,12 +171,12 @@ class Writer:
             "blocklist": Blocklist.load().fingerprint(),
         }
 
-    def _job(self, generator: ModificationGenerator, keep_same_texts: bool = False) -> Job:
+    def _job(self, folder: Path, generator: ModificationGenerator, keep_same_texts: bool = False) -> Job:
         device = torch.device(generator.device)
         writing = WritingSettings(
             decoding=self.settings.decoding,
             batch_size=_TEXTS_AT_ONCE_ON_A_GPU if device.type == "cuda" else _TEXTS_AT_ONCE,
-            precision=resolve_precision("auto", device),
+            precision=run_precision(folder, "auto", device),
         )
         # No round trip: the retriever that made it would have learnt from human triplets, and so would every row.
         strictness = {"round_trip_rank": None} | ({"same_text_share": None} if keep_same_texts else {})

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder
+from likebut.data.folder import DataFolder, read_captions
 from likebut.data.synthetic_triplets import read_synthetic
 from likebut.data.triplets import Triplet
 from likebut.errors import LikebutError
@@ -18,7 +17,6 @@ from likebut.evaluation.report import EvaluationReport
 from likebut.features.cache import FeatureCache, open_features
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
-from likebut.models.devices import resolve_precision
 from likebut.models.vision import VisionEncoder
 from likebut.recipes.schema import (
     CaptionSettings,
@@ -34,7 +32,7 @@ from likebut.retriever.retriever import Retriever
 from likebut.synthesis.filters import Blocklist, FilterSettings
 from likebut.synthesis.jobs import Job, write_about_pairs
 from likebut.synthesis.mining import MinedPair, PairSettings, mine_images
-from likebut.synthesis.run import Summary
+from likebut.synthesis.run import Summary, run_precision
 from likebut.synthesis.writing import WritingSettings
 from likebut.training.data import TrainingData
 from likebut.training.train_generator import train_generator
@@ -204,7 +202,7 @@ def write_triplets(
     out = place.folder / "synthetic"
     decoding = Decoding.model_validate({"method": settings.decoding, "repetition_penalty": 1.0, "max_new_tokens": 32})
     writing = WritingSettings(
-        decoding=decoding, batch_size=64, precision=resolve_precision("auto", torch.device(generator.device))
+        decoding=decoding, batch_size=64, precision=run_precision(out, "auto", torch.device(generator.device))
     )
     job = Job(
         generator,

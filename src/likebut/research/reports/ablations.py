@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
+from likebut.errors import require_extra
 from likebut.files import write_json, write_text
 from likebut.research.ablations.results import AblationOutcome, Outcome, RowOutcome, Spread
 from likebut.research.reports.charts import WIDE, Colours, bare_axes, line_style, write_chart
 from likebut.research.reports.wording import count, duration, interval, percent, plural
+
+with require_extra("research"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FIGURE_METRICS = ("Recall@1", "Recall@10")
 _HEIGHT, _ROW_HEIGHT = 300, 46

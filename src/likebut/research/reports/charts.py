@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import matplotlib
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from likebut.errors import require_extra
 from likebut.files import atomic_path, write_text
 from likebut.research.reports.contents import RowResult
 from likebut.research.reports.summary import Score, ranking, score_of
 from likebut.research.reports.wording import interval, percent
+
+with require_extra("research"):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDE, NARROW = 720, 340
 _PIXELS_PER_INCH = 72

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from likebut.errors import InputError
+from likebut.errors import InputError, require_extra
 from likebut.files import read_jsonl
 from likebut.research.reports.charts import (
     NARROW,
@@ -22,6 +20,10 @@ from likebut.research.reports.charts import (
 )
 from likebut.research.reports.contents import RowResult
 from likebut.research.reports.wording import percent
+
+with require_extra("research"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # The contrastive term is in every retriever's loss; totals of different terms are not comparable.
 COMMON_LOSS, TOTAL_LOSS = "query_loss", "loss"

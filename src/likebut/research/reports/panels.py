@@ -6,15 +6,17 @@ from math import nan
 from pathlib import Path
 from random import Random
 
-import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from likebut.errors import InputError
+from likebut.errors import InputError, require_extra
 from likebut.evaluation.evaluator import RankedBenchmark
 from likebut.files import atomic_path
 from likebut.research.reports.contents import Hit, Panel, WrittenText
 from likebut.research.reports.embedded_images import thumbnail
 from likebut.research.reports.wording import count, plural
+
+with require_extra("research"):
+    import matplotlib
 
 MISSED_BEYOND = 10
 _HITS = 5

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import resvg_py
-from dicebear import Avatar, Style
 from PIL import Image
 
+from likebut.errors import require_extra
 from likebut.files import write_bytes
 from likebut.progress import track
 from likebut.research.child_processes import end_with_parent
 from likebut.research.sample_data.attributes import Scene
+
+with require_extra("research"):
+    import resvg_py
+    from dicebear import Avatar, Style
 
 SIDE = 224
 _CHUNK = 8
@@ -26,7 +29,9 @@ _CHUNK = 8
 
 @cache
 def _drawing_style(name: str) -> Style:
-    return Style(json.loads(files("dicebear_styles").joinpath(f"{name}.json").read_text(encoding="utf-8")))
+    with require_extra("research"):
+        styles = files("dicebear_styles")
+    return Style(json.loads(styles.joinpath(f"{name}.json").read_text(encoding="utf-8")))
 
 
 def draw(scene: Scene, side: int = SIDE) -> Image.Image:
