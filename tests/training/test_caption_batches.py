@@ -7,7 +7,8 @@ from likebut.data.sampling import DataShard
 from likebut.errors import InputError
 from likebut.training.batches import PairBatches
 from likebut.training.caption_batches import CaptionBatches, ImageTextBatches, WordBatches
-from likebut.training.data import TrainingData, require_captions
+from likebut.training.data import TrainingData
+from likebut.training.run import require_captions
 
 CAPTIONS = [Caption(str(n), ("a" * (n + 1), "b" * (n + 11))) for n in range(8)]
 

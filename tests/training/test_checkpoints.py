@@ -10,9 +10,8 @@ from likebut.errors import InputError
 from likebut.training.checkpoints import (
     Progress,
     load_latest,
-    load_trained_weights,
+    load_weights,
     save_checkpoint,
-    trained_weights,
 )
 from likebut.training.schedule import make_optimizer, make_schedule
 
@@ -64,16 +63,16 @@ def test_the_optimizer_s_file_is_read_without_running_code(tmp_path: Path) -> No
 def test_weights_of_another_model_are_refused_naming_the_first(tmp_path: Path) -> None:
     save_file({"weight": torch.ones(2, 3), "offset": torch.ones(2)}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="2 parameters differ, bias first"):
-        load_trained_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+        load_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
     save_file({"weight": torch.ones(2, 4), "bias": torch.ones(2)}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="1 parameters differ, weight first"):
-        load_trained_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+        load_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"not a tensor")
     with pytest.raises(InputError, match="cannot be read as safetensors"):
-        load_trained_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+        load_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
 
 
 def test_only_trained_parameters_are_weights() -> None:

@@ -23,7 +23,7 @@ from helpers.training_toys import (
     weights_hash,
 )
 from likebut.errors import InputError, LikebutError, ResumeError
-from likebut.training.checkpoints import alone_in, checkpoints
+from likebut.training.checkpoints import checkpoints, lock_folder
 from likebut.training.loop import train
 from likebut.training.metrics_log import read_metrics
 
@@ -120,14 +120,14 @@ def test_a_second_training_in_one_folder_is_refused_while_the_first_is_at_work(t
     refused: list[int] = []
 
     def evaluate(step: int) -> dict[str, float]:
-        with pytest.raises(InputError, match="Another process trains in"), alone_in(tmp_path):
+        with pytest.raises(InputError, match="Another process trains in"), lock_folder(tmp_path):
             pass
         refused.append(step)
         return {}
 
     train(ToyTask(), ToyBatches(), settings(steps=2, evaluate_every=1), tmp_path, seed=3, evaluate=evaluate)
     assert refused == [1, 2]
-    with alone_in(tmp_path), pytest.raises(InputError, match="Another process trains in"):
+    with lock_folder(tmp_path), pytest.raises(InputError, match="Another process trains in"):
         train_toy(tmp_path, steps=2)
 
 

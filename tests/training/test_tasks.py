@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from likebut.models.tokenizers import TextBatch
+from likebut.recipes.schema import LossSettings
 from likebut.retriever.base import NO_IMAGE, ImageTextBatch, RetrievalOutputs, TripletBatch
-from likebut.training.tasks import RetrievalTask, RetrievalWeights
+from likebut.training.tasks import RetrievalTask
 
 
 class Given(nn.Module):
@@ -29,14 +30,14 @@ def captions(image_ids: list[int]) -> ImageTextBatch:
 
 
 def test_a_caption_must_find_its_image() -> None:
-    losses = RetrievalTask(Given(), RetrievalWeights(label_smoothing=0.0)).training_forward(Given(), captions([4, 9]))
+    losses = RetrievalTask(Given(), LossSettings(label_smoothing=0.0)).training_forward(Given(), captions([4, 9]))
     # The own image scores 1 / 0.5, the other 0.
     torch.testing.assert_close(losses["caption_loss"].item(), math.log(1 + math.exp(-2)), rtol=1e-6, atol=0)
     assert [name for name in losses if name.endswith("_loss")] == ["caption_loss"]
 
 
 def test_one_image_twice_in_a_batch_is_no_negative_of_itself() -> None:
-    losses = RetrievalTask(Given(), RetrievalWeights(label_smoothing=0.0)).training_forward(Given(), captions([4, 4]))
+    losses = RetrievalTask(Given(), LossSettings(label_smoothing=0.0)).training_forward(Given(), captions([4, 4]))
     assert losses["caption_loss"].item() == 0.0
 
 
@@ -57,7 +58,7 @@ class Outputs(nn.Module):
 def test_a_hard_negative_that_is_a_query_s_own_target_does_not_count_against_it() -> None:
     axes = torch.eye(2)[:, None, :]
     text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
-    task = RetrievalTask(Outputs(), RetrievalWeights(label_smoothing=0.0))
+    task = RetrievalTask(Outputs(), LossSettings(label_smoothing=0.0))
 
     def loss(ids: list[int] | None) -> float:
         known = None if ids is None else torch.tensor(ids)
@@ -89,7 +90,7 @@ def test_smoothing_is_the_composed_query_s_alone_and_masking_can_be_left_out() -
 
     def losses(ids: list[int], **weights: float | bool) -> tuple[float, float]:
         batch = TripletBatch(axes[:, None], axes[:, None], text, None, torch.tensor(ids))
-        found = RetrievalTask(model, RetrievalWeights(text=1.0, **weights)).training_forward(model, batch)
+        found = RetrievalTask(model, LossSettings(lambda_text=1.0, **weights)).training_forward(model, batch)
         return found["query_loss"].item(), found["text_loss"].item()
 
     # The own target scores 1 / 0.5 and the other 0; smoothed, the other has 0.05 of the label and costs 2 more.
@@ -107,6 +108,6 @@ def test_another_image_that_is_right_for_a_query_is_no_wrong_answer_to_it() -> N
         axes[:, None], axes[:, None], text, target_ids=torch.tensor([4, 9]), further_target_ids=further
     )
     model = Ready(RetrievalOutputs(axes, axes[:, None]))
-    found = RetrievalTask(model, RetrievalWeights(label_smoothing=0.0)).training_forward(model, batch.to("cpu"))
+    found = RetrievalTask(model, LossSettings(label_smoothing=0.0)).training_forward(model, batch)
     # The first query has no wrong candidate left, the second has one, which scores 0 where its own scores 1 / 0.5.
     assert found["query_loss"].item() == pytest.approx(math.log(1 + math.exp(-2)) / 2)

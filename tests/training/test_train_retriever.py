@@ -16,12 +16,12 @@ from helpers.training_toys import folder_data, free_port, join_two_processes, ma
 from likebut.errors import ImageError, InputError, ResumeError
 from likebut.features import encoding
 from likebut.files import sha256_of
+from likebut.models.model_folder import trained_state
 from likebut.models.preset import load_preset
 from likebut.models.vision import VisionEncoder
 from likebut.recipes.loading import load_recipe
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever
-from likebut.training.checkpoints import trained_weights
 from likebut.training.metrics_log import read_metrics
 from likebut.training.train_retriever import RetrieverRun, start_retriever, train_retriever
 
@@ -131,7 +131,7 @@ def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
     train_without_dropout(folder, tmp_path / "alone", tmp_path / "features")
     norms = [[row["gradient_norm"] for row in read_metrics(tmp_path / name)] for name in ("together", "alone")]
     assert len(norms[0]) == 4 and norms[0] == pytest.approx(norms[1], rel=2e-3)
-    start = trained_weights(start_retriever(recipe()).module)
+    start = trained_state(start_retriever(recipe()).module)
     together, alone = (load_file(tmp_path / name / "retriever" / "model.safetensors") for name in ("together", "alone"))
     for name in ("core.vision_projection.weight", "core.text_projection.weight", "core.prompt_tokens"):
         moved, expected = (together[name] - start[name]).flatten(), (alone[name] - start[name]).flatten()

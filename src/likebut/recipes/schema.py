@@ -38,7 +38,8 @@ class TrainingSettings(BaseModel):
         checkpoint_every: Steps between two checkpoints.
         keep_checkpoints: How many of the latest checkpoints are kept.
         evaluate_every: Steps between two evaluations; None evaluates never.
-        best_metric: The evaluation's figure that chooses the best weights, larger being better; None keeps none.
+        best_metric: The metric of the evaluation that selects the kept weights, in its own direction; None keeps the
+            last.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -235,10 +236,12 @@ class RetrieverRecipe(BaseModel):
             raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
         if self.data.mined_hard_negatives and not self.loss.mask_false_negatives:
             raise ValueError(
-                "data.mined_hard_negatives needs loss.mask_false_negatives: a look-alike may be another's target"
+                "data.mined_hard_negatives needs loss.mask_false_negatives: a neighbour may be another triplet's target"
             )
         if self.training.batch_size == 1 and not self.data.hard_negatives and not self.data.mined_hard_negatives:
-            raise ValueError("training.batch_size must be 2 or more: a batch's other targets are the wrong answers")
+            raise ValueError("training.batch_size must be 2 or more: the negatives are the other targets of a batch")
+        if self.captions.steps and self.captions.batch_size == 1:
+            raise ValueError("captions.batch_size must be 2 or more: the negatives are the other images of a batch")
         return self
 
     @property
@@ -296,6 +299,9 @@ class GeneratorRecipe(BaseModel):
             raise ValueError("words.steps + captions.steps must be fewer than training.steps, which counts them too")
         if self.training.evaluate_every is not None:
             raise ValueError("evaluate_every is a retriever's: measure a generator with `likebut report grounding`")
+        for name in ("hard_negatives", "mined_hard_negatives", "evaluation_split"):
+            if getattr(self.data, name) != DataSettings.model_fields[name].default:
+                raise ValueError(f"data.{name} has no effect on a generator")
         return self
 
     @property
