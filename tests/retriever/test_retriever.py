@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.errors import raises
 from likebut.errors import InputError
 from likebut.models.preset import load_preset
 from likebut.retriever.build import KINDS
@@ -103,7 +104,7 @@ def test_another_jobs_folder_is_refused(retriever: Retriever, tmp_path: Path) ->
     retriever.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "job": "generator"}))
-    with pytest.raises(InputError, match="holds a generator, not a retriever"):
+    with raises(InputError, None, tmp_path, "generator", "retriever"):
         Retriever.from_pretrained(tmp_path, "cpu")
 
 
@@ -111,9 +112,8 @@ def test_an_unknown_key_in_the_configuration_is_named(retriever: Retriever, tmp_
     retriever.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "poolin": "cls"}))
-    with pytest.raises(InputError, match='unknown key "poolin"') as raised:
+    with raises(InputError, None, "poolin", "pooling"):
         Retriever.from_pretrained(tmp_path, "cpu")
-    assert "pooling" in raised.value.remedy
 
 
 def test_weights_of_another_preset_are_refused(retriever: Retriever, tmp_path: Path) -> None:
@@ -121,26 +121,26 @@ def test_weights_of_another_preset_are_refused(retriever: Retriever, tmp_path: P
     config = json.loads((tmp_path / "config.json").read_text())
     other = load_preset("tiny").model_dump() | {"name": "other", "embedding_size": 9}
     (tmp_path / "config.json").write_text(json.dumps({**config, "preset": other}))
-    with pytest.raises(InputError, match=r"projection\.\w+ has shape \(16,.*the model's is \(9,"):
+    with raises(InputError, None, "projection", "(16,", "(9,"):
         Retriever.from_pretrained(tmp_path, "cpu")
 
 
 def test_a_kind_that_does_not_exist(retriever: Retriever) -> None:
-    with pytest.raises(InputError, match='no retriever "pthaa"'):
+    with raises(InputError, "unknown-kind", "pthaa", "ptha"):
         Retriever.from_preset("tiny", RetrieverConfig(kind="pthaa", preset="tiny"), device="cpu")
 
 
 def test_one_text_is_not_taken_for_its_letters(retriever: Retriever) -> None:
-    with pytest.raises(InputError, match=r"Write \[text\]"):
+    with raises(InputError, "single-text"):
         retriever.embed_texts("in red")
-    with pytest.raises(InputError, match="One text was given"):
+    with raises(InputError, "single-text"):
         retriever.embed_queries(PICTURES[:2], "ab")
 
 
 def test_as_many_texts_as_images_and_at_least_one(retriever: Retriever) -> None:
-    with pytest.raises(InputError, match="3 images came with 2 texts"):
+    with raises(InputError, "text-count", 3, 2):
         retriever.embed_queries(PICTURES, TEXTS[:2])
-    with pytest.raises(InputError, match="nothing to embed"):
+    with raises(InputError, "nothing-to-embed"):
         retriever.embed_images([])
 
 

@@ -1,12 +1,18 @@
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.small_core import small_core
+from helpers.training_toys import ToyBatches, settings
 from likebut.models.tokenizers import TextBatch
-from likebut.recipes.schema import LossSettings
-from likebut.retriever.base import NO_IMAGE, ImageTextBatch, RetrievalOutputs, TripletBatch
+from likebut.recipes.schema import LossSettings, Pooling
+from likebut.retriever.base import NO_IMAGE, ImageTextBatch, RetrievalOutputs, RetrieverCore, TripletBatch
+from likebut.retriever.build import wrap_core
+from likebut.training.loop import train
 from likebut.training.tasks import RetrievalTask
 
 
@@ -111,3 +117,52 @@ def test_another_image_that_is_right_for_a_query_is_no_wrong_answer_to_it() -> N
     found = RetrievalTask(model, LossSettings(label_smoothing=0.0)).training_forward(model, batch)
     # The first query has no wrong candidate left, the second has one, which scores 0 where its own scores 1 / 0.5.
     assert found["query_loss"].item() == pytest.approx(math.log(1 + math.exp(-2)) / 2)
+
+
+def core_with_temperature(value: float) -> RetrieverCore:
+    core = small_core()
+    with torch.no_grad():
+        core.temperature.fill_(value)
+    return core
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooling", "expected"),
+    [
+        ("ptha", "masked-mean", 0.01),
+        ("sprc", "cls", 0.01),
+        ("one-hop", "published", 0.01),  # of one hop: the setting is not its own
+        ("ptha", "published", 0.004),
+        ("sprc", "published", 0.004),
+    ],
+)
+def test_the_temperature_has_a_floor_unless_its_checkpoint_is_published(
+    kind: str, pooling: Pooling, expected: float
+) -> None:
+    model = wrap_core(kind, core_with_temperature(0.004), pooling, True)
+    RetrievalTask(model, LossSettings()).after_step()
+    assert model.temperature.item() == pytest.approx(expected)
+    above = wrap_core(kind, core_with_temperature(0.03), pooling, True)
+    RetrievalTask(above, LossSettings()).after_step()
+    assert torch.equal(above.temperature, torch.tensor(0.03))
+
+
+def test_training_never_takes_the_temperature_below_its_floor(tmp_path: Path) -> None:
+    class Sharper(RetrievalTask):
+        """A loss that a lower temperature always reduces."""
+
+        def training_forward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+            return {"temperature_loss": self.model.temperature.sum()}
+
+    task = Sharper(wrap_core("ptha", core_with_temperature(0.03), "masked-mean", True), LossSettings())
+    train(task, ToyBatches(), settings(steps=20, learning_rate=0.01, schedule="constant"), tmp_path, seed=0)
+    assert task.model.temperature.item() == pytest.approx(0.01)
+
+
+def test_a_model_that_drops_hard_negatives_is_an_error() -> None:
+    axes = torch.eye(2)
+    text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
+    model = Ready(RetrievalOutputs(axes, axes[:, None]))
+    batch = TripletBatch(axes[:, None], axes[:, None], text, hard_negative_tokens=axes[:, None])
+    with pytest.raises(ValueError, match="Ready"):
+        RetrievalTask(model, LossSettings()).training_forward(model, batch)
