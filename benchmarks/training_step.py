@@ -32,9 +32,10 @@ from likebut.models.loading import new_vision_network
 from likebut.models.preset import Preset, load_preset
 from likebut.models.query_encoder import QueryEncoder
 from likebut.models.tokenizers import TextBatch
+from likebut.recipes.schema import LossSettings
 from likebut.retriever.base import RetrieverCore, TripletBatch
 from likebut.retriever.ptha import PTHA
-from likebut.training.tasks import RetrievalTask, RetrievalWeights, summed
+from likebut.training.tasks import RetrievalTask, summed
 
 TEXT_LENGTH = 32
 WARM_UP = 3
@@ -74,7 +75,7 @@ class Stepper:
         self.vision = random_vision(preset).to(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
         self.model = PTHA(RetrieverCore(QueryEncoder(preset.query_encoder.config()), preset.embedding_size)).to(device)
         nn.init.normal_(self.model.core.query_encoder.query_tokens, std=0.02)
-        self.task = RetrievalTask(self.model, RetrievalWeights())
+        self.task = RetrievalTask(self.model, LossSettings())
         self.stepped: Any = torch.compile(self.model) if compiled else self.model
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=device.type == "cuda")
 

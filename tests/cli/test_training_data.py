@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from helpers.errors import raises
 from likebut.data.synthetic_triplets import KEPT, SyntheticRow, write_rows
 from likebut.data.triplets import Triplet, read_triplets, write_triplets
 from likebut.errors import InputError
@@ -48,7 +49,7 @@ def test_human_triplets_without_a_reverse_text_stay_where_none_is_needed(folder:
         ("three", None),
     ]
     assert found.left_out == 0
-    with pytest.raises(InputError, match="written for other triplets: of 2 of the 3 that training reads"):
+    with raises(InputError, "other-reverse-texts", "2 of the 3"):
         gather(settings, reverse=True)
 
 
@@ -81,7 +82,7 @@ def test_synthetic_triplets_whose_reverse_text_no_filter_kept_are_left_out_where
 
 
 def test_what_the_recipe_does_not_read_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="learns from human triplets alone"):
+    with raises(InputError, "unused-synthetic"):
         gather(DataSettings(root=folder, synthetic=(tmp_path,)))
-    with pytest.raises(InputError, match="learns from synthetic triplets alone"):
+    with raises(InputError, "unused-reverse-texts"):
         gather(DataSettings(root=folder, use="synthetic", reverse_texts=tmp_path))

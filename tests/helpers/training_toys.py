@@ -103,6 +103,9 @@ class ToyTask:
         error = model(batch.inputs) - batch.targets
         return {"squared_loss": error.square().mean(), "small_loss": 0.1 * error.mean(), "spread": error.detach().std()}
 
+    def after_step(self) -> None:
+        pass
+
 
 def settings(**changes: Any) -> TrainingSettings:
     values = {"batch_size": 4, "steps": 40, "learning_rate": 1e-2, "precision": "fp32", "log_every": 3}

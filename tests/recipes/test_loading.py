@@ -1,11 +1,10 @@
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from likebut.errors import InputError
 from likebut.recipes.loading import copy_recipe, list_recipes, load_recipe, recipe_files
-from likebut.recipes.schema import GeneratorRecipe, Kind, Pooling, RetrieverRecipe
+from likebut.recipes.schema import GeneratorRecipe, RetrieverRecipe
 
 
 @pytest.mark.parametrize("name", recipe_files())
@@ -140,10 +139,3 @@ def test_a_copy_is_the_same_recipe_and_overwrites_nothing(tmp_path: Path) -> Non
     assert load_recipe(str(copy)) == load_recipe("cirr-paper")
     with pytest.raises(InputError, match="exists already"):
         copy_recipe("cirr-paper", copy)
-
-
-def test_kinds_and_poolings_are_the_models_own() -> None:
-    from likebut.retriever import build
-    from likebut.retriever import ptha as model
-
-    assert get_args(Kind) == get_args(build.Kind) and get_args(Pooling) == get_args(model.Pooling)

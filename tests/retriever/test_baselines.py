@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -64,6 +66,15 @@ def test_every_kind_can_be_trained(kind: str) -> None:
     assert "core.vision_projection.weight" in moved
     assert "core.text_projection.weight" in moved
     assert "core.query_encoder.embeddings.word.weight" in moved or kind == "image-only"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_every_kind_embeds_hard_negatives_like_targets(kind: str, core: RetrieverCore) -> None:
+    negatives = tokens(3, 9)
+    outputs = retriever(kind, core)(replace(triplets(), hard_negative_tokens=negatives))
+    torch.testing.assert_close(outputs.hard_negative_embeddings, core.embed_targets(negatives), **CLOSE)
+    assert retriever(kind, core)(triplets()).hard_negative_embeddings is None
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPConfig, CLIPModel, DINOv3ViTConfig, DINOv3ViTModel, SiglipConfig, SiglipModel
 
+from helpers.errors import raises
 from likebut.errors import InputError
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.opening import open_gallery, recorded_model
@@ -161,7 +162,7 @@ def test_a_hub_id_is_recorded_as_it_is() -> None:
 def test_nothing_is_trained_or_saved(saved: tuple[Any, Path], tmp_path: Path) -> None:
     retriever = Retriever.from_pretrained(f"dual:{saved[1]}", "cpu")
     assert not any(value.requires_grad for value in retriever.module.parameters())
-    with pytest.raises(InputError):
+    with raises(InputError, "nothing-trained"):
         retriever.save(tmp_path / "model")
     width = retriever.vision.width
     reference, target = torch.randn(2, 2, 1, width)

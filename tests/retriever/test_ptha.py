@@ -53,16 +53,6 @@ def test_published_pooling_differs_between_training_and_inference(core: Retrieve
     model.eval()
 
 
-def test_hard_negatives_are_embedded_like_targets(core: RetrieverCore) -> None:
-    batch = triplets()
-    negatives = tokens(2, 9)
-    outputs = PTHA(core)(
-        type(batch)(batch.reference_tokens, batch.target_tokens, batch.modification, None, None, negatives)
-    )
-    assert outputs.hard_negative_embeddings is not None
-    torch.testing.assert_close(outputs.hard_negative_embeddings, core.embed_targets(negatives), **CLOSE)
-
-
 @torch.no_grad()
 def test_sprcs_own_pooling_reads_cls_with_the_real_mask_in_training_too(core: RetrieverCore) -> None:
     model, batch = PTHA(core, pooling="cls"), triplets()

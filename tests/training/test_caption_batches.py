@@ -2,12 +2,14 @@ import pytest
 import torch
 
 from helpers.batch_samples import NamedTokens, WordLengths, triplets
+from helpers.errors import raises
 from likebut.data.folder import Caption
 from likebut.data.sampling import DataShard
 from likebut.errors import InputError
 from likebut.training.batches import PairBatches
 from likebut.training.caption_batches import CaptionBatches, ImageTextBatches, WordBatches
-from likebut.training.data import TrainingData, require_captions
+from likebut.training.data import TrainingData
+from likebut.training.run import require_captions
 
 CAPTIONS = [Caption(str(n), ("a" * (n + 1), "b" * (n + 11))) for n in range(8)]
 
@@ -47,7 +49,7 @@ def test_one_picture_under_two_names_is_not_its_own_wrong_answer() -> None:
 
 @pytest.mark.parametrize("setting", ["captions.batch_size", "words.images"])
 def test_too_large_a_batch_names_the_setting_that_mends_it(setting: str) -> None:
-    with pytest.raises(InputError, match=f"--set {setting}=8"):
+    with raises(InputError, None, f"{setting}=8"):
         CaptionBatches(CAPTIONS, NamedTokens(), 9, 0, setting=setting)
 
 
@@ -62,5 +64,5 @@ def test_word_batches_hold_pairs_and_described_images() -> None:
 def test_steps_that_read_captions_need_captions() -> None:
     require_captions(0, TrainingData([], {}))
     require_captions(3, TrainingData([], {}, captions=CAPTIONS))
-    with pytest.raises(InputError, match="3 steps that read captions"):
+    with raises(InputError, "missing-captions", 3):
         require_captions(3, TrainingData([], {}))

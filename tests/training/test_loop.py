@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
+from helpers.errors import raises
 from helpers.training_toys import (
     ToyBatches,
     ToyTask,
@@ -22,11 +23,8 @@ from helpers.training_toys import (
     train_toy,
     weights_hash,
 )
-from likebut import progress
 from likebut.errors import InputError, LikebutError, ResumeError
-from likebut.models import devices
-from likebut.models.devices import MatmulSpeed
-from likebut.training.checkpoints import alone_in, checkpoints
+from likebut.training.checkpoints import checkpoints, lock_folder
 from likebut.training.loop import train
 from likebut.training.metrics_log import read_metrics
 
@@ -123,14 +121,14 @@ def test_a_second_training_in_one_folder_is_refused_while_the_first_is_at_work(t
     refused: list[int] = []
 
     def evaluate(step: int) -> dict[str, float]:
-        with pytest.raises(InputError, match="Another process trains in"), alone_in(tmp_path):
+        with raises(InputError, "folder-in-use", tmp_path), lock_folder(tmp_path):
             pass
         refused.append(step)
         return {}
 
     train(ToyTask(), ToyBatches(), settings(steps=2, evaluate_every=1), tmp_path, seed=3, evaluate=evaluate)
     assert refused == [1, 2]
-    with alone_in(tmp_path), pytest.raises(InputError, match="Another process trains in"):
+    with lock_folder(tmp_path), raises(InputError, "folder-in-use", tmp_path):
         train_toy(tmp_path, steps=2)
 
 
@@ -154,7 +152,7 @@ def test_other_settings_are_refused_naming_each_difference(tmp_path: Path) -> No
 
 def test_another_seed_or_other_data_is_refused(tmp_path: Path) -> None:
     train(ToyTask(), ToyBatches(), settings(steps=2), tmp_path, seed=1, identity={"data": "a"})
-    with pytest.raises(ResumeError, match="data was a, now b; seed was 1, now 2"):
+    with raises(ResumeError, "settings-changed", "data was a, now b", "seed was 1, now 2"):
         train(ToyTask(), ToyBatches(), settings(steps=2), tmp_path, seed=2, identity={"data": "b"})
 
 
@@ -180,10 +178,8 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_call_goes_on(tmp_path: Path) ->
 
 
 def test_a_training_that_goes_on_between_two_reports_counts_no_step_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-
     class StoppingAtSeven(ToyBatches):
         def batch(self, step: int) -> Any:
             if step == 7:
@@ -194,8 +190,7 @@ def test_a_training_that_goes_on_between_two_reports_counts_no_step_twice(
     with pytest.raises(KeyboardInterrupt):
         train(ToyTask(), StoppingAtSeven(), chosen, tmp_path, seed=3)
     capsys.readouterr()
-    with progress.progress_shown():
-        train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3)
+    train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3)
     reports = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     assert [report["done"] for report in reports if "loss" in report] == [8, 10]
 
@@ -225,7 +220,7 @@ def test_evaluation_chooses_the_best_weights_and_changes_nothing_else(tmp_path: 
 
 
 def test_an_unknown_best_metric_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(LikebutError, match='no figure "recal".*recall'):
+    with raises(LikebutError, "unknown-metric", "recal", "recall"):
         train(
             ToyTask(),
             ToyBatches(),
@@ -237,7 +232,7 @@ def test_an_unknown_best_metric_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
-    with pytest.raises(LikebutError, match="The loss is nan at step 1.*learning_rate"):
+    with raises(LikebutError, "diverged", "nan", "step 1", "learning_rate"):
         task = ToyTask()
         with torch.no_grad():
             task.model[3].weight.fill_(float("nan"))
@@ -258,7 +253,7 @@ class DivergingBatches(ToyBatches):
 
 def test_weights_that_are_no_numbers_never_replace_a_good_checkpoint(tmp_path: Path) -> None:
     chosen = settings(log_every=20, checkpoint_every=9, keep_checkpoints=1)
-    with pytest.raises(LikebutError, match="no finite numbers any more after step 18"):
+    with raises(LikebutError, "diverged", "step 18"):
         train(ToyTask(), DivergingBatches(), chosen, tmp_path, seed=3)
     assert [path.name for path in checkpoints(tmp_path / "checkpoints")] == ["step-00000009"]
     assert train(ToyTask(), DivergingBatches(healthy=True), chosen, tmp_path, seed=3).steps == 40
@@ -266,7 +261,7 @@ def test_weights_that_are_no_numbers_never_replace_a_good_checkpoint(tmp_path: P
 
 def test_weights_that_are_no_numbers_are_not_evaluated(tmp_path: Path) -> None:
     chosen = settings(log_every=20, checkpoint_every=30, evaluate_every=16)
-    with pytest.raises(LikebutError, match="no finite numbers any more after step 16"):
+    with raises(LikebutError, "diverged", "step 16"):
         train(ToyTask(), DivergingBatches(), chosen, tmp_path, seed=3, evaluate=lambda _: pytest.fail("evaluated"))
 
 
@@ -289,7 +284,7 @@ def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
     train_toy(tmp_path, steps=2)
     recorded = json.loads((tmp_path / "training.json").read_text())
     (tmp_path / "training.json").write_text(json.dumps(recorded | {"processes": 8}))
-    with pytest.raises(ResumeError, match="processes was 8, now 1"):
+    with raises(ResumeError, "settings-changed", "processes was 8, now 1"):
         train_toy(tmp_path, steps=2)
 
 
@@ -308,26 +303,6 @@ def test_bf16_computes_otherwise_and_keeps_fp32_weights(tmp_path: Path) -> None:
     assert rough.model[3].weight.dtype == torch.float32
     assert not torch.equal(exact.model[3].weight, rough.model[3].weight)
     torch.testing.assert_close(exact.model[3].weight, rough.model[3].weight, atol=2e-2, rtol=0.1)
-
-
-def test_a_resumed_auto_precision_is_the_one_the_training_began_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=1.0, bf16=9.0))
-    whole = train_toy(tmp_path / "whole", steps=10, precision="auto")
-
-    class LostBatches(ToyBatches):
-        def batch(self, step: int) -> Any:
-            if step == 8:  # after the checkpoint of step 7
-                raise OSError
-            return super().batch(step)
-
-    with pytest.raises(OSError):
-        train(ToyTask(), LostBatches(), settings(steps=10, precision="auto"), tmp_path / "cut", seed=3)
-    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=9.0, bf16=1.0))
-    resumed = train_toy(tmp_path / "cut", steps=10, precision="auto")
-    assert json.loads((tmp_path / "cut" / "training.json").read_text())["training"]["precision"] == "bf16"
-    assert weights_hash(resumed.model) == weights_hash(whole.model)
 
 
 def train_as_one_of_two(folder: Path, process: int, port: int) -> None:
@@ -351,3 +326,49 @@ def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
     shared = torch.load(together / "weight-0.pt", weights_only=True)
     torch.testing.assert_close(shared, alone.model[3].weight.detach(), atol=2e-3, rtol=1e-3)
     assert [row["step"] for row in read_metrics(together)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_seconds_of_a_step_are_those_of_the_log_window_divided_by_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    class TimedTask(ToyTask):
+        def training_forward(self, model: torch.nn.Module, batch: Any) -> dict[str, torch.Tensor]:
+            clock[0] += next(durations)
+            return super().training_forward(model, batch)
+
+    def evaluate(step: int) -> dict[str, float]:
+        clock[0] += 100.0
+        return {}
+
+    durations = iter([0.0, 3.0, 0.0, 1.0, 0.5, 0.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    chosen = settings(steps=6, log_every=3, evaluate_every=2, checkpoint_every=2)
+    train(TimedTask(), ToyBatches(), chosen, tmp_path, seed=3, evaluate=evaluate)
+    rows = [row["step_seconds"] for row in read_metrics(tmp_path) if "step_seconds" in row]
+    assert rows == pytest.approx([1.0, 0.5])
+
+
+def test_a_metric_that_is_better_when_lower_keeps_the_weights_of_its_minimum(tmp_path: Path) -> None:
+    result = train(
+        ToyTask(),
+        ToyBatches(),
+        settings(evaluate_every=10, best_metric="rate"),
+        tmp_path,
+        seed=3,
+        evaluate=lambda step: {"rate": {10: 20.0, 20: 5.0, 30: 5.0, 40: 90.0}[step]},
+        greater_is_better=False,
+    )
+    assert (result.best_step, result.best_value) == (20, 5.0)
+
+
+def test_a_task_constrains_its_parameters_after_every_step(tmp_path: Path) -> None:
+    class Clamped(ToyTask):
+        def after_step(self) -> None:
+            with torch.no_grad():
+                self.model[3].bias.fill_(0.25)
+
+    task = Clamped()
+    train(task, ToyBatches(), settings(steps=3), tmp_path, seed=3)
+    assert task.model[3].bias.item() == 0.25

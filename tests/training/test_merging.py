@@ -1,8 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
+from helpers.errors import raises
 from likebut.data.folder import Caption
 from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
@@ -35,5 +34,5 @@ def test_one_folder_stays_as_it_is() -> None:
 def test_a_name_with_the_prefix_of_another_folder_is_refused() -> None:
     first = data("one")
     first.images["also-1/a.png"] = ImageRef("also-1/a.png", Path("one/also-1/a.png"))
-    with pytest.raises(InputError, match="also-1/a.png"):
+    with raises(InputError, "reserved-name", "also-1/a.png"):
         merge([first, data("two")])

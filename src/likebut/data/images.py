@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -217,6 +217,30 @@ def as_source(given: object) -> Path | bytes | Image.Image:
         "Give a path, the content of a file as bytes, or a PIL image (Image.fromarray converts an array).",
         "unsupported-image-type",
     )
+
+
+def as_sources(given: object) -> list[Path | bytes | Image.Image]:
+    """Return one image or several as a list of :func:`as_source` forms; nothing is read or decoded yet.
+
+    Args:
+        given: A path, the content of a file, an open file or a PIL image, or an iterable of these.
+
+    Raises:
+        InputError: An image is given in another form.
+    """
+    single = str | bytes | bytearray | memoryview | Image.Image | io.IOBase
+    if isinstance(given, Iterable) and not isinstance(given, single):
+        return [as_source(each) for each in given]
+    return [as_source(given)]
+
+
+def load_image(source: Path | bytes | Image.Image) -> Image.Image:
+    """Return the image of a source: a file or its content is decoded, a PIL image is returned as it is.
+
+    Raises:
+        ImageError: The image is missing, too large, truncated, or no image.
+    """
+    return source if isinstance(source, Image.Image) else decode(source)
 
 
 def shrink_for_padding(image: Image.Image, ratio: float, longest: int) -> Image.Image:

@@ -15,7 +15,6 @@ from likebut.generator.mtst import CAPTION_INSTRUCTION, INSTRUCTION, MTST
 from likebut.models.devices import choose_device
 from likebut.models.loading import fill_heads, load_language_model, load_query_encoder, load_tokenizer, load_vision
 from likebut.models.model_folder import (
-    digest_of_unsaved,
     find_model_folder,
     load_trained_state,
     read_model_folder,
@@ -23,7 +22,9 @@ from likebut.models.model_folder import (
     trained_state,
 )
 from likebut.models.preset import Preset, load_preset, with_folders_beside
+from likebut.models.publishing import push_to_hub
 from likebut.models.vision import VisionEncoder
+from likebut.models.weights_hash import WeightsHash
 from likebut.recipes.schema import WritingMethod
 from likebut.settings import parse_settings
 
@@ -71,6 +72,7 @@ class ModificationGenerator:
         self.model = model.to(self.device).eval()
         self.model.language.to(self.device)
         self.vision = vision.to(self.device).eval()
+        self._weights_hash = WeightsHash(model)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, device: torch.device | str | None = None) -> "ModificationGenerator":
@@ -90,6 +92,8 @@ class ModificationGenerator:
         preset = with_folders_beside(load_preset(config.preset), folder)
         generator = cls.from_preset(preset, config, device=device)
         load_trained_state(generator.model, state, folder)
+        if config.weights_sha256:
+            generator._weights_hash.record(config.weights_sha256)
         return generator
 
     @classmethod
@@ -134,11 +138,30 @@ class ModificationGenerator:
         saved = save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
         if precision == torch.float32:
             self.config = self.config.model_copy(update={"weights_sha256": saved})
+            self._weights_hash.record(saved)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        precision: torch.dtype = torch.float32,
+        private: bool = False,
+        token: str | None = None,
+        commit_message: str = "Upload generator",
+    ) -> str:
+        """Upload the generator to the Hugging Face hub; see :func:`likebut.models.publishing.push_to_hub`."""
+        return push_to_hub(
+            lambda folder: self.save(folder, precision),
+            repo_id,
+            "ModificationGenerator",
+            private,
+            token,
+            commit_message,
+        )
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the file that the weights are in; of the weights themselves if they are in none."""
-        return self.config.weights_sha256 or digest_of_unsaved(self.model)
+        """The SHA-256 of the current weights: that of their file, or of their values if they are in no file."""
+        return self._weights_hash.current()
 
     def write(
         self, reference: Picture, target: Picture, length: str | None = None, decoding: Decoding | None = None

@@ -1,6 +1,8 @@
-"""Distributed training: this process's rank, and gathering over all processes."""
+"""Distributed training: the process group, and gathering tensors with gradient."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,12 +14,25 @@ from likebut.data.sampling import DataShard
 
 
 def this_process() -> PartialState:
-    """Return accelerate's state of this process: rank, number of processes, device.
+    """Return accelerate's state of this process (rank, number of processes, device), joining the process group.
 
-    Use it instead of ``PartialState()``, which ignores the launcher's request for CPUs and would treat several CPU
-    processes as independent.
+    The first call initialises the process group from the environment that ``torchrun`` or ``accelerate launch`` sets:
+    with nccl if there is a GPU, else with gloo. A bare ``PartialState()`` would do so on GPUs alone and take several
+    processes without a GPU for single ones, so everything in training calls this function instead.
     """
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    launched_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    return PartialState(cpu=launched_on_cpu or parse_flag_from_env("ACCELERATE_USE_CPU"))
+
+
+@contextmanager
+def process_group() -> Iterator[PartialState]:
+    """Be a member of the launched process group within the block, and leave it at the end."""
+    state = this_process()
+    try:
+        yield state
+    finally:
+        if state.num_processes > 1:
+            state.destroy_process_group()
 
 
 def own_data_shard() -> DataShard:
@@ -27,12 +42,12 @@ def own_data_shard() -> DataShard:
 
 
 def is_distributed() -> bool:
-    """Return whether training runs in several processes."""
+    """Return whether there is a process group of several processes."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def gather_with_gradient(embeddings: Tensor) -> Tensor:
-    """Gather rows of all processes in rank order; gradients flow back to the process of each row.
+    """Return the rows of all processes in rank order; each row's gradient flows back to the process it came from.
 
     Args:
         embeddings: (B, …), with the same B in every process.

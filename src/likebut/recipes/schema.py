@@ -43,7 +43,7 @@ class TrainingSettings(BaseModel):
         checkpoint_every: Steps between checkpoints.
         keep_checkpoints: Number of latest checkpoints to keep.
         evaluate_every: Steps between evaluations; None disables evaluation.
-        best_metric: Metric that selects the best weights; None keeps none.
+        best_metric: Metric that selects the best weights, in its own direction; None keeps the last.
     """
 
     model_config = _STRICT
@@ -236,6 +236,8 @@ class RetrieverRecipe(BaseModel):
             )
         if self.training.batch_size == 1 and not self.data.hard_negatives and not self.data.mined_hard_negatives:
             raise ValueError("training.batch_size must be 2 or more: the other targets of a batch are the negatives")
+        if self.captions.steps and self.captions.batch_size == 1:
+            raise ValueError("captions.batch_size must be 2 or more: the other images of a batch are the negatives")
         return self
 
     @property
@@ -291,6 +293,9 @@ class GeneratorRecipe(BaseModel):
             raise ValueError(
                 "evaluate_every applies to retrievers: evaluate a generator with `likebut report grounding`"
             )
+        for name in ("hard_negatives", "mined_hard_negatives", "evaluation_split"):
+            if getattr(self.data, name) != DataSettings.model_fields[name].default:
+                raise ValueError(f"data.{name} has no effect on a generator")
         return self
 
     @property

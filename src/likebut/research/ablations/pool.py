@@ -20,7 +20,7 @@ from likebut.synthesis.mining import MinedPair, mine_images
 from likebut.synthesis.pair_file import write_pairs
 from likebut.synthesis.run import run_precision
 from likebut.synthesis.writing import WritingSettings
-from likebut.training.data import weights_identity
+from likebut.training.run import weights_identity
 
 
 def draw_share(triplets: Sequence[Triplet], share: float, seed: int) -> list[Triplet]:

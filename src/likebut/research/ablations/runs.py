@@ -20,7 +20,8 @@ from likebut.recipes.schema import DataSettings, LossSettings, ModelSettings, Re
 from likebut.research.ablations.material import Material
 from likebut.research.ablations.plan import AblationSettings, Place, Training
 from likebut.retriever.retriever import Retriever
-from likebut.training.data import TrainingData, preset_identity, weights_identity
+from likebut.training.data import TrainingData
+from likebut.training.run import preset_identity, weights_identity
 from likebut.training.train_retriever import train_retriever
 
 RESULT_NAME = "result.json"
