@@ -256,7 +256,9 @@ class FeatureCache:
             InputError: The name is unknown.
         """
         if name not in self._content_of:
-            raise InputError(f"The image {name} is not in the feature cache.", "Check the name, or add the image.")
+            raise InputError(
+                f"The image {name} is not in the feature cache.", "Check the name, or add the image.", "not-cached"
+            )
         return self._content_of[name]
 
     def knows(self, name: str) -> bool:
@@ -280,7 +282,7 @@ class FeatureCache:
             raise InputError(f"The image {name} was skipped: {reason}", "Remove or replace it.", "skipped-image")
         content = self.content(name)
         if content not in self._rows:
-            raise InputError(f"The image {name} is not in the feature cache.", "Add it first.")
+            raise InputError(f"The image {name} is not in the feature cache.", "Add it first.", "not-cached")
         shard, row = self._rows[content]
         tokens: NDArray[np.float16] = shard.rows()[row]
         return tokens

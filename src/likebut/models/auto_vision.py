@@ -80,6 +80,7 @@ def read_auto_model(folder: Path, precision: torch.dtype) -> nn.Module:
         raise InputError(
             f"{folder} cannot be loaded ({reason}).",
             "Use a model that transformers' AutoModel supports, in safetensors.",
+            "unloadable-model",
         ) from None
     return model.eval().requires_grad_(False)
 

@@ -80,7 +80,9 @@ def _read_model(folder: Path, dtype: torch.dtype, quantisation: dict[str, Any]) 
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"{folder} has no loadable language model ({reason}).", "Use another source in the preset."
+            f"{folder} has no loadable language model ({reason}).",
+            "Use another source in the preset.",
+            "unloadable-model",
         ) from None
     return model.language_model if kind in _AROUND else model
 

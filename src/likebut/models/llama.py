@@ -163,4 +163,6 @@ def _with_exact_rotation(model: Any, config: LlamaConfig) -> nn.Module:
 
 
 def _mismatch(reason: str) -> InputError:
-    return InputError(f"The weights do not match the language model: {reason}.", "Fix the sizes in the preset.")
+    return InputError(
+        f"The weights do not match the language model: {reason}.", "Fix the sizes in the preset.", "parameter-mismatch"
+    )

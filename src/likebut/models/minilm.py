@@ -65,11 +65,17 @@ def start_from_minilm(query_encoder: QueryEncoder, renamed: Mapping[str, Tensor]
     try:
         outcome = query_encoder.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise InputError(f"MiniLM does not match the query encoder: {error}.", "Fix the sizes in the preset.") from None
+        raise InputError(
+            f"MiniLM does not match the query encoder: {error}.", "Fix the sizes in the preset.", "parameter-mismatch"
+        ) from None
     missing = [name for name in outcome.missing_keys if not any(part in name for part in _NEW)]
     unexpected = missing + outcome.unexpected_keys
     if unexpected:
-        raise InputError(f"MiniLM does not match the query encoder: {unexpected[0]}.", "Fix the sizes in the preset.")
+        raise InputError(
+            f"MiniLM does not match the query encoder: {unexpected[0]}.",
+            "Fix the sizes in the preset.",
+            "parameter-mismatch",
+        )
     draw_query_tokens(query_encoder)
     for name, module in query_encoder.named_modules():
         if ".cross_attention." in name and isinstance(module, nn.Linear):

@@ -53,6 +53,7 @@ class Part:
         return InputError(
             f"{self.folder / name} cannot be read ({reason}).",
             f"Remove the folder {self.folder} and run `likebut models pull` again.",
+            code="damaged-part",
         )
 
 

