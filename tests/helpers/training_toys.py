@@ -16,8 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder
+from likebut.data.folder import DataFolder, read_captions
 from likebut.data.images import Preprocessing
 from likebut.data.triplets import ImageRef
 from likebut.features.cache import FeatureCache

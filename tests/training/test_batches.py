@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.batch_samples import NamedTokens, WordLengths, triplets
-from likebut.data.captions import Caption
+from likebut.data.folder import Caption
 from likebut.data.sampling import DataShard, ShuffledEpochs
 from likebut.data.triplets import Triplet
 from likebut.errors import InputError

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from helpers.batch_samples import NamedTokens, WordLengths, triplets
-from likebut.data.captions import Caption
+from likebut.data.folder import Caption
 from likebut.data.sampling import DataShard
 from likebut.errors import InputError
 from likebut.training.batches import PairBatches

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from likebut.data.captions import Caption
+from likebut.data.folder import Caption
 from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
 from likebut.training.data import TrainingData, merge

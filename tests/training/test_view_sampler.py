@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from likebut.data.triplets import ImageRef, Triplet
-from likebut.features.token_source import as_view, view_name, view_of, with_views
+from likebut.data.views import as_view, view_name, view_of, with_views
 from likebut.training.view_sampler import PLAIN, ViewSampler, find_mined_hard_negatives
 
 

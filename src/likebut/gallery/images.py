@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from PIL import ExifTags, Image
 
-from likebut.data.images import decode, opened
+from likebut.data.images import decode, open_image
 from likebut.errors import IMAGE_DAMAGE
 from likebut.gallery.scoring import l2_normalise
 from likebut.gallery.store import Candidate
@@ -92,7 +92,7 @@ def _thumbnail(image: Image.Image) -> bytes:
 
 def _header(content: bytes, decoded: tuple[int, int]) -> tuple[tuple[int, int], datetime | None]:
     """Return the upright size and the date of a picture that decodes to the size ``decoded``."""
-    with opened(content) as image:
+    with open_image(content) as image:
         # Only a JPEG is decoded at a reduced scale; whether others are turned when opened is up to their kind.
         is_reduced = image.format in ("JPEG", "MPO")
         size = image.size if is_reduced else decoded

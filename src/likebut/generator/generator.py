@@ -13,8 +13,7 @@ from likebut.generator.decoding import Decoding, write_texts
 from likebut.generator.losses import log_probabilities, with_end_token
 from likebut.generator.mtst import CAPTION_INSTRUCTION, INSTRUCTION, MTST
 from likebut.models.devices import choose_device
-from likebut.models.hub_parts import fill_heads
-from likebut.models.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
+from likebut.models.loading import fill_heads, load_language_model, load_query_encoder, load_tokenizer, load_vision
 from likebut.models.model_folder import (
     digest_of_unsaved,
     find_model_folder,

@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from likebut.errors import InputError
-from likebut.models.hub_parts import fill_heads
-from likebut.models.loading import load_query_encoder
+from likebut.models.loading import fill_heads, load_query_encoder
 from likebut.models.preset import Preset
 from likebut.retriever.base import RetrieverCore
 from likebut.retriever.baselines import SPRC, ImageOnly, ImageTextSum, OneHop, TextOnly

@@ -8,7 +8,7 @@ from torch import Tensor
 from likebut.errors import InputError
 from likebut.models.checkpoint_file import Checkpoint
 from likebut.models.converted_preset import VISION_FOLDER, converted_preset, expected_sizes
-from likebut.models.lavis import take_apart, vision_sizes, write_vision_folder
+from likebut.models.lavis import split_checkpoint, vision_sizes, write_vision_folder
 from likebut.models.model_folder import save_model_folder
 from likebut.models.preset import Preset
 from likebut.retriever.ptha import Pooling
@@ -56,7 +56,9 @@ def convert_retriever(
         InputError: A key is unknown or missing, or has another shape than expected.
     """
     sizes = expected_sizes(checkpoint, preset, "retriever", heads)
-    parts = take_apart(checkpoint, sizes, "core.query_encoder.", _HEADS if stage_one else _HEADS | _PROMPTS, _IGNORED)
+    parts = split_checkpoint(
+        checkpoint, sizes, "core.query_encoder.", _HEADS if stage_one else _HEADS | _PROMPTS, _IGNORED
+    )
     state = {name: value.float() for name, value in parts.state.items()}
     state["core.temperature"] = state["core.temperature"].reshape(())
     if stage_one:

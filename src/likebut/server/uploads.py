@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from likebut.data.images import decode, picture_size
+from likebut.data.images import decode, image_size
 from likebut.errors import ImageError, InputError
 from likebut.files import write_bytes
 from likebut.gallery.fields import infer_fields, typed_row
@@ -26,7 +26,7 @@ def pixels_of(content: bytes) -> int:
     Raises:
         ImageError: It is no picture.
     """
-    width, height = picture_size(content)
+    width, height = image_size(content)
     return width * height
 
 
@@ -37,7 +37,7 @@ def check_pictures(contents: Sequence[bytes], most_pixels: int) -> None:
         ImageError: One is, or is no picture.
     """
     for content in contents:
-        width, height = picture_size(content)
+        width, height = image_size(content)
         if width * height > most_pixels:
             raise ImageError(f"The image has {width}×{height} pixels, more than {most_pixels}.", "Make it smaller.")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from likebut.data.captions import Caption
+from likebut.data.folder import Caption
 from likebut.data.sampling import WHOLE, DataShard, ShuffledEpochs
 from likebut.features.token_source import TokenSource
 from likebut.generator.mtst import CaptionBatch, WordBatch

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from likebut.data.captions import Caption
+from likebut.data.folder import Caption
 from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef, Triplet
+from likebut.data.views import view_name, with_views
 from likebut.errors import InputError
 from likebut.features.cache import FeatureCache
-from likebut.features.token_source import ResidentFeatures, TokenSource, view_name, with_views
+from likebut.features.token_source import ResidentFeatures, TokenSource
 from likebut.files import fingerprint, sha256_of
 from likebut.models.model_folder import WEIGHTS_NAME, find_model_folder
 from likebut.models.preset import Preset, load_preset

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder, find_images
+from likebut.data.folder import DataFolder, find_images, read_captions
 from likebut.data.synthetic_triplets import fill_reverse_texts, read_reverse_texts, read_synthetic
 from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
@@ -92,7 +91,7 @@ def _filled(human: list[Triplet], folder: Path, reverse: bool) -> list[Triplet]:
     """
     texts = read_reverse_texts(folder)
     filled = fill_reverse_texts(human, texts)
-    others = [each for each in filled if reverse and not each.reverse_modification and not texts.were_about(each)]
+    others = [each for each in filled if reverse and not each.reverse_modification and not texts.covers(each)]
     if others:
         raise InputError(
             f"The reverse texts in {folder} were written for other triplets: of {len(others)} of the {len(human)} that "

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from likebut.data.triplets import Triplet
+from likebut.data.views import view_name
 from likebut.features.neighbours import frozen_vectors
-from likebut.features.token_source import TokenSource, view_name
+from likebut.features.token_source import TokenSource
 
 _ROWS_AT_ONCE = 512
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder
+from likebut.data.folder import DataFolder, read_captions
 from likebut.errors import InputError, ResumeError
 from likebut.research.clothing.annotations import load_photographs, load_triplets
 from likebut.research.clothing.folder import ClothingSettings, make_clothing

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder
+from likebut.data.folder import DataFolder, read_captions
 from likebut.data.synthetic_triplets import read_synthetic
 from likebut.data.triplets import Triplet
 from likebut.errors import LikebutError
