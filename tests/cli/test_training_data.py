@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return data
 
 
-def test_human_triplets_without_a_reverse_text_stay_where_none_is_needed(folder: Path, tmp_path: Path) -> None:
+def test_human_triplets_without_reverse_text_are_kept_if_none_is_needed(folder: Path, tmp_path: Path) -> None:
     rows = [row(0, "c.png", "b.png", "two back")]
     settings = DataSettings(root=folder, reverse_texts=shards(tmp_path / "reverse", "reverse texts", rows))
     found = gather(settings)
@@ -53,7 +53,7 @@ def test_human_triplets_without_a_reverse_text_stay_where_none_is_needed(folder:
         gather(settings, reverse=True)
 
 
-def test_human_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_is_needed(
+def test_human_triplets_without_accepted_reverse_text_are_left_out_if_it_is_needed(
     folder: Path, tmp_path: Path
 ) -> None:
     dropped = replace(row(1, "b.png", "a.png", "one back"), status="blocked words")
@@ -65,7 +65,7 @@ def test_human_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_
     assert [each.modification for each in needed.triplets] == ["two"] and needed.left_out == 2
 
 
-def test_synthetic_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_is_needed(
+def test_synthetic_triplets_without_accepted_reverse_text_are_left_out_if_it_is_needed(
     folder: Path, tmp_path: Path
 ) -> None:
     rows = [row(0, "a.png", "c.png", "forth", "back"), row(1, "b.png", "a.png", "only forth")]
@@ -81,7 +81,7 @@ def test_synthetic_triplets_whose_reverse_text_no_filter_kept_are_left_out_where
     assert len(gather(both, reverse=True).triplets) == 3 + 2
 
 
-def test_what_the_recipe_does_not_read_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_sources_that_the_recipe_does_not_use_are_refused(folder: Path, tmp_path: Path) -> None:
     with raises(InputError, "unused-synthetic"):
         gather(DataSettings(root=folder, synthetic=(tmp_path,)))
     with raises(InputError, "unused-reverse-texts"):

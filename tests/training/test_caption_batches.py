@@ -23,7 +23,7 @@ def test_a_caption_is_one_of_the_images_own_or_all_of_them() -> None:
         assert text == " ".join(CAPTIONS[int(number)].texts)
 
 
-def test_described_batches_hold_the_same_images_and_their_texts_as_ids() -> None:
+def test_image_text_batches_have_the_images_and_token_ids() -> None:
     captions = CaptionBatches(CAPTIONS, NamedTokens(), 4, 3)
     batches = ImageTextBatches(captions, WordLengths())
     plain, described = captions.batch(5), batches.batch(5)
@@ -33,12 +33,12 @@ def test_described_batches_hold_the_same_images_and_their_texts_as_ids() -> None
 
 
 def test_processes_give_different_images_different_ids() -> None:
-    shares = [CaptionBatches(CAPTIONS, NamedTokens(), 4, 0, DataShard(process, 2)) for process in range(2)]
-    ids = [ImageTextBatches(share, WordLengths()).batch(1).image_ids.tolist() for share in shares]
+    shards = [CaptionBatches(CAPTIONS, NamedTokens(), 4, 0, DataShard(process, 2)) for process in range(2)]
+    ids = [ImageTextBatches(shard, WordLengths()).batch(1).image_ids.tolist() for shard in shards]
     assert len({*ids[0], *ids[1]}) == 4
 
 
-def test_one_picture_under_two_names_is_not_its_own_wrong_answer() -> None:
+def test_one_image_under_two_names_has_one_id() -> None:
     class Twins(NamedTokens):
         def content(self, name: str) -> str:
             return "0" if name == "1" else name
@@ -48,12 +48,12 @@ def test_one_picture_under_two_names_is_not_its_own_wrong_answer() -> None:
 
 
 @pytest.mark.parametrize("setting", ["captions.batch_size", "words.images"])
-def test_too_large_a_batch_names_the_setting_that_mends_it(setting: str) -> None:
+def test_too_large_a_batch_names_its_setting(setting: str) -> None:
     with raises(InputError, None, f"{setting}=8"):
         CaptionBatches(CAPTIONS, NamedTokens(), 9, 0, setting=setting)
 
 
-def test_word_batches_hold_pairs_and_described_images() -> None:
+def test_word_batches_have_pairs_and_captioned_images() -> None:
     pairs = PairBatches(triplets(6), NamedTokens(), 3, 0)
     batches = WordBatches(pairs, CaptionBatches(CAPTIONS, NamedTokens(), 2, 0, together=True))
     batch = batches.batch(1)

@@ -31,7 +31,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, schedule: torch.opt
     schedule.step()
 
 
-def test_what_is_loaded_goes_on_as_what_was_saved(tmp_path: Path) -> None:
+def test_a_loaded_checkpoint_continues_like_the_saved_state(tmp_path: Path) -> None:
     saved = parts()
     for _ in range(3):
         step(*saved)
@@ -45,11 +45,11 @@ def test_what_is_loaded_goes_on_as_what_was_saved(tmp_path: Path) -> None:
     assert saved[1].param_groups[0]["lr"] == loaded[1].param_groups[0]["lr"]
 
 
-def test_an_empty_folder_begins_at_step_0(tmp_path: Path) -> None:
+def test_an_empty_folder_starts_at_step_0(tmp_path: Path) -> None:
     assert load_latest(tmp_path / "none", *parts()) == Progress()
 
 
-def test_what_a_kill_left_is_no_checkpoint(tmp_path: Path) -> None:
+def test_an_incomplete_checkpoint_is_ignored(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, Progress(3), *parts(), keep=2)
     leftover = tmp_path / ".step-00000004.abc.tmp"
     leftover.mkdir()
@@ -62,7 +62,7 @@ def test_the_optimizer_s_file_is_read_without_running_code(tmp_path: Path) -> No
     torch.load(tmp_path / "step-00000003" / "optimizer.pt", weights_only=True)
 
 
-def test_weights_of_another_model_are_refused_naming_the_first(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.ones(2, 3), "offset": torch.ones(2)}, tmp_path / "w.safetensors")
     with raises(InputError, None, "bias", "w.safetensors"):
         load_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")

@@ -15,7 +15,7 @@ def data(folder: str) -> TrainingData:
     return TrainingData([TRIPLET], images, captions=[Caption("a.png", (f"from {folder}",))])
 
 
-def test_the_first_folder_keeps_its_names_and_others_get_a_prefix() -> None:
+def test_images_of_further_folders_get_a_prefix() -> None:
     merged = merge([data("one"), data("two"), data("three")])
     assert [triplet.reference for triplet in merged.triplets] == ["a.png", "also-1/a.png", "also-2/a.png"]
     assert merged.triplets[0] == TRIPLET
@@ -27,7 +27,7 @@ def test_the_first_folder_keeps_its_names_and_others_get_a_prefix() -> None:
     assert len(merged.needed_images(with_hard_negatives=True)) == 9
 
 
-def test_one_folder_stays_as_it_is() -> None:
+def test_a_single_folder_is_unchanged() -> None:
     assert merge([data("one")]) == replace(data("one"), triplets=[TRIPLET], captions=list(data("one").captions))
 
 

@@ -35,14 +35,14 @@ def captions(image_ids: list[int]) -> ImageTextBatch:
     return ImageTextBatch(torch.eye(2)[:, None, :], TextBatch(ids, torch.ones_like(ids)), torch.tensor(image_ids))
 
 
-def test_a_caption_must_find_its_image() -> None:
+def test_caption_loss_by_hand() -> None:
     losses = RetrievalTask(Given(), LossSettings(label_smoothing=0.0)).training_forward(Given(), captions([4, 9]))
     # The own image scores 1 / 0.5, the other 0.
     torch.testing.assert_close(losses["caption_loss"].item(), math.log(1 + math.exp(-2)), rtol=1e-6, atol=0)
     assert [name for name in losses if name.endswith("_loss")] == ["caption_loss"]
 
 
-def test_one_image_twice_in_a_batch_is_no_negative_of_itself() -> None:
+def test_an_image_twice_in_a_batch_is_not_its_own_negative() -> None:
     losses = RetrievalTask(Given(), LossSettings(label_smoothing=0.0)).training_forward(Given(), captions([4, 4]))
     assert losses["caption_loss"].item() == 0.0
 
@@ -61,7 +61,7 @@ class Outputs(nn.Module):
         )
 
 
-def test_a_hard_negative_that_is_a_query_s_own_target_does_not_count_against_it() -> None:
+def test_a_hard_negative_that_is_the_query_s_target_is_masked() -> None:
     axes = torch.eye(2)[:, None, :]
     text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
     task = RetrievalTask(Outputs(), LossSettings(label_smoothing=0.0))
@@ -71,7 +71,7 @@ def test_a_hard_negative_that_is_a_query_s_own_target_does_not_count_against_it(
         batch = TripletBatch(axes, axes, text, None, torch.tensor([4, 9]), axes, known)
         return task.training_forward(Outputs(), batch)["query_loss"].item()
 
-    # Each query's own target scores 1 / 0.5 and the other's 0; the rivals are those two pictures once more.
+    # Each query's own target scores 1 / 0.5 and the other's 0; the hard negatives are the same two images again.
     assert math.isclose(loss([4, 9]), math.log(1 + 2 * math.exp(-2)), rel_tol=1e-6)
     assert math.isclose(loss([-1, -1]), math.log(2 + 2 * math.exp(-2)), rel_tol=1e-6)
     assert math.isclose(loss(None), loss([-1, -1]), rel_tol=1e-6)
@@ -89,7 +89,7 @@ class Ready(nn.Module):
         return self.outputs
 
 
-def test_smoothing_is_the_composed_query_s_alone_and_masking_can_be_left_out() -> None:
+def test_label_smoothing_is_applied_to_the_query_loss_alone() -> None:
     axes = torch.eye(2)
     text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
     model = Ready(RetrievalOutputs(axes, axes[:, None], axes))
@@ -106,7 +106,7 @@ def test_smoothing_is_the_composed_query_s_alone_and_masking_can_be_left_out() -
     assert losses([4, 4], label_smoothing=0.0, mask_false_negatives=False) == pytest.approx((plain, plain))
 
 
-def test_another_image_that_is_right_for_a_query_is_no_wrong_answer_to_it() -> None:
+def test_further_targets_are_masked() -> None:
     axes = torch.eye(2)
     text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
     further = torch.tensor([[9], [NO_IMAGE]])
@@ -115,7 +115,7 @@ def test_another_image_that_is_right_for_a_query_is_no_wrong_answer_to_it() -> N
     )
     model = Ready(RetrievalOutputs(axes, axes[:, None]))
     found = RetrievalTask(model, LossSettings(label_smoothing=0.0)).training_forward(model, batch)
-    # The first query has no wrong candidate left, the second has one, which scores 0 where its own scores 1 / 0.5.
+    # The first query has no negative left, the second has one, which scores 0 where its own scores 1 / 0.5.
     assert found["query_loss"].item() == pytest.approx(math.log(1 + math.exp(-2)) / 2)
 
 

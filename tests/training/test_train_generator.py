@@ -25,7 +25,7 @@ def run(folder: Path, out: Path, *overrides: str) -> GeneratorRun:
     return train_generator(recipe(*overrides), folder_data(folder), out, out.parent / "features")
 
 
-def test_the_result_is_a_model_folder_and_the_language_model_stays(tmp_path: Path) -> None:
+def test_the_output_is_a_model_folder_and_the_language_model_is_frozen(tmp_path: Path) -> None:
     fresh = start_generator(recipe())
     before = dict(fresh.model.language.model.named_parameters())
     data = folder_data(make_data_folder(tmp_path / "data"))
@@ -52,7 +52,7 @@ def test_killed_it_ends_with_the_same_weights(tmp_path: Path) -> None:
     assert tree_hash(tmp_path / "killed" / "generator", "*") == tree_hash(tmp_path / "undisturbed" / "generator", "*")
 
 
-def test_captions_that_are_not_there_are_refused(tmp_path: Path) -> None:
+def test_missing_captions_are_refused(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     (folder / "captions.jsonl").unlink()
     with raises(InputError, "missing-captions", 3):
@@ -60,7 +60,7 @@ def test_captions_that_are_not_there_are_refused(tmp_path: Path) -> None:
     assert run(folder, tmp_path / "without", "captions.steps=0").result.steps == 8
 
 
-def test_a_generator_is_not_measured_while_it_is_trained() -> None:
+def test_evaluation_during_training_is_refused() -> None:
     with raises(InputError, None, "evaluate_every"):
         recipe("training.evaluate_every=4")
 
@@ -79,7 +79,7 @@ def test_resuming_with_other_captions_is_refused(tmp_path: Path) -> None:
         run(folder, tmp_path / "out")
 
 
-def test_the_query_encoder_starts_from_a_retriever_s(tmp_path: Path) -> None:
+def test_the_query_encoder_starts_from_a_retriever(tmp_path: Path) -> None:
     from likebut.training.train_retriever import train_retriever
 
     folder = make_data_folder(tmp_path / "data")
@@ -93,12 +93,12 @@ def test_the_query_encoder_starts_from_a_retriever_s(tmp_path: Path) -> None:
     )
 
 
-def test_two_starts_at_once_are_refused() -> None:
+def test_two_initial_models_are_refused() -> None:
     with raises(InputError, None, "initial_weights", "initial_retriever"):
         recipe("initial_weights=a", "initial_retriever=b")
 
 
-def test_the_words_stage_s_dropout_is_its_own(tmp_path: Path) -> None:
+def test_the_words_stage_has_its_own_dropout(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     words = ("words.steps=2", "words.batch_size=4", "words.images=4", "captions.steps=0", "training.steps=4")
     plain = run(folder, tmp_path / "plain", *words, "words.dropout=0")
@@ -111,7 +111,7 @@ def test_the_words_stage_s_dropout_is_its_own(tmp_path: Path) -> None:
     assert ["word_loss" in row for row in read_metrics(tmp_path / "noisy")] == [True, False]  # every second step
 
 
-def test_how_it_writes_is_saved_and_can_be_changed_without_training_again(tmp_path: Path) -> None:
+def test_the_default_decoding_is_saved_and_can_be_changed_without_training(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     first = run(folder, tmp_path / "out")
     assert first.generator.own_decoding.method == "beam"
@@ -121,7 +121,7 @@ def test_how_it_writes_is_saved_and_can_be_changed_without_training_again(tmp_pa
 
 
 @pytest.mark.parametrize("setting", ["data.views=3", "image_type_embeddings=true"])
-def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str) -> None:
+def test_each_setting_changes_the_weights(tmp_path: Path, setting: str) -> None:
     folder = make_data_folder(tmp_path / "data")
     plain, changed = run(folder, tmp_path / "plain"), run(folder, tmp_path / "changed", setting)
     weights = [each.generator.model.projection.weight for each in (plain, changed)]
@@ -131,11 +131,11 @@ def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str)
 def test_training_starts_from_the_initial_weights(tmp_path: Path) -> None:
     first = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
     started = start_generator(recipe(f"initial_weights={tmp_path / 'out'}"))
-    trained, begun = dict(first.generator.model.named_parameters()), dict(started.model.named_parameters())
-    assert trained.keys() == begun.keys() and all(torch.equal(trained[name], begun[name]) for name in trained)
+    trained, initial = dict(first.generator.model.named_parameters()), dict(started.model.named_parameters())
+    assert trained.keys() == initial.keys() and all(torch.equal(trained[name], initial[name]) for name in trained)
 
 
-def test_how_the_initial_weights_were_made_is_gone_on_with_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
+def test_options_of_the_initial_weights_are_kept_unless_the_recipe_sets_them(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     made = ("image_type_embeddings=true", "default_decoding=consensus", "instruction=Say what is new.")
     run(folder, tmp_path / "first", *made)
@@ -157,12 +157,12 @@ def test_how_the_initial_weights_were_made_is_gone_on_with_unless_the_recipe_say
         start_generator(recipe(init, "image_type_embeddings=false"))
 
 
-def test_without_initial_weights_what_the_recipe_leaves_open_is_as_in_the_paper() -> None:
+def test_the_defaults_are_those_of_the_paper() -> None:
     config = start_generator(recipe()).config
     assert (config.image_type_embeddings, config.default_decoding) == (False, "beam")
 
 
-def test_a_resume_compares_what_the_initial_weights_are_told_to_do(tmp_path: Path) -> None:
+def test_a_resume_compares_the_instruction_of_the_initial_weights(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     run(folder, tmp_path / "first")
     init = f"initial_weights={tmp_path / 'first'}"

@@ -40,7 +40,7 @@ def run(folder: Path, out: Path, *overrides: str) -> RetrieverRun:
     return train_retriever(recipe(*overrides), folder_data(folder), out, out.parent / "features")
 
 
-def test_the_result_is_a_model_folder_with_the_trained_weights(tmp_path: Path) -> None:
+def test_the_output_is_a_model_folder_with_the_trained_weights(tmp_path: Path) -> None:
     done = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
     assert (done.result.steps, done.triplets, done.skipped) == (8, 36, [])
     loaded, fresh = Retriever.from_pretrained(tmp_path / "out"), start_retriever(recipe())
@@ -66,7 +66,7 @@ def test_training_never_runs_the_vision_encoder(tmp_path: Path, monkeypatch: pyt
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_file_that_cannot_be_read_just_now_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_an_error_until_it_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = folder_data(make_data_folder(tmp_path / "data"))
     with monkeypatch.context() as patch:
 
@@ -78,18 +78,18 @@ def test_a_file_that_cannot_be_read_just_now_is_waited_for(tmp_path: Path, monke
         patch.setattr("likebut.features.content_hashes.sha256_of", failing)
         with raises(InputError, None, 1, "0-red.png", "Input/output error"):
             train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
-    # Nothing was begun without it, and the same call goes on.
+    # Nothing was trained without it, and the same call resumes.
     assert train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features").skipped == []
 
 
-def test_images_that_are_not_there_are_told_before_the_first_step(tmp_path: Path, capfd) -> None:
+def test_missing_images_are_reported_before_the_first_step(tmp_path: Path, capfd) -> None:
     folder = make_data_folder(tmp_path / "data")
     data = folder_data(folder)
     (folder / "images" / "0-red.png").unlink()
     trained = train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
-    said = capfd.readouterr().err.splitlines()
-    [told] = [number for number, line in enumerate(said) if "1 image cannot be used, 0-red.png first" in line]
-    assert told < min(number for number, line in enumerate(said) if '"loss"' in line)
+    lines = capfd.readouterr().err.splitlines()
+    [reported] = [number for number, line in enumerate(lines) if "0-red.png" in line]
+    assert reported < min(number for number, line in enumerate(lines) if '"loss"' in line)
     assert len(trained.skipped) == 1
     for path in (folder / "images").iterdir():
         path.unlink()
@@ -124,7 +124,7 @@ def train_without_dropout(folder: Path, out: Path, features: Path) -> None:
     train_retriever(chosen, folder_data(folder), out, features)
 
 
-def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
     folder, port = make_data_folder(tmp_path / "data"), free_port()
     places = (folder, tmp_path / "together", tmp_path / "features")
     other = threading.Thread(target=run_in_child, args=(train_as_one_of_two, (*places, 1, port)))
@@ -141,7 +141,7 @@ def test_two_processes_train_what_one_would(tmp_path: Path) -> None:
         assert torch.cosine_similarity(moved, expected, dim=0) > 0.999, name
 
 
-def test_damaged_images_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
+def test_damaged_images_are_skipped(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     (folder / "images" / "0-red.png").write_bytes(b"")
     (folder / "images" / "1-blue.png").write_text("not an image")
@@ -172,14 +172,14 @@ def test_resuming_with_another_recipe_names_what_differs(tmp_path: Path) -> None
     assert "seed was 0, now 1" in refused.value.problem
 
 
-def test_missing_reverse_texts_are_refused_before_training(tmp_path: Path) -> None:
+def test_missing_reverse_texts_are_refused(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data", reverse=False)
     with raises(InputError, "missing-reverse-texts", "36 of 36"):
         run(folder, tmp_path / "out")
     assert run(folder, tmp_path / "without", "loss.alpha=0").result.steps == 8
 
 
-def test_a_triplet_that_names_no_image_is_refused(tmp_path: Path) -> None:
+def test_a_triplet_with_an_unknown_image_is_refused(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     (folder / "images" / "0-red.png").unlink()
     with raises(InputError, "missing-images", 1, "0-red.png"):
@@ -189,8 +189,8 @@ def test_a_triplet_that_names_no_image_is_refused(tmp_path: Path) -> None:
 def test_training_starts_from_the_initial_weights(tmp_path: Path) -> None:
     first = run(make_data_folder(tmp_path / "data"), tmp_path / "out")
     started = start_retriever(recipe(f"initial_weights={tmp_path / 'out'}", "model.kind=one-hop"))
-    trained, begun = dict(first.retriever.module.named_parameters()), dict(started.module.named_parameters())
-    assert trained.keys() == begun.keys() and all(torch.equal(trained[name], begun[name]) for name in trained)
+    trained, initial = dict(first.retriever.module.named_parameters()), dict(started.module.named_parameters())
+    assert trained.keys() == initial.keys() and all(torch.equal(trained[name], initial[name]) for name in trained)
 
 
 def test_initial_weights_of_another_preset_are_refused(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ class KnownMetrics:
         return {"recall": next(self.values)}
 
 
-def test_the_best_weights_are_saved_where_the_recipe_names_a_metric(tmp_path: Path) -> None:
+def test_the_best_weights_are_saved_if_the_recipe_has_a_metric(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     done = train_retriever(
         recipe("training.evaluate_every=4", "training.best_metric=recall"),
@@ -231,7 +231,7 @@ def test_the_best_weights_are_saved_where_the_recipe_names_a_metric(tmp_path: Pa
     assert all(torch.equal(saved[name], fourth[name]) for name in saved)
 
 
-def test_the_best_weights_are_not_chosen_on_two_things_by_turns(tmp_path: Path) -> None:
+def test_a_resume_with_other_evaluation_data_is_refused(tmp_path: Path) -> None:
     folder, features = make_data_folder(tmp_path / "data"), tmp_path / "features"
 
     def watched(measured_on: str, *overrides: str) -> None:
@@ -246,7 +246,7 @@ def test_the_best_weights_are_not_chosen_on_two_things_by_turns(tmp_path: Path) 
     watched("all 2")  # what no weight depends on may change
 
 
-def test_a_preset_of_ones_own_is_part_of_what_a_resume_compares(tmp_path: Path) -> None:
+def test_a_resume_compares_the_contents_of_a_custom_preset(tmp_path: Path) -> None:
     folder, preset = make_data_folder(tmp_path / "data"), tmp_path / "mine.json"
     written = load_preset("tiny").model_dump(mode="json") | {"name": "mine"}
     preset.write_text(json.dumps(written))
@@ -281,7 +281,7 @@ def test_every_kind_trains(tmp_path: Path, kind: str) -> None:
     assert done.result.steps == 3
 
 
-def test_views_and_look_alikes_change_what_is_learnt_and_are_part_of_what_a_resume_compares(tmp_path: Path) -> None:
+def test_views_and_mined_hard_negatives_change_the_weights_and_are_compared_at_a_resume(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     varied = ("data.views=3", "data.mined_hard_negatives=2", "data.both_directions=true")
     once = run(folder, tmp_path / "once", *varied)
@@ -294,7 +294,7 @@ def test_views_and_look_alikes_change_what_is_learnt_and_are_part_of_what_a_resu
         run(folder, tmp_path / "once", "data.mined_hard_negatives=2", "data.both_directions=true")
 
 
-def test_a_recipe_s_dropout_takes_the_place_of_the_preset_s(tmp_path: Path) -> None:
+def test_the_dropout_of_a_recipe_replaces_that_of_the_preset(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     weights = []
     for name, dropout in (("preset", ()), ("none", ("model.dropout=0",)), ("much", ("model.dropout=0.5",))):
@@ -318,7 +318,7 @@ def test_a_recipe_s_dropout_takes_the_place_of_the_preset_s(tmp_path: Path) -> N
         "captions.steps=2",
     ],
 )
-def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str) -> None:
+def test_each_setting_changes_the_weights(tmp_path: Path, setting: str) -> None:
     folder = make_data_folder(tmp_path / "data")
     rows = [json.loads(line) for line in (folder / "triplets.jsonl").read_text().splitlines()]
     rows = [row for row in rows if row["reference"] < row["target"]]  # the other direction is not there yet
@@ -335,24 +335,24 @@ def test_each_setting_alone_changes_what_is_learnt(tmp_path: Path, setting: str)
     assert any(not torch.equal(plain[name], changed[name]) for name in plain)
 
 
-def test_a_triplet_whose_hard_negatives_are_all_damaged_is_left_out_and_the_others_are_learnt(tmp_path: Path) -> None:
+def test_a_triplet_without_readable_hard_negatives_is_left_out(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     data = folder_data(folder)
     damaged, sound = data.triplets[0].reference, data.triplets[1].target
     (folder / "images" / damaged).write_bytes(b"")
     others = [each for each in data.triplets if damaged not in (each.reference, each.target)]
-    rivals = [(damaged,), (damaged, sound), *((sound,) for _ in others[2:])]
-    armed = [replace(each, hard_negatives=names) for each, names in zip(others, rivals, strict=True)]
+    negatives = [(damaged,), (damaged, sound), *((sound,) for _ in others[2:])]
+    triplets = [replace(each, hard_negatives=names) for each, names in zip(others, negatives, strict=True)]
     wanted = recipe("data.hard_negatives=1", "training.batch_size=4")
-    done = train_retriever(wanted, replace(data, triplets=armed), tmp_path / "out", tmp_path / "features")
+    done = train_retriever(wanted, replace(data, triplets=triplets), tmp_path / "out", tmp_path / "features")
     assert done.triplets == len(others) - 1 and [item.name for item in done.skipped] == [damaged]
-    # Where no hard negatives are read, none is missed.
+    # Without hard negatives in the recipe, none is missing.
     unread = recipe("training.batch_size=4")
-    again = train_retriever(unread, replace(data, triplets=armed), tmp_path / "again", tmp_path / "features")
+    again = train_retriever(unread, replace(data, triplets=triplets), tmp_path / "again", tmp_path / "features")
     assert again.triplets == len(others)
 
 
-def test_a_training_waits_for_a_file_that_cannot_be_read_just_now(
+def test_a_disk_fault_while_encoding_stops_the_training_before_it_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_data_folder(tmp_path / "data")
@@ -374,13 +374,13 @@ def test_a_training_waits_for_a_file_that_cannot_be_read_just_now(
     assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_what_could_not_be_learnt_from_is_refused() -> None:
+def test_a_batch_without_negatives_is_refused() -> None:
     with raises(InputError, None, "training.batch_size"):
         recipe("training.batch_size=1")
     assert recipe("training.batch_size=1", "data.hard_negatives=1").training.batch_size == 1
 
 
-def test_look_alikes_need_the_masks() -> None:
+def test_mined_hard_negatives_need_masking() -> None:
     with raises(InputError, None, "data.mined_hard_negatives", "loss.mask_false_negatives"):
         recipe("data.mined_hard_negatives=2", "loss.mask_false_negatives=false")
 
