@@ -160,6 +160,23 @@ def as_source(given: object) -> Path | bytes | Image.Image:
     )
 
 
+ImageInput = Image.Image | Path | str | bytes
+# Not Sequence: text and bytes are sequences too.
+ImageInputs = list[Any] | tuple[ImageInput, ...]
+
+
+def load_images(images: ImageInput | ImageInputs) -> list[Image.Image]:
+    """Return one image or several, each a path, the content of a file, or an image of Pillow's, as images in RGB.
+
+    Raises:
+        ImageError: An image cannot be read.
+        InputError: An image is given as something else.
+    """
+    several = images if isinstance(images, list | tuple) else [images]
+    sources = [as_source(image) for image in several]
+    return [as_rgb(source) if isinstance(source, Image.Image) else decode(source) for source in sources]
+
+
 def picture_size(content: bytes) -> tuple[int, int]:
     """Return width and height of an image from its header alone; its pixels may still turn out to be damaged.
 
