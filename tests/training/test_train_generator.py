@@ -113,9 +113,9 @@ def test_the_words_stage_s_dropout_is_its_own(tmp_path: Path) -> None:
 def test_how_it_writes_is_saved_and_can_be_changed_without_training_again(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     first = run(folder, tmp_path / "out")
-    assert first.generator.own_decoding.method == "beam"
+    assert first.generator.config.decoding().method == "beam"
     again = run(folder, tmp_path / "out", "default_decoding=consensus")
-    assert ModificationGenerator.from_pretrained(tmp_path / "out").own_decoding.method == "consensus"
+    assert ModificationGenerator.from_pretrained(tmp_path / "out").config.decoding().method == "consensus"
     assert torch.equal(first.generator.model.projection.weight, again.generator.model.projection.weight)
 
 

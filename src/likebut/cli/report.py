@@ -213,7 +213,7 @@ def samples(
     folder = DataFolder.open(data)
     pairs = draw_pairs(folder, split, count, seed)
     writer = ModificationGenerator.from_pretrained(generator)
-    decoding = writer.own_decoding.with_length(length)
+    decoding = writer.config.decoding(length=length)
     found = write_samples(writer, folder, pairs, decoding, features)
     images = folder.images()
     cells = [
@@ -265,7 +265,7 @@ def grounding(
     else:
         place = Workplace(data, folder, features or default_feature_folder())
         writer = ModificationGenerator.from_pretrained(generator)
-        result, samples = measure_truthfulness(writer, place, split, pairs, told or writer.own_decoding)
+        result, samples = measure_truthfulness(writer, place, split, pairs, told or writer.config.decoding())
     if as_json:
         print(json.dumps(asdict(result) | {"skipped": [image.to_json() for image in result.skipped]}))
         return
