@@ -10,8 +10,8 @@ from torch import Tensor
 from helpers.errors import raises
 from helpers.hub_models import QUERIES, WORDS, hub_preset, save_blip2, save_instructblip
 from likebut.errors import InputError
-from likebut.generator.consensus import agreed_text
-from likebut.generator.decoding import Decoding, _spread_ids, generate_ids, write_texts
+from likebut.generator.consensus import consensus_text
+from likebut.generator.decoding import Decoding, _sampled_ids, generate_ids, write_texts
 from likebut.generator.generator import ModificationGenerator
 from likebut.generator.losses import language_loss
 from likebut.generator.mtst import MTST
@@ -209,7 +209,7 @@ def test_consensus_reads_the_prefix_in_an_encoder_too(instructblip: tuple[Any, M
     language = generator.model.language
     prefix = torch.randn(3, 6, 16, generator=torch.Generator().manual_seed(3))
     decoding = Decoding(method="consensus", texts=4, max_new_tokens=5)
-    drawn = [language.decode(row) for row in _spread_ids(language, prefix, decoding).tolist()]
+    drawn = [language.decode(row) for row in _sampled_ids(language, prefix, decoding).tolist()]
     assert len(drawn) == 12 and len(set(drawn)) > 3
-    agreed = [agreed_text([" ".join(text.split()) for text in drawn[at : at + 4]], 0.15) for at in (0, 4, 8)]
+    agreed = [consensus_text([" ".join(text.split()) for text in drawn[at : at + 4]], 0.15) for at in (0, 4, 8)]
     assert write_texts(language, prefix, decoding) == agreed

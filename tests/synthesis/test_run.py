@@ -70,7 +70,7 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_whole_shards_and_the_same_call_goes_on(tmp_path: Path) -> None:
     run(tmp_path / "undisturbed")
     stopped = NumberWriter()
-    stopped.stop_after = 6
+    stopped.stop_after = 3
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", stopped)
     assert sorted(content(tmp_path / "stopped")) == ["drafts/shard-00000.parquet", "settings.json"]

@@ -114,9 +114,9 @@ def test_the_words_stage_has_its_own_dropout(tmp_path: Path) -> None:
 def test_the_default_decoding_is_saved_and_can_be_changed_without_training(tmp_path: Path) -> None:
     folder = make_data_folder(tmp_path / "data")
     first = run(folder, tmp_path / "out")
-    assert first.generator.own_decoding.method == "beam"
+    assert first.generator.config.decoding().method == "beam"
     again = run(folder, tmp_path / "out", "default_decoding=consensus")
-    assert ModificationGenerator.from_pretrained(tmp_path / "out").own_decoding.method == "consensus"
+    assert ModificationGenerator.from_pretrained(tmp_path / "out").config.decoding().method == "consensus"
     assert torch.equal(first.generator.model.projection.weight, again.generator.model.projection.weight)
 
 

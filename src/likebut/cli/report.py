@@ -232,7 +232,7 @@ def samples(
     folder = DataFolder.open(data)
     pairs = draw_pairs(folder, split, count, seed)
     writer = ModificationGenerator.from_pretrained(generator)
-    decoding = writer.own_decoding.with_length(length)
+    decoding = writer.config.decoding(length=length)
     written = write_samples(writer, folder, pairs, decoding, features)
     images = folder.images()
     cells = [
@@ -288,7 +288,7 @@ def grounding(
     else:
         place = Workplace(data, folder, features or default_feature_folder())
         writer = ModificationGenerator.from_pretrained(generator)
-        result, written = measure_truthfulness(writer, place, split, pairs, override or writer.own_decoding)
+        result, written = measure_truthfulness(writer, place, split, pairs, override or writer.config.decoding())
     if as_json:
         print(json.dumps(asdict(result) | {"skipped": [image.to_json() for image in result.skipped]}))
         return

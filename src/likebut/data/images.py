@@ -219,6 +219,12 @@ def as_source(given: object) -> Path | bytes | Image.Image:
     )
 
 
+ImageInput = Image.Image | Path | str | bytes
+"""One image: a path, the content of a file, or a PIL image."""
+# Not Sequence: str and bytes are sequences as well.
+ImageInputs = list[Any] | tuple[ImageInput, ...]
+
+
 def as_sources(given: object) -> list[Path | bytes | Image.Image]:
     """Return one image or several as a list of :func:`as_source` forms; nothing is read or decoded yet.
 
@@ -241,6 +247,20 @@ def load_image(source: Path | bytes | Image.Image) -> Image.Image:
         ImageError: The image is missing, too large, truncated, or no image.
     """
     return source if isinstance(source, Image.Image) else decode(source)
+
+
+def load_images(images: ImageInput | ImageInputs) -> list[Image.Image]:
+    """Return one image or several in RGB.
+
+    Args:
+        images: A path, the content of a file, an open file or a PIL image, or an iterable of these.
+
+    Raises:
+        ImageError: An image cannot be read.
+        InputError: An image is given in another form.
+    """
+    loaded = [load_image(source) for source in as_sources(images)]
+    return [as_rgb(image) for image in loaded]
 
 
 def shrink_for_padding(image: Image.Image, ratio: float, longest: int) -> Image.Image:

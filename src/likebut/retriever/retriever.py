@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from likebut.data.images import as_rgb, as_sources, load_image
+from likebut.data.images import ImageInput, as_rgb, as_sources, load_image
 from likebut.errors import InputError
 from likebut.files import fingerprint
 from likebut.models.devices import SingleThreadPool, choose_device, require_device
@@ -40,8 +40,6 @@ from likebut.retriever.dual_encoder import DualEncoder, absolute_name, read_dual
 from likebut.settings import parse_settings
 
 Embeddings = npt.NDArray[np.float32]
-ImageInput = str | Path | bytes | Image.Image
-"""One image: a path, the content of a file, or a PIL image."""
 
 _BATCH = 32
 # The activations of four images between two vision layers fit a CPU's cache; those of 32 do not, and take twice as
