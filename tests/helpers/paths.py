@@ -7,7 +7,6 @@ TESTS = Path(__file__).parents[1]
 REPOSITORY = TESTS.parent
 PACKAGE = REPOSITORY / "src" / "likebut"
 FIXTURES = TESTS / "fixtures"
-HELPERS = TESTS / "helpers"
 _SHARED = REPOSITORY.parent / "shared"
 BENCHMARKS = Path(os.environ.get("LIKEBUT_BENCHMARKS", _SHARED / "benchmarks"))
 """Official annotation files: ``cirr``, ``fashioniq``, ``circo``."""

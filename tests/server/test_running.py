@@ -5,7 +5,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -18,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from helpers.fake_retriever import FakeRetriever
-from helpers.paths import HELPERS
+from helpers.processes import child_environment, helper_command
 from helpers.server_samples import multipart, noise
 from likebut.errors import InputError
 from likebut.gallery.gallery import Gallery
@@ -60,9 +59,8 @@ def test_an_address_of_another_machine_is_told() -> None:
 
 @contextmanager
 def process(folder: Path, seconds: float = 0.0) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    script = HELPERS / "serve_fake.py"
-    command = [sys.executable, str(script), str(folder / "gallery"), str(folder / "uploads"), str(seconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    command = helper_command("serve_fake", folder / "gallery", folder / "uploads", seconds)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=child_environment()) as server:
         assert server.stdout is not None
         try:
             yield server, server.stdout.readline().strip()
