@@ -1,4 +1,4 @@
-"""Where the repository, its fixtures and the data that tests read if they are there are stored."""
+"""Paths of the repository, its fixtures, and the data of optional tests."""
 
 import os
 from pathlib import Path
