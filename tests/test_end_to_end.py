@@ -42,7 +42,7 @@ def require_no_vision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["cirr", "fashioniq"])
-def test_pretrained_fine_tuned_evaluated(
+def test_pretrain_fine_tune_evaluate_submit(
     likebut: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     root = (write_cirr if name == "cirr" else write_fashioniq)(tmp_path / name)
@@ -76,7 +76,7 @@ def test_pretrained_fine_tuned_evaluated(
         require_accepted(likebut, "cirr", root, files, queries=8)
 
 
-def test_circo_without_one_human_triplet(likebut: Any, tmp_path: Path) -> None:
+def test_circo_zero_shot(likebut: Any, tmp_path: Path) -> None:
     root = write_circo(tmp_path / "circo")
     pictures = root / "COCO2017_unlabeled" / "unlabeled2017"
     data = write_cirr(tmp_path / "cirr", splits=["train"])

@@ -1,9 +1,7 @@
 """A gallery on disk when processes are killed, and when several use it concurrently."""
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -11,20 +9,18 @@ from pathlib import Path
 import pytest
 
 from helpers.fake_retriever import FakeRetriever
-from helpers.paths import HELPERS
 from helpers.pictures_on_disk import write_pictures
+from helpers.processes import child_environment, helper_command
 from helpers.store_samples import IDENTITY, sample
 from likebut.errors import LikebutError
 from likebut.gallery import lance_store
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.lance_store import LanceStore
 
-WORKER = HELPERS / "store_worker.py"
-
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "LANCE_IO_THREADS": "2", "LANCE_CPU_THREADS": "1"}
-    command = [sys.executable, str(WORKER), *map(str, arguments)]
+    environment = child_environment(OMP_NUM_THREADS="1", LANCE_IO_THREADS="2", LANCE_CPU_THREADS="1")
+    command = helper_command("store_worker", *arguments)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 

@@ -1,4 +1,4 @@
-"""Small ablations with figures that can be worked out by hand."""
+"""Small ablations whose metrics can be computed by hand."""
 
 from likebut.research.ablations.plan import AblationSettings
 from likebut.research.ablations.results import AblationOutcome, Outcome, RowOutcome, Spread

@@ -1,4 +1,4 @@
-"""A data folder and a generator in small, for the ablations' tests."""
+"""A small data folder and generator for tests of ablations."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from likebut.research.ablations.plan import AblationSettings, Place, sized
 
 
 def make_place(folder: Path) -> Place:
-    """Three families to learn from, one to measure on; 48 of the 66 pairs of training pictures are undescribed."""
+    """Three training families and one for evaluation; 48 of the 66 pairs of training images have no triplet."""
     data = DataFolder.open(make_data_folder(folder / "data"))
     return Place(data, folder / "out", features=folder / "features")
 
 
 def save_generator(folder: Path) -> Path:
-    """Save a generator that writes noise."""
+    """Save a generator with random weights."""
     ModificationGenerator.from_preset("tiny").save(folder)
     return folder
 

@@ -1,4 +1,4 @@
-"""A retriever whose embeddings can be worked out by hand: colour is all it sees and all it reads."""
+"""A retriever whose embeddings can be computed by hand: they depend on colours only."""
 
 import threading
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def text_direction(text: str) -> npt.NDArray[np.float32]:
 
 @dataclass
 class FakeRetriever:
-    """Embeds an image as its mean colour and its corner's, a text as the colours it names."""
+    """Embeds an image as its mean colour and the colour of its corner, a text as the colours it names."""
 
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     query_tokens: int = TOKENS

@@ -1,5 +1,4 @@
 import json
-import os
 import random
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from helpers.paths import TESTS
+from helpers.processes import child_environment
 from helpers.synthesis_fakes import NumberTokens, NumberWriter, chain, filters, pair, tools
 from likebut.data.images import SkippedImage
 from likebut.errors import ResumeError
@@ -169,7 +168,6 @@ def test_one_pair_more_or_less_at_a_shards_edge(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {here!r})
 from synthesis.test_run import WRITING, IDENTITY, synthesize, chain, tools, filters
 from helpers.synthesis_fakes import NumberWriter
 synthesize(Path(sys.argv[1]), chain(40), tools(NumberWriter(seconds=0.05)), WRITING, filters(), IDENTITY)
@@ -192,8 +190,8 @@ def test_killed_at_random_moments_it_ends_the_same(tmp_path: Path) -> None:
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(here=str(TESTS)), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        env=child_environment(OMP_NUM_THREADS="1"),
         stderr=subprocess.DEVNULL,
     )
 

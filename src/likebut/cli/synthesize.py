@@ -61,7 +61,8 @@ def pairs(
         mined = mine_images(images, retriever.vision, settings, retriever, features)
     else:
         chosen = load_preset(preset)
-        vision = load_vision(chosen).to(choose_device(chosen, device))
+        place = choose_device(chosen, device)  # before the vision encoder is downloaded or loaded
+        vision = load_vision(chosen).to(place)
         mined = mine_images(images, vision, settings, feature_folder=features)
     description = {"folder": str(folder), "benchmark": benchmark, "split": split, **mined.description()}
     write_pairs(out, mined.pairs, description)
