@@ -7,11 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likebut.evaluation.metrics import (
+    HARD_NEGATIVE_RATE,
     Hit,
     average_precision_at,
     hard_negative_wins,
+    higher_is_better,
     hits_in_list,
     hits_within,
+    is_improvement,
     recall_at,
     worst_case_hits,
 )
@@ -163,3 +166,21 @@ def test_hard_negative_wins(targets: list[float], hard_negatives: list[float], w
 def test_a_hard_negative_wins_if_no_target_beats_them_all(targets: list[float], hard_negatives: list[float]) -> None:
     some_target_beats_all = any(all(target > rival for rival in hard_negatives) for target in targets)
     assert hard_negative_wins(targets, hard_negatives) == float(not some_target_beats_all)
+
+
+def test_metric_directions() -> None:
+    assert not higher_is_better(HARD_NEGATIVE_RATE)
+    assert not higher_is_better(f"dress {HARD_NEGATIVE_RATE}")
+    assert all(higher_is_better(name) for name in ("Recall@1", "Recall_subset@3", "mAP@10", "dress Recall@10", "Mean"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [(HARD_NEGATIVE_RATE, [40.0, 25.0, 30.0], 25.0), ("Recall@1", [10.0, 30.0, 20.0], 30.0)],
+)
+def test_the_best_value_of_a_metric_follows_its_direction(metric: str, values: list[float], best: float) -> None:
+    kept: float | None = None
+    for value in values:
+        kept = value if is_improvement(metric, value, kept) else kept
+    assert kept == best
+    assert not is_improvement(metric, best, best)

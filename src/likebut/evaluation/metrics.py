@@ -119,6 +119,24 @@ MetricValues = dict[str, npt.NDArray[np.float64]]
 AVERAGE = "Avg"
 HARD_NEGATIVE_RATE = "Hard-negative rate"
 
+_LOWER_IS_BETTER = (HARD_NEGATIVE_RATE,)
+
+
+def higher_is_better(metric: str) -> bool:
+    """Return the direction of a metric: False for the hard-negative rate, True for every recall, mAP and mean.
+
+    Args:
+        metric: The name as reported, with or without the benchmark part in front ("dress Recall@10").
+    """
+    return not metric.endswith(_LOWER_IS_BETTER)
+
+
+def is_improvement(metric: str, value: float, best: float | None) -> bool:
+    """Return whether ``value`` is strictly better than ``best`` in the metric's direction; True if ``best`` is None."""
+    if best is None:
+        return True
+    return value > best if higher_is_better(metric) else value < best
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
