@@ -91,9 +91,10 @@ def _print(contents: "DemoContents", page: Path) -> None:
     console = Console()
     console.print(table)
     if contents.grounding is not None:
-        told = contents.grounding
+        grounding = contents.grounding
         console.print(
-            f"Written texts: attribute F1 {told.f1:.1f} % on {told.pairs} held-out pairs; blind {told.blind_f1:.1f} %."
+            f"Written texts: attribute F1 {grounding.f1:.1f} % on {grounding.pairs} held-out pairs; "
+            f"shuffled-image control {grounding.shuffled_f1:.1f} %."
         )
     console.print(f"Report: {page}", soft_wrap=True)
     console.print(f"Next: {contents.next_step}", soft_wrap=True, markup=False)

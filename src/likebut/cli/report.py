@@ -13,7 +13,7 @@ from likebut.errors import InputError
 if TYPE_CHECKING:
     from likebut.generator.decoding import Decoding
     from likebut.research.ablations.plan import AblationSettings
-    from likebut.research.ablations.results import Outcome
+    from likebut.research.ablations.results import AblationOutcomes
     from likebut.research.reports.contents import GroundingResult, WrittenText
 
 
@@ -62,12 +62,12 @@ def ablations(
     from likebut.data.folder import DataFolder
     from likebut.files import require_output_folder, write_json, write_text
     from likebut.research.ablations.experiment import Experiment
-    from likebut.research.ablations.plan import Place
+    from likebut.research.ablations.plan import AblationFolders
     from likebut.research.reports.ablations import draw_figures, markdown_page, markdown_table
 
     require_output_folder(out, "the ablations")
-    place = Place(DataFolder.open(data), out, tuple(also or ()), features)
-    outcome = Experiment(place, settings, _say).run(jobs)
+    folders = AblationFolders(DataFolder.open(data), out, tuple(also or ()), features)
+    outcome = Experiment(folders, settings, _say).run(jobs)
     write_json(out / "results.json", outcome.to_json())
     for ablation in outcome.ablations:
         write_text(out / "tables" / f"{ablation.name}.md", markdown_table(ablation))
@@ -109,7 +109,7 @@ def _say(line: str) -> None:
     typer.echo(f"— {line}", err=True)
 
 
-def _print(outcome: "Outcome", out: Path, as_json: bool) -> None:
+def _print(outcome: "AblationOutcomes", out: Path, as_json: bool) -> None:
     from likebut.research.reports.ablations import headline, summary_line
 
     if as_json:
@@ -209,8 +209,8 @@ def samples(
     from likebut.generator.generator import ModificationGenerator
     from likebut.research.reports.written_samples import (
         GridCell,
-        draw_pairs,
         markdown_listing,
+        sample_pairs,
         write_sample_grid,
         write_samples,
     )
@@ -218,7 +218,7 @@ def samples(
     picture = out if out.suffix.lower() == ".png" else out / "samples.png"
     require_output_file(picture)
     folder = DataFolder.open(data)
-    pairs = draw_pairs(folder, split, count, seed)
+    pairs = sample_pairs(folder, split, count, seed)
     writer = ModificationGenerator.from_pretrained(generator)
     decoding = writer.own_decoding.with_length(length)
     found = write_samples(writer, folder, pairs, decoding, features)
@@ -255,12 +255,10 @@ def grounding(
     features: Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare the changes that written texts claim with what truly changed; blind are texts of other pairs."""
+    """Compare the changes that written texts claim with the true ones, with a shuffled-image control."""
     from likebut.data.folder import DataFolder
-    from likebut.features.cache import default_feature_folder
     from likebut.generator.generator import ModificationGenerator
-    from likebut.research.demo.training import Workplace
-    from likebut.research.grounding import measure_own_texts, measure_truthfulness
+    from likebut.research.grounding import measure_generator, measure_own_texts
 
     told = None if decoding is None else _decoding(decoding)
     folder = DataFolder.open(data)
@@ -270,9 +268,8 @@ def grounding(
     if own_texts:
         result, samples = measure_own_texts(folder, split, pairs)
     else:
-        place = Workplace(data, folder, features or default_feature_folder())
         writer = ModificationGenerator.from_pretrained(generator)
-        result, samples = measure_truthfulness(writer, place, split, pairs, told or writer.own_decoding)
+        result, samples = measure_generator(writer, folder, features, split, pairs, told or writer.own_decoding)
     if as_json:
         print(json.dumps(asdict(result) | {"skipped": [image.to_json() for image in result.skipped]}))
         return
@@ -286,7 +283,7 @@ def _print_grounding(result: "GroundingResult", samples: "list[WrittenText]", sp
     print(
         f"  attribute changes: precision {result.precision:.1f} %, recall {result.recall:.1f} %, F1 {result.f1:.1f} %"
     )
-    print(f"  blind (texts of other pairs): F1 {result.blind_f1:.1f} %")
+    print(f"  shuffled-image control: F1 {result.shuffled_f1:.1f} %")
     for line in skipped_lines(result.skipped, "the output of --json"):
         print(line)
     for sample in samples:
