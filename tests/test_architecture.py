@@ -60,7 +60,7 @@ def test_generator_and_retriever_are_independent() -> None:
         assert "retriever" not in imports(path), path
 
 
-def test_help_imports_nothing_slow_XX() -> None:
+def test_help_imports_nothing_slow() -> None:
     code = "import sys, likebut.cli.main; print([m for m in ('torch', 'transformers', 'lancedb') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -80,7 +80,7 @@ def _print_table(contents: "DemoContents", page: Path) -> None:
         grounding = contents.grounding
         console.print(
             f"Generated texts: attribute F1 {grounding.f1:.1f} % on {grounding.pairs} held-out pairs; "
-            f"shuffled-image control {grounding.blind_f1:.1f} %."
+            f"shuffled-image control {grounding.shuffled_f1:.1f} %."
         )
     console.print(f"Report: {page}", soft_wrap=True)
     console.print(f"Next: {contents.next_step}", soft_wrap=True, markup=False)

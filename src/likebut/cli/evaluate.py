@@ -56,14 +56,24 @@ def evaluate(
         print(json.dumps([{"image": name, "reason": reason} for name, reason in missing.items()], ensure_ascii=False))
         return
     from likebut.cli.output import print_report
-    from likebut.evaluation.evaluator import ModelOptions, evaluate_with_model
+    from likebut.evaluation.evaluator import CIREvaluator
     from likebut.evaluation.ranking_files import ranking_content, subset_ranking_content
     from likebut.files import require_output_file, write_json
+    from likebut.models.devices import require_device
+    from likebut.retriever.retriever import Retriever
 
     if rankings is not None:
         require_output_file(rankings)
-    options = ModelOptions(model, query_mode, device, batch_size, cache, features, allow_missing)
-    report, ranked = evaluate_with_model(benchmarks, options)
+    require_device(device)
+    evaluator = CIREvaluator(
+        benchmarks,
+        query_mode=query_mode,
+        batch_size=batch_size,
+        cache=cache,
+        feature_folder=features,
+        allow_missing=allow_missing,
+    )
+    report, ranked = evaluator.evaluate(Retriever.from_pretrained(model, device))
     if rankings is not None:
         ranked_benchmarks = [each.benchmark for each in ranked]
         write_json(rankings, ranking_content(ranked_benchmarks, [each.rankings.gallery for each in ranked]))

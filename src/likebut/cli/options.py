@@ -47,8 +47,8 @@ def load_evaluation_data(
         InputError: The options select neither or both, do not fit together, or the data is missing.
     """
     from likebut.evaluation.benchmarks.folder import load_folder
-    from likebut.evaluation.benchmarks.loading import load_benchmark
-    from likebut.research.clothing.benchmark import load_clothing
+    from likebut.evaluation.benchmarks.loading import BENCHMARKS, load_benchmark
+    from likebut.research.clothing.benchmark import CLOTHING
 
     if (data is None) == (benchmark is None):
         raise InputError(
@@ -66,12 +66,5 @@ def load_evaluation_data(
         return load_folder(data, split or "test")
     if root is None:
         raise InputError(f"--benchmark {benchmark} requires --root.", "Add --root FOLDER.", code="root-required")
-    if benchmark == "clothing":
-        if labels not in (None, "hard"):
-            raise InputError(
-                f'The benchmark clothing has no labels "{labels}".',
-                "Omit --labels; only cirr has soft labels.",
-                code="unknown-labels",
-            )
-        return load_clothing(root, split or "val", protocol or "original")
-    return load_benchmark(benchmark or "", root, split or "val", protocol, labels)
+    entries = {**BENCHMARKS, CLOTHING.name: CLOTHING}
+    return load_benchmark(benchmark or "", root, split or "val", protocol, labels, entries)

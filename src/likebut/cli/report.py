@@ -19,7 +19,7 @@ from likebut.cli.options import (
 from likebut.errors import InputError
 
 if TYPE_CHECKING:
-    from likebut.research.ablations.results import Outcome
+    from likebut.research.ablations.results import AblationOutcomes
 
 
 report_app = typer.Typer(
@@ -65,8 +65,8 @@ def ablations(
     from likebut.recipes.loading import with_overrides
     from likebut.research.ablations.plan import (
         SIZES,
+        AblationFolders,
         AblationSettings,
-        Place,
         plan,
         sized,
         trainings,
@@ -99,13 +99,13 @@ def ablations(
     from likebut.research.reports.ablations import write_ablation_report
 
     require_output_folder(out, "the ablations")
-    place = Place(DataFolder.open(data), out, tuple(also or ()), features)
-    outcome = Experiment(place, settings, print_stage).run(jobs)
+    folders = AblationFolders(DataFolder.open(data), out, tuple(also or ()), features)
+    outcome = Experiment(folders, settings, print_stage).run(jobs)
     write_ablation_report(outcome, out)
     _print_ablations(outcome, out, as_json)
 
 
-def _print_ablations(outcome: "Outcome", out: Path, as_json: bool) -> None:
+def _print_ablations(outcome: "AblationOutcomes", out: Path, as_json: bool) -> None:
     from likebut.research.reports.ablations import headline, summary_line
 
     if as_json:
@@ -152,10 +152,14 @@ def failures(
 
     attributes = DataFolder.open(data).attributes()  # missing files are reported before a model is loaded
     from likebut.evaluation.benchmarks.folder import load_folder
-    from likebut.evaluation.evaluator import ModelOptions, evaluate_with_model
+    from likebut.evaluation.evaluator import CIREvaluator
+    from likebut.models.devices import require_device
     from likebut.research.reports.failures import by_kind_of_change
+    from likebut.retriever.retriever import Retriever
 
-    _, ranked = evaluate_with_model(load_folder(data, split), ModelOptions(model, device=device, features=features))
+    require_device(device)
+    evaluator = CIREvaluator(load_folder(data, split), feature_folder=features)
+    _, ranked = evaluator.evaluate(Retriever.from_pretrained(model, device))
     rows = by_kind_of_change(ranked, attributes)
     if as_json:
         print(json.dumps({"split": split, "kinds": [asdict(row) for row in rows]}))
@@ -188,13 +192,16 @@ def panels(
     # The human and the derived queries of clothing are two protocols, which one image does not mix.
     protocol = "pairs" if benchmark == "clothing" else None
     benchmarks = load_evaluation_data(data, benchmark, root, split, protocol)
-    from likebut.evaluation.evaluator import ModelOptions, evaluate_with_model
+    from likebut.evaluation.evaluator import CIREvaluator
     from likebut.files import require_output_file
+    from likebut.models.devices import require_device
     from likebut.research.reports.panels import choose_panels, write_panel_image
+    from likebut.retriever.retriever import Retriever
 
     require_output_file(image)
-    options = ModelOptions(model, device=device, features=features, allow_missing=allow_missing)
-    _, ranked = evaluate_with_model(benchmarks, options)
+    require_device(device)
+    evaluator = CIREvaluator(benchmarks, feature_folder=features, allow_missing=allow_missing)
+    _, ranked = evaluator.evaluate(Retriever.from_pretrained(model, device))
     chosen = choose_panels(ranked, found, missed, seed)
     caption = f"{benchmarks[0].name} {benchmarks[0].split}, retriever {Path(model).name}. {chosen.rule}"
     write_panel_image(chosen.panels, image, caption)
@@ -221,8 +228,8 @@ def samples(
     from likebut.generator.generator import ModificationGenerator
     from likebut.research.reports.written_samples import (
         GridCell,
-        draw_pairs,
         markdown_listing,
+        sample_pairs,
         write_sample_grid,
         write_samples,
     )
@@ -230,7 +237,7 @@ def samples(
     image = out if out.suffix.lower() == ".png" else out / "samples.png"
     require_output_file(image)
     folder = DataFolder.open(data)
-    pairs = draw_pairs(folder, split, count, seed)
+    pairs = sample_pairs(folder, split, count, seed)
     writer = ModificationGenerator.from_pretrained(generator)
     decoding = writer.config.decoding(length=length)
     written = write_samples(writer, folder, pairs, decoding, features)
@@ -269,11 +276,9 @@ def grounding(
     """Compare the changes that generated texts state with the true ones. The control shuffles the images."""
     from likebut.cli.output import skipped_lines
     from likebut.data.folder import DataFolder
-    from likebut.features.cache import default_feature_folder
     from likebut.generator.decoding import Decoding
     from likebut.generator.generator import ModificationGenerator
-    from likebut.research.demo.training import Workplace
-    from likebut.research.grounding import GREEDY, measure_own_texts, measure_truthfulness
+    from likebut.research.grounding import GREEDY, measure_generator, measure_own_texts
     from likebut.settings import parse_settings
 
     override = None
@@ -286,9 +291,9 @@ def grounding(
     if own_texts:
         result, written = measure_own_texts(folder, split, pairs)
     else:
-        place = Workplace(data, folder, features or default_feature_folder())
         writer = ModificationGenerator.from_pretrained(generator)
-        result, written = measure_truthfulness(writer, place, split, pairs, override or writer.config.decoding())
+        chosen = override or writer.config.decoding()
+        result, written = measure_generator(writer, folder, features, split, pairs, chosen)
     if as_json:
         print(json.dumps(asdict(result) | {"skipped": [image.to_json() for image in result.skipped]}))
         return
@@ -296,7 +301,7 @@ def grounding(
     print(
         f"  attribute changes: precision {result.precision:.1f} %, recall {result.recall:.1f} %, F1 {result.f1:.1f} %"
     )
-    print(f"  shuffled-image control: F1 {result.blind_f1:.1f} %")
+    print(f"  shuffled-image control: F1 {result.shuffled_f1:.1f} %")
     for line in skipped_lines(result.skipped):
         print(line)
     for sample in written:

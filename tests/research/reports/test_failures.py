@@ -8,7 +8,7 @@ from likebut.data.triplets import ImageRef, Query
 from likebut.errors import InputError
 from likebut.evaluation.benchmark import Benchmark, MetricPlan
 from likebut.evaluation.evaluator import RankedBenchmark, Rankings
-from likebut.evaluation.metrics import outcome_of_lists
+from likebut.evaluation.metrics import outcome_from_lists
 from likebut.research.reports.failures import KindOfChange, by_kind_of_change, changed_kinds
 
 SHIRT = {"type": "shirt", "colour": "red", "pattern": "plain", "sleeves": "long"}
@@ -20,7 +20,7 @@ def test_kinds_of_change() -> None:
     assert changed_kinds(SHIRT, SHIRT | {"pattern": "striped", "sleeves": "short"}) == {"pattern", "cut"}
     assert changed_kinds(SHIRT, SHIRT | {"pattern": "graphic print", "type": "polo"}) == {"print", "type"}
     assert changed_kinds(SHIRT | {"second colour": "none"}, SHIRT | {"second colour": "blue"}) == {"further colours"}
-    # What is not known of both is no change.
+    # An attribute that one of the two lacks is not a change.
     assert changed_kinds(SHIRT, {"type": "shirt", "neck": "v-neck"}) == set()
 
 
@@ -29,7 +29,7 @@ def ranked(rankings: list[list[str]], targets: list[str]) -> RankedBenchmark:
     queries = [Query(str(n), "r", "change it", target, (target,)) for n, target in enumerate(targets)]
     images = {name: ImageRef(name, Path(name)) for name in names}
     benchmark = Benchmark("folder", "val", "folder", names, queries, images, MetricPlan())
-    outcomes = [outcome_of_lists(benchmark, *asked, None) for asked in zip(queries, rankings, strict=True)]
+    outcomes = [outcome_from_lists(benchmark, *asked, None) for asked in zip(queries, rankings, strict=True)]
     return RankedBenchmark(benchmark, Rankings(rankings, [[] for _ in rankings]), outcomes)
 
 
@@ -54,5 +54,7 @@ def test_each_query_counts_for_all_and_for_every_kind_that_changes() -> None:
 
 
 def test_unknown_attributes_are_refused() -> None:
-    with pytest.raises(InputError, match="The attributes of b are not known"):
+    with pytest.raises(InputError) as error:
         by_kind_of_change([ranked([["b"]], ["b"])], {"r": SHIRT})
+    assert error.value.code == "missing-attributes"
+    assert " b " in str(error.value)
