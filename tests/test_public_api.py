@@ -18,8 +18,9 @@ def test_public_names() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(AttributeError, match="module 'likebut' has no attribute 'Retriver'"):
+    with pytest.raises(AttributeError, match="Retriver"):
         likebut.__getattr__("Retriver")
+    assert set(likebut.__all__) <= set(dir(likebut))
 
 
 def test_import_of_the_package_is_fast() -> None:

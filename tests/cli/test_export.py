@@ -1,7 +1,9 @@
-"""`likebut models export` and `likebut report grounding`."""
+"""`likebut models export`, `likebut models push` and `likebut report grounding`."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -30,6 +32,41 @@ def test_export_refuses_an_existing_folder(likebut: Command, tmp_path: Path) -> 
     Retriever.from_preset("tiny").save(tmp_path / "model")
     done = likebut("models", "export", tmp_path / "model", "retriever", tmp_path / "model")
     done.require_refused(str(tmp_path / "model"), code="already-exists")
+
+
+class FakeHub:
+    """The part of ``huggingface_hub.HfApi`` that an upload uses; it stores repositories as folders."""
+
+    root: Path
+    private: bool | None = None
+
+    def __init__(self, token: str | None = None) -> None:
+        pass
+
+    def create_repo(self, repo_id: str, private: bool, exist_ok: bool) -> None:
+        FakeHub.private = private
+        (self.root / repo_id).mkdir(parents=True, exist_ok=exist_ok)
+
+    def file_exists(self, repo_id: str, name: str) -> bool:
+        return (self.root / repo_id / name).is_file()
+
+    def upload_folder(self, repo_id: str, folder_path: Path, commit_message: str) -> SimpleNamespace:
+        shutil.copytree(folder_path, self.root / repo_id, dirs_exist_ok=True)
+        return SimpleNamespace(commit_url=f"https://hub.example/{repo_id}/commit/1")
+
+
+def test_push_uploads_a_folder_that_loads(likebut: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeHub, "root", tmp_path / "hub", raising=False)
+    monkeypatch.setattr("huggingface_hub.HfApi", FakeHub)
+    model = Retriever.from_preset("tiny")
+    model.save(tmp_path / "run" / "retriever")
+    printed = likebut("models", "push", tmp_path / "run", "retriever", "someone/model", "--private", "--json").json()
+    assert printed == {"repository": "someone/model", "commit": "https://hub.example/someone/model/commit/1"}
+    assert FakeHub.private is True
+    uploaded = tmp_path / "hub" / "someone" / "model"
+    assert "someone/model" in (uploaded / "README.md").read_text()
+    loaded = Retriever.from_pretrained(uploaded)
+    assert (loaded.embed_texts(["in red"]) == model.embed_texts(["in red"])).all()
 
 
 def test_grounding_of_an_untrained_generator(likebut: Command, tmp_path: Path) -> None:

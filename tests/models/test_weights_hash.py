@@ -18,6 +18,17 @@ def test_a_recorded_hash_holds_until_a_weight_changes(dtype: torch.dtype) -> Non
     assert changed not in {"of a file", own} and known.current() == changed
 
 
+@pytest.mark.parametrize("position", range(7))
+def test_a_change_of_any_weight_is_noticed_whatever_its_place_in_memory(position: int) -> None:
+    module = nn.Module()
+    storage = torch.arange(8, dtype=torch.float32)
+    module.register_parameter("unaligned", nn.Parameter(storage[1:]))
+    known = WeightsHash(module)
+    known.record("of a file")
+    module.get_parameter("unaligned").data[position] = -1.0
+    assert known.current() != "of a file"
+
+
 def test_frozen_weights_do_not_count() -> None:
     module = nn.Linear(3, 2).requires_grad_(False)
     known = WeightsHash(module)

@@ -123,7 +123,7 @@ def _print(run: "TrainingRun", as_json: bool, left_out: int = 0) -> None:
         return
     print(f"{run.folder}: {result.steps} steps on {run.triplets} triplets")
     if left_out:
-        print(f"  left out: {left_out} triplets without a reverse modification text that passed the filters")
+        print(f"  left out: {left_out} more, whose reverse modification texts did not pass the filters")
     if result.best_step is not None:
         print(f"  best weights: step {result.best_step}, {result.best_value:.2f} by the recipe's best_metric")
     for line in skipped_lines(run.skipped, "the output of --json"):
