@@ -46,7 +46,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
 def test_index_skips_and_lists_unusable_files(likebut: Command, indexed: Path, model: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(indexed / "photos", photos)
-    (photos / "bad.jpg").write_bytes(b"no picture")
+    (photos / "bad.jpg").write_bytes(b"not an image")
     first = likebut("index", photos, "--gallery", tmp_path / "gallery", "--model", model)
     assert first.code == 0
     assert "4 images (4 added)" in first.out and f"bad.jpg: {reason_of(photos / 'bad.jpg')}" in first.out
@@ -183,10 +183,10 @@ def test_damaged_gallery_is_reported_and_rebuilt(likebut: Command, indexed: Path
 
 
 def test_sheet_for_a_file_name_that_is_not_utf8(likebut: Command, indexed: Path, tmp_path: Path) -> None:
-    picture = tmp_path / os.fsdecode(b"caf\xe9.png")
-    shutil.copy(indexed / "photos" / "red.png", picture)
+    image = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(indexed / "photos" / "red.png", image)
     sheet = tmp_path / "sheet.html"
-    searched = likebut("search", "--gallery", indexed / "gallery", "--image", picture, "--sheet", sheet)
+    searched = likebut("search", "--gallery", indexed / "gallery", "--image", image, "--sheet", sheet)
     assert searched.code == 0 and "caf?.png" in sheet.read_text(encoding="utf-8")
 
 

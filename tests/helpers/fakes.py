@@ -13,7 +13,7 @@ from likebut.evaluation.benchmarks.folder import PLAN
 
 
 class KnownModel:
-    """Scores each image, for each query, as it is told: images are unit vectors, queries are rows of scores.
+    """Scores each image for each query with given values: images are unit vectors, queries are rows of scores.
 
     Args:
         scores: For each query's id, the score of each image; 0 for those left out.

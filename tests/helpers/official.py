@@ -45,7 +45,7 @@ def write_cirr(
 ) -> Path:
     """Write CIRR with ``sets`` sets of six images a split, two queries each, and two more gallery images.
 
-    One further image file lies in each folder that no split file lists, as in the originals.
+    Each folder also contains one image file that no split file lists, as in the originals.
 
     Args:
         layout: "repository" (``captions/`` beside ``img_raw/``) or "clip4cir" (``cirr/captions/`` beside ``dev/``).

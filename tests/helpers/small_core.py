@@ -1,4 +1,4 @@
-"""A small random retriever core and matching inputs for the tests beside this file."""
+"""A small retriever core with random weights, and matching inputs."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ QUERIES, WIDTH, IMAGE_WIDTH, EMBEDDING = 3, 16, 10, 8
 
 
 def small_core(dropout: float = 0.0) -> RetrieverCore:
-    """Return a core whose every parameter is drawn, so that no path is zero by accident."""
+    """Return a core with random values for every parameter, so that no path is zero by accident."""
     config = QueryEncoderConfig(
         hidden_size=WIDTH,
         layers=2,

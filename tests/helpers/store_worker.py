@@ -25,20 +25,20 @@ class SlowRetriever(FakeRetriever):
         return super().embed_images(images)
 
 
-def say(*words: object) -> None:
+def report(*words: object) -> None:
     print(*words, flush=True)
 
 
-def add_one_by_one(folder: Path, pictures: Path) -> None:
+def add_one_by_one(folder: Path, images: Path) -> None:
     gallery = Gallery.open(folder, SlowRetriever())
-    for path in sorted(pictures.iterdir()):
-        say("added", gallery.add(path).ids[0])
+    for path in sorted(images.iterdir()):
+        report("added", gallery.add(path).ids[0])
 
 
-def index_folder(folder: Path, pictures: Path) -> None:
+def index_folder(folder: Path, images: Path) -> None:
     gallery = Gallery.open(folder, SlowRetriever())
-    say("begin")
-    say("added", gallery.add(pictures).added)
+    report("begin")
+    report("added", gallery.add(images).added)
 
 
 def read(folder: Path, journal: Path, seconds: float) -> None:
@@ -51,10 +51,10 @@ def read(folder: Path, journal: Path, seconds: float) -> None:
         page = search_page(store, query(searches), 10)
         named = {hit.id for hit in page.hits} & deleted
         if named or len(page.hits) != 10:
-            say("failure", len(page.hits), *named)
+            report("failure", len(page.hits), *named)
             return
         searches += 1
-    say("searches", searches)
+    report("searches", searches)
 
 
 def write(folder: Path, journal: Path, images: int, seconds: float) -> None:
@@ -74,7 +74,7 @@ def write(folder: Path, journal: Path, images: int, seconds: float) -> None:
             if start % 200 == 0:
                 store.optimise()
             time.sleep(max(0.0, pause - (time.monotonic() - began)))
-    say("written", images)
+    report("written", images)
 
 
 if __name__ == "__main__":

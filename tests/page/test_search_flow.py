@@ -3,7 +3,7 @@
 import json
 import re
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from helpers.page_driver import IDS, PATIENCE_MS, STRANGE, Visitor
 from likebut.gallery.images import content_id
@@ -149,3 +149,18 @@ def test_busy_server_is_retried(visitor: Visitor) -> None:
     visitor.page.route("**/v1/search", refuse_twice)
     visitor.open("/?text=green")
     visitor.expect_names("green")
+
+
+def test_truncated_text_is_reported(visitor: Visitor) -> None:
+    def truncate(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"truncated_texts": ["text"]})
+
+    visitor.page.route("**/v1/search", truncate)
+    visitor.open("/?text=green")
+    visitor.expect_names("green")
+    expect(visitor.page.locator("#note")).to_be_visible()
+    visitor.page.unroute("**/v1/search")
+    visitor.say("red")
+    visitor.expect_names("red")
+    expect(visitor.page.locator("#note")).to_be_hidden()

@@ -1,4 +1,4 @@
-"""Two hundred requests that nobody with good intentions sends: each is refused, and the server goes on."""
+"""Two hundred malformed or malicious requests: each is refused, and the server keeps running."""
 
 import io
 import json
@@ -259,9 +259,9 @@ def _large_but_small_in_bytes() -> bytes:
     return buffer.getvalue()
 
 
-BAD_PICTURES = {
+BAD_IMAGES = {
     "empty": b"",
-    "text": b"not a picture",
+    "text": b"not an image",
     "html": b"<html><script>alert(1)</script></html>",
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
     "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file",
@@ -283,11 +283,11 @@ BAD_PICTURES = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_PICTURES)
+@pytest.mark.parametrize("name", BAD_IMAGES)
 def test_damaged_images_and_bombs(server: LiveServer, name: str) -> None:
-    form, content_type = multipart(("image", "a.png", BAD_PICTURES[name]), ("text", None, b"red"))
+    form, content_type = multipart(("image", "a.png", BAD_IMAGES[name]), ("text", None, b"red"))
     assert refused(server, "POST", "/v1/search", form, content_type) == "bad_image"
-    form, content_type = multipart(("image", "good.png", RED), ("image", "a.png", BAD_PICTURES[name]))
+    form, content_type = multipart(("image", "good.png", RED), ("image", "a.png", BAD_IMAGES[name]))
     assert refused(server, "POST", "/v1/images", form, content_type) == "bad_image"
     assert not list(server.service.settings.uploads.glob("*"))  # type: ignore[union-attr]
 
@@ -411,7 +411,7 @@ HALF_SENT = {
     "cut in the header": b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le",
     "cut in the body": b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     b'Content-Length: 5000\r\n\r\n{"text": "re',
-    "cut in the picture": b"POST /v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    "cut in the image": b"POST /v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 5000\r\n\r\n"
     b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + RED,
     "cut in a chunk": b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -469,7 +469,7 @@ def test_large_bodies_are_not_read(server: LiveServer) -> None:
 
 
 def test_number_of_hostile_requests() -> None:
-    assert 4 * len(EVIL_IDS) + len(WRONG_SEARCHES) + len(BROKEN_JSON) + 2 * len(BAD_PICTURES) + len(WRONG_FORMS) > 200
+    assert 4 * len(EVIL_IDS) + len(WRONG_SEARCHES) + len(BROKEN_JSON) + 2 * len(BAD_IMAGES) + len(WRONG_FORMS) > 200
 
 
 def test_file_names_of_clients_are_not_used(server: LiveServer, tmp_path: Path) -> None:

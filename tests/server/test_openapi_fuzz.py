@@ -82,10 +82,10 @@ def test_responses_match_the_schema(
         phases=[Phase.generate],
     )
     @given(case=tried.as_strategy(generation_mode=mode))
-    def answers_as_described(case: schemathesis.Case) -> None:
+    def matches_the_schema(case: schemathesis.Case) -> None:
         case.validate_response(case.call(), checks=CHECKS)
 
     try:
-        answers_as_described()
+        matches_the_schema()
     except Unsatisfiable:
         pytest.skip("nothing about this operation can be wrong")

@@ -22,7 +22,7 @@ def test_images_wait_for_the_budget() -> None:
         pass
     second = threading.Thread(target=take, args=(70, rest_done))
     second.start()
-    with budget.reserve(40):  # fits beside the first
+    with budget.reserve(40):  # fits next to the first
         assert not second_in.wait(0.05) and entered == [60]
     first_done.set()
     assert second_in.wait(10)

@@ -28,7 +28,7 @@ PATIENCE = 100.0  # seconds, enough for a loaded machine
 TOKEN = SecretStr("correct-horse-battery")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "pictures.example", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "images.example", ""])
 def test_public_addresses_require_a_token(host: str) -> None:
     with pytest.raises(InputError) as error:
         bind(ServerSettings(host=host, port=0))

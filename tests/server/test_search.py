@@ -101,7 +101,7 @@ def test_list_describe_and_show_images(live: LiveServer) -> None:
         "kids": True,
         "tags": ["plain", "red"],
     }
-    # The files are nowhere, so that the picture is its thumbnail, until they come back.
+    # The files are missing, so the thumbnail is sent in place of the image until they return.
     for end, caching in (("thumbnail", "immutable"), ("picture", "no-store")):
         shown = live.request("GET", f"/v1/images/{IDS['red']}/{end}")
         assert shown.headers["content-type"] == "image/jpeg" and shown.content.startswith(b"\xff\xd8")
@@ -130,16 +130,16 @@ def test_prometheus_metrics(live: LiveServer) -> None:
     live.request("GET", "/nowhere")
     response = live.request("GET", "/metrics")
     assert response.headers["content-type"].startswith("text/plain")
-    figures = dict(line.rsplit(" ", 1) for line in response.content.decode().splitlines() if not line.startswith("#"))
+    metrics = dict(line.rsplit(" ", 1) for line in response.content.decode().splitlines() if not line.startswith("#"))
     for stage in ("decode", "encode", "search", "rescore"):
-        assert float(figures[f'likebut_search_stage_seconds_count{{stage="{stage}"}}']) == 3
-    assert float(figures['likebut_model_batch_size_count{kind="texts"}']) == 3
-    assert float(figures["likebut_model_queue_depth"]) == 0
-    assert float(figures["likebut_requests_in_flight"]) == 0
-    assert float(figures["likebut_gallery_images"]) == 8
+        assert float(metrics[f'likebut_search_stage_seconds_count{{stage="{stage}"}}']) == 3
+    assert float(metrics['likebut_model_batch_size_count{kind="texts"}']) == 3
+    assert float(metrics["likebut_model_queue_depth"]) == 0
+    assert float(metrics["likebut_requests_in_flight"]) == 0
+    assert float(metrics["likebut_gallery_images"]) == 8
     # one series a route, not one an id
-    assert float(figures['likebut_http_requests_total{method="GET",route="/v1/images/{image_id}",status="200"}']) == 1
-    assert float(figures['likebut_http_requests_total{method="GET",route="none",status="404"}']) == 1
+    assert float(metrics['likebut_http_requests_total{method="GET",route="/v1/images/{image_id}",status="200"}']) == 1
+    assert float(metrics['likebut_http_requests_total{method="GET",route="none",status="404"}']) == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/page/base.css", "/page/main.js"])

@@ -66,10 +66,16 @@ export async function listImages(filter, offset, signal) {
   return { items: response.images, more: response.more, total: response.total };
 }
 
-/** Return a page of a turn's hits as {items, more, references, timings}. */
+/** Return a page of a turn's hits as {items, more, references, timings, truncated}. */
 export async function searchImages(turn, offset, signal) {
   const response = await request("POST", "/v1/search", searchBody(turn, offset), signal);
-  return { items: response.hits, more: response.more, references: response.references, timings: response.timings };
+  return {
+    items: response.hits,
+    more: response.more,
+    references: response.references,
+    timings: response.timings,
+    truncated: response.truncated_texts ?? [],
+  };
 }
 
 function searchBody(turn, offset) {

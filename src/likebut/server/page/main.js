@@ -67,6 +67,7 @@ async function refresh({ fromPanel = false, keepsText = false } = {}) {
 /** Show the title of the results, or why there are none. */
 function shown(turn, page) {
   nameKnownUploads(turn, page.references ?? []);
+  if (page.truncated?.length) showNote(current(), gallery, addUploads, page.truncated);
   if (page.items.length) {
     const hint = matchMedia("(hover: hover)").matches ? "Click an image to start from it." : "Tap an image to start from it.";
     summarise(titleOf(turn, page.total), page.timings ? `${Math.max(1, Math.round(page.milliseconds))} ms` : hint);

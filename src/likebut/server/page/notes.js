@@ -1,17 +1,28 @@
-/** The note below the form: images that links cannot contain, and upload progress. */
+/** The note below the form: local images, truncated texts, upload progress. */
 
 import { button, byId, element } from "./dom.js";
 import { isAvailable } from "./uploads.js";
 
-/** Show which images are stored in this browser only; add() adds them to the gallery. */
-export function showNote(turn, gallery, add) {
+/**
+ * Show what limits the current search: images that are stored in this browser only, and texts that the model truncated.
+ * @param {object} turn
+ * @param {object} gallery
+ * @param {function} add Adds the images to the gallery.
+ * @param {string[]} truncated "text" and "negative", if the model read only their beginning.
+ */
+export function showNote(turn, gallery, add, truncated = []) {
+  const lines = truncated.map((name) =>
+    element("span", {}, `The ${name === "negative" ? "negative text" : "text"} is longer than the model reads; its end was ignored. `),
+  );
   const own = turn.images.filter((image) => !image.id && isAvailable(image));
+  if (own.length) {
+    const names = own.map((image) => `“${image.name}”`).join(" and ");
+    lines.push(element("span", {}, `${names} is stored in this browser only, so a link to this search cannot contain it. `));
+    if (gallery.can_add) lines.push(button("Add to the gallery", add, { class: "link" }));
+  }
   const note = byId("note");
-  note.hidden = own.length === 0;
-  if (own.length === 0) return;
-  const names = own.map((image) => `“${image.name}”`).join(" and ");
-  note.replaceChildren(element("span", {}, `${names} is stored in this browser only, so a link to this search cannot contain it. `));
-  if (gallery.can_add) note.append(button("Add to the gallery", add, { class: "link" }));
+  note.hidden = lines.length === 0;
+  if (lines.length) note.replaceChildren(...lines);
 }
 
 /** Show the progress of adding files; hide it if `total` is 0. */
