@@ -81,7 +81,7 @@ def test_every_key_is_used_or_ignored_by_name(published: dict[str, Tensor], tmp_
         (lambda c: c.update({"vision_proj.weight": torch.ones(16, 7)}), r"vision_proj\.weight has shape \(16, 7\)"),
         (
             lambda c: c.update({"Qformer.bert.encoder.layer.3.output.dense.weight": torch.ones(3, 3)}),
-            r"layer\.3\.output\.dense\.weight has shape \(3, 3\), where \(48, 96\)",
+            r"layer\.3\.output\.dense\.weight has shape \(3, 3\), .*\(48, 96\)",
         ),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_retriever_is_no_generator(published: dict[str, Tensor], tmp_path: Pat
 
 
 def test_heads_that_cannot_be_told_are_asked_for(published: dict[str, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be told from its width 48\. Say it with --heads"):
+    with pytest.raises(InputError, match=r"width 48.*--heads"):
         convert(tmp_path, published)
 
 
@@ -126,9 +126,9 @@ def test_what_the_checkpoint_does_not_bring_is_refused_in_one_sentence(
 ) -> None:
     convert(tmp_path, published, *HEADS)
     retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
-    with pytest.raises(InputError, match="without its vision encoder"):
+    with pytest.raises(InputError, match="no vision encoder"):
         retriever.embed_images([Image.new("RGB", (9, 9))])
-    with pytest.raises(InputError, match="without its tokenizer"):
+    with pytest.raises(InputError, match="no tokenizer"):
         retriever.embed_texts(["red"])
 
 
@@ -139,7 +139,7 @@ def test_a_folder_that_exists_is_left_alone(published: dict[str, Tensor], tmp_pa
 
 
 def test_a_preset_of_other_sizes_is_refused(published: dict[str, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has hidden_size 48, but the preset tiny says 32"):
+    with pytest.raises(InputError, match="hidden_size 48, .*tiny .*32"):
         convert(tmp_path, published, "--preset", "tiny")
 
 
@@ -230,6 +230,6 @@ def test_a_vision_encoder_that_lacks_a_block_is_refused_before_it_is_used(
 def test_a_number_of_vision_heads_that_does_not_divide_the_width_is_refused(
     published: dict[str, Tensor], tmp_path: Path, heads: str
 ) -> None:
-    with pytest.raises(InputError, match=f"width 40 is not divisible among {heads} attention heads"):
+    with pytest.raises(InputError, match=f"width 40 .* {heads} attention heads"):
         convert(tmp_path, {**published, **lavis_vision(random_vision())}, *HEADS, "--vision-heads", heads)
     assert not (tmp_path / "out").exists()

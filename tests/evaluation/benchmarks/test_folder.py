@@ -70,5 +70,5 @@ def test_two_queries_may_not_share_an_id(folder: Path) -> None:
 
 
 def test_a_split_without_queries_is_an_error(folder: Path) -> None:
-    with pytest.raises(InputError, match="Splits there: test, train"):
+    with pytest.raises(InputError, match="test, train"):
         load_folder(folder, "val")
