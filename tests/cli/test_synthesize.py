@@ -140,7 +140,7 @@ def test_reverse_texts_for_a_split(likebut: Callable[..., Result], project: Path
         (["--precision", "fp8"], "\"precision\" is 'fp8'"),
         (["--round-trip-rank", "0"], '"round_trip_rank" is 0'),
         (["--blocklist", "absent.txt"], "There is no file absent.txt"),
-        (["--generator", "absent"], 'There is no generator called "absent"'),
+        (["--generator", "absent"], 'There is no generator "absent"'),
         (["--retriever", "generator"], "generator"),
         (["--out", "pairs.parquet"], "pairs.parquet is a file, not a folder"),
         (["--benchmark", "coco"], '"coco" has no images to write about'),

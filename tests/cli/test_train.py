@@ -120,7 +120,7 @@ def interrupt_once_there(log: Path) -> None:
         ((*SMALL, "--data", "nowhere"), "There is no folder nowhere."),
         ((*SMALL, "--set", "training.step=5"), 'Did you mean "training.steps"?'),
         ((*SMALL, "--set", "preset=huge", "--data", "DATA"), 'There is no preset "huge".'),
-        ((*SMALL, "--init", "nothing", "--data", "DATA"), 'There is no retriever called "nothing".'),
+        ((*SMALL, "--init", "nothing", "--data", "DATA"), 'There is no retriever "nothing"'),
         ((*SMALL, "--set", "data.split=trian", "--data", "DATA"), 'no training triplets of the split "trian"'),
         ((*SMALL, "--set", "data.use=synthetic", "--data", "DATA"), "Add --synthetic FOLDER."),
         ((*SMALL, "--synthetic", "shards", "--data", "DATA"), "Add --set data.use=synthetic or --set data.use=both."),

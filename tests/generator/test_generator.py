@@ -130,7 +130,7 @@ def test_what_is_no_generator_is_refused(generator: ModificationGenerator, tmp_p
     generator.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "job": "retriever"}))
-    with pytest.raises(InputError, match="holds a retriever, not a generator"):
+    with pytest.raises(InputError, match="a retriever, not a generator"):
         ModificationGenerator.from_pretrained(tmp_path, "cpu")
     without = load_preset("tiny").model_copy(update={"name": "mute", "language_model": None})
     with pytest.raises(InputError, match="The preset mute has no language model"):

@@ -13,7 +13,7 @@ BOMB_SIDE = 20_000
 # What cannot be used, and a part of the reason that is given.
 DAMAGED = {
     "bomb.png": "more than 100000000 pixels",
-    "text.png": "not an image that can be read",
+    "text.png": "not a supported image",
     "truncated.jpg": "The image is damaged (",
     "zero.png": "The file is empty.",
 }

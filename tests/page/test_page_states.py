@@ -160,6 +160,6 @@ def test_a_damaged_picture_keeps_none_of_the_others_out(browser: Browser, tmp_pa
         visitor.page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
         visitor.expect_title("6 pictures")
         expect(visitor.tiles).to_have_count(6)
-        expect(visitor.page.locator("#state")).to_contain_text("not an image that can be read")
+        expect(visitor.page.locator("#state")).to_contain_text("not a supported image")
         context.close()
         visitor.check_nothing_odd_happened()

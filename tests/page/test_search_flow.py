@@ -109,7 +109,7 @@ def test_errors_say_what_to_do(visitor: Visitor) -> None:
     visitor.open()
     visitor.upload("letter.png", b"this is no picture")
     state = page.locator("#state")
-    expect(state).to_contain_text("The file is not an image that can be read.")
+    expect(state).to_contain_text("The file is not a supported image.")
     expect(state.get_by_role("button", name="Choose another picture")).to_be_visible()
 
     visitor.open(f"/?image_id={'0' * 64}&text=red")

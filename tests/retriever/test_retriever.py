@@ -103,7 +103,7 @@ def test_another_jobs_folder_is_refused(retriever: Retriever, tmp_path: Path) ->
     retriever.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "job": "generator"}))
-    with pytest.raises(InputError, match="holds a generator, not a retriever"):
+    with pytest.raises(InputError, match="a generator, not a retriever"):
         Retriever.from_pretrained(tmp_path, "cpu")
 
 

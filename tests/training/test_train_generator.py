@@ -60,7 +60,7 @@ def test_captions_that_are_not_there_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_generator_is_not_measured_while_it_is_trained() -> None:
-    with pytest.raises(InputError, match="evaluate_every is a retriever's"):
+    with pytest.raises(InputError, match="evaluate_every"):
         recipe("training.evaluate_every=4")
 
 
