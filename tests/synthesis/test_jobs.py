@@ -62,7 +62,7 @@ def test_mining_sets_aside_what_it_cannot_use(tmp_path: Path, images: list[Image
     assert found.images == 6
     assert [(image.name, image.reason) for image in found.skipped] == [
         ("empty.png", "The file is empty."),
-        ("text.png", "The file is not an image that can be read."),
+        ("text.png", "The file is not a supported image."),
     ]
     assert [(image.name, image.reason) for image in found.repeated] == [("copy.png", "Its content is that of 0.png.")]
     described = found.description()

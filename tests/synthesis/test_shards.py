@@ -33,7 +33,7 @@ def test_forwards_alone_as_in_the_paper(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no synthetic triplets"):
+    with pytest.raises(InputError, match="no synthetic triplets"):
         read_synthetic(tmp_path)
     write(tmp_path)
     (tmp_path / "shard-00001.parquet").unlink()
@@ -46,7 +46,7 @@ def test_an_unfinished_run_is_not_read(tmp_path: Path) -> None:
 
 def test_another_jobs_run_is_not_read(tmp_path: Path) -> None:
     write(tmp_path, job="reverse texts")
-    with pytest.raises(InputError, match="holds reverse texts, not pairs"):
+    with pytest.raises(InputError, match="reverse texts, not pairs"):
         read_synthetic(tmp_path)
 
 
