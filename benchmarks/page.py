@@ -64,8 +64,8 @@ def main() -> None:
         "processors": os.cpu_count(),
         "machine": platform.machine(),
         # Without the first call, which includes warm-up.
-        "link_to_first_picture_ms": round(statistics.median(opened[1:])),
-        "enter_to_first_picture_ms": round(statistics.median(typed[1:])),
+        "link_to_first_image_ms": round(statistics.median(opened[1:])),
+        "enter_to_first_image_ms": round(statistics.median(typed[1:])),
     }
     print(json.dumps(results))
 

@@ -61,10 +61,10 @@ def write_sample_grid(cells: Sequence[GridCell], path: Path, most_bytes: int = M
     )
 
 
-def _encode_png(picture: Image.Image) -> bytes:
+def _encode_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     # A palette of 256 colours saves two thirds of the bytes; dithering would lose that again.
-    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -72,24 +72,24 @@ def _draw_grid(cells: Sequence[GridCell], side: int) -> Image.Image:
     width, height = 2 * (side + _GAP) + _TEXT_WIDTH, max(side, _max_lines(side) * _LINE_HEIGHT) + _GAP
     lines = -(-len(cells) // _COLUMNS)
     size = (2 * _EDGE + _COLUMNS * width + (_COLUMNS - 1) * _EDGE, 2 * _EDGE + lines * height - _GAP)
-    picture = Image.new("RGB", size, _PAPER)
+    image = Image.new("RGB", size, _PAPER)
     for number, cell in enumerate(cells):
         left = _EDGE + (number % _COLUMNS) * (width + _EDGE)
-        _draw_cell(picture, cell, number + 1, (left, _EDGE + (number // _COLUMNS) * height), side)
-    return picture
+        _draw_cell(image, cell, number + 1, (left, _EDGE + (number // _COLUMNS) * height), side)
+    return image
 
 
 def _max_lines(side: int) -> int:
     return max(5, side // _LINE_HEIGHT)
 
 
-def _draw_cell(picture: Image.Image, cell: GridCell, number: int, corner: tuple[int, int], side: int) -> None:
+def _draw_cell(image: Image.Image, cell: GridCell, number: int, corner: tuple[int, int], side: int) -> None:
     left, top = corner
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(image)
     for column, path in enumerate((cell.reference, cell.target)):
         small, at = thumbnail(path, side), left + column * (side + _GAP)
         draw.rectangle([at - 1, top - 1, at + side, top + side], outline=_LINE)
-        picture.paste(small, (at + (side - small.width) // 2, top + (side - small.height) // 2))
+        image.paste(small, (at + (side - small.width) // 2, top + (side - small.height) // 2))
     written = wrapped(f"{number}  “{cell.written}”", load_font(_SIZE), _TEXT_WIDTH)
     human = wrapped(f"own text: “{cell.human}”", load_font(_SIZE), _TEXT_WIDTH) if cell.human else []
     room = _max_lines(side)
