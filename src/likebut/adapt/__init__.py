@@ -1,0 +1,1 @@
+"""Own images in, a retriever that knows them out: ``likebut adapt``."""

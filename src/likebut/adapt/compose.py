@@ -1,0 +1,242 @@
+"""Triplets composed from a collection's own texts: two images, and what one is called and the other is not.
+
+Nobody looked at the pair; that "Granny Smith instead" leads to a Granny Smith is true whatever else the two show. Every
+image for which a text is true is among the triplet's ``targets``, so that none of them is a negative.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from likebut.adapt.concepts import Concepts, Described, key_of, tidy
+from likebut.synthesis.filters import words_of
+from likebut.triplets import Triplet
+
+_MOST_TARGETS = 200
+_MOST_TRIES = 6
+# A text that names a thing, where nothing of the reference need be kept.
+_ABSOLUTE = (
+    "{}", "{}", "{} instead", "{} instead", "{} instead", "the {}", "a {} instead", "show me {}", "I want {}",
+    "change it to {}", "replace it with {}", "swap it for {}", "{} please", "I am looking for {}", "find {}",
+    "{} rather than this", "the {} one", "not this but {}", "is there {}?", "turn this into {}", "some {}", "with {}",
+)  # fmt: skip
+_CONTRAST = ("{} instead of {}", "{} rather than {}", "not {1} but {0}", "replace {1} with {0}", "{}, not {}")
+# A text that changes one thing and keeps the rest.
+_RELATIVE = (
+    "{}", "make it {}", "but {}", "in {}", "the same but {}", "like this but {}", "the {} one", "{} instead",
+    "this in {}", "{} version", "the {} kind", "more {}", "it should be {}", "{} please", "change it to {}",
+)  # fmt: skip
+_SAME = ("another {}", "the same, another image", "one more {}", "a different {}", "another one like this")
+_OF_ATTRIBUTE = ("{value}", "in {value}", "make it {value}", "{value} {column}", "{column}: {value}", "with {value} {column}",
+                 "{column} {value} instead", "but {value}")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How often each kind of text is composed.
+
+    Attributes:
+        name: The target's whole name.
+        part: A part of the target's name, true of every image whose name has it.
+        difference: The words that the target's name has and the reference's lacks; the shared words are kept.
+        same: Another image of the reference's own name.
+        attribute: A structured column's value.
+        prose: A sentence or clause of the target's description.
+    """
+
+    name: float = 0.45
+    part: float = 0.25
+    difference: float = 0.2
+    same: float = 0.02
+    attribute: float = 0.2
+    prose: float = 0.2
+
+    def weights(self, image: Described, has_parts: bool) -> dict[str, float]:
+        """Return the weights of the kinds that an image's texts allow."""
+        named = bool(image.names)
+        return {
+            "name": self.name * named,
+            "part": self.part * has_parts,
+            "difference": self.difference * has_parts,
+            "same": self.same * named,
+            "attribute": self.attribute * bool(image.attributes),
+            "prose": self.prose * bool(image.prose),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    text: str
+    targets: frozenset[str]
+    kind: str
+
+
+class Composer:
+    """Composes triplets.
+
+    Args:
+        concepts: What is said of which image.
+        neighbours: Image → images that look like it, nearest first: references from which a change is a fine one.
+        seed: Makes every choice.
+        mix: How often each kind of text is composed.
+        balance: Exponent of a name's count in how often its images are targets: 1 as often as they occur, 0 every name
+            equally often.
+    """
+
+    def __init__(
+        self,
+        concepts: Concepts,
+        neighbours: Mapping[str, Sequence[str]] | None = None,
+        seed: int = 0,
+        mix: Mix = Mix(),
+        balance: float = 0.5,
+        split: str = "train",
+    ) -> None:
+        self._concepts, self._seed, self._mix, self._split = concepts, seed, mix, split
+        self._neighbours = neighbours or {}
+        self._images = [each.image for each in concepts.images]
+        counts = {image: len(images) for images in concepts.named.values() for image in images}
+        self._weights = [
+            each.weight * counts.get(each.image, 1) ** (balance - 1.0) for each in concepts.images
+        ]
+        self._parts = {image: concepts.parts(image) for image in self._images}
+
+    def write(self, count: int) -> Iterator[Triplet]:
+        """Yield up to ``count`` triplets; fewer where the texts tell too few images apart."""
+        if len(self._images) < 2:
+            return
+        generator = Random(f"{self._seed}/composed")
+        failures, made = 0, 0
+        while made < count and failures < 20 * _MOST_TRIES + count:
+            triplet = self._triplet(made, generator)
+            if triplet is None:
+                failures += 1
+                continue
+            made += 1
+            yield triplet
+
+    def _triplet(self, number: int, generator: Random) -> Triplet | None:
+        [target] = generator.choices(self._images, self._weights)
+        for _ in range(_MOST_TRIES):
+            reference = self._reference(target, generator)
+            said = None if reference == target else self._say(reference, target, generator)
+            if said is None:
+                continue
+            back = self._say(target, reference, generator, allow_same=said.kind == "same")
+            return Triplet(
+                reference=reference,
+                target=target,
+                modification=said.text,
+                split=self._split,
+                id=f"composed-{number}",
+                reverse_modification=None if back is None else back.text,
+                targets=_some(target, said.targets - {reference}, generator),
+                meta={"source": "composed", "kind": said.kind},
+            )
+        return None
+
+    def _reference(self, target: str, generator: Random) -> str:
+        draw = generator.random()
+        near = self._neighbours.get(target, ())
+        if near and draw < 0.45:
+            return generator.choice(list(near))
+        if draw < 0.65 and self._parts[target]:
+            holders = sorted(self._concepts.holders[generator.choice(self._parts[target])])
+            return generator.choice(holders)
+        return generator.choice(self._images)
+
+    def _say(self, reference: str, target: str, generator: Random, allow_same: bool = True) -> _Said | None:
+        image = self._concepts.of(target)
+        weights = self._mix.weights(image, bool(self._parts[target]))
+        if not allow_same:
+            weights["same"] = 0.0
+        [kind] = generator.choices(list(weights), [weight or 1e-9 for weight in weights.values()])
+        match kind:
+            case "name":
+                return self._by_name(reference, image, generator)
+            case "part":
+                return self._by_part(reference, target, generator)
+            case "difference":
+                return self._by_difference(reference, target, generator)
+            case "same":
+                return self._by_same(reference, image, generator)
+            case "attribute":
+                return self._by_attribute(reference, image, generator)
+            case _:
+                return self._by_prose(image, generator)
+
+    def _by_name(self, reference: str, target: Described, generator: Random) -> _Said | None:
+        if not target.names:
+            return None
+        name, other = generator.choice(target.names), self._concepts.of(reference).names
+        holders = self._concepts.holders[key_of(name)]
+        if reference in holders:
+            return None
+        if other and generator.random() < 0.12:
+            text = generator.choice(_CONTRAST).format(_spoken(name, generator), _spoken(other[0], generator))
+        else:
+            text = generator.choice(_ABSOLUTE).format(_spoken(name, generator))
+        return _Said(tidy(text), holders, "name")
+
+    def _by_part(self, reference: str, target: str, generator: Random) -> _Said | None:
+        parts = [part for part in self._parts[target] if reference not in self._concepts.holders[part]]
+        if not parts:
+            return None
+        part = generator.choice(parts)
+        return _Said(tidy(generator.choice(_ABSOLUTE).format(part)), self._concepts.holders[part], "part")
+
+    def _by_difference(self, reference: str, target: str, generator: Random) -> _Said | None:
+        """Say the words that are new; what both names have is kept, so that "yellow" leads from red to yellow peppers."""
+        before, after = self._concepts.words[reference], self._concepts.words[target]
+        shared = before & after
+        new = [word for word in words_of(self._concepts.of(target).names[0]) if word not in before]
+        gone = [word for word in words_of((self._concepts.of(reference).names or ("",))[0]) if word not in after]
+        if not shared or not new:
+            return None
+        if gone and generator.random() < 0.15:
+            text = generator.choice(_CONTRAST).format(" ".join(new), " ".join(gone))
+        else:
+            text = generator.choice(_RELATIVE).format(" ".join(new))
+        return _Said(tidy(text), self._concepts.with_words([*new, *shared]) | {target}, "difference")
+
+    def _by_same(self, reference: str, target: Described, generator: Random) -> _Said | None:
+        if not target.names:
+            return None
+        holders = self._concepts.named[key_of(target.names[0])]
+        if reference not in holders:
+            return None
+        return _Said(tidy(generator.choice(_SAME).format(target.names[0].lower())), frozenset(holders), "same")
+
+    def _by_attribute(self, reference: str, target: Described, generator: Random) -> _Said | None:
+        """Say one column's new value; images right are those that have it and whatever else the two images share."""
+        before = self._concepts.of(reference).attributes
+        changed = [c for c, value in target.attributes.items() if c in before and before[c] != value]
+        if not changed:
+            return None
+        column = generator.choice(changed)
+        value = target.attributes[column]
+        text = generator.choice(_OF_ATTRIBUTE).format(value=value, column=column.replace("_", " "))
+        kept = [(c, v) for c, v in target.attributes.items() if before.get(c) == v]
+        holders = frozenset.intersection(*(self._concepts.with_attribute[key] for key in [(column, value), *kept]))
+        if target.names and generator.random() < 0.5:
+            text = f"{generator.choice(target.names)}, {value}"
+            holders &= self._concepts.holders[key_of(target.names[0])]
+        return _Said(tidy(text), holders | {target.image}, "attribute")
+
+    def _by_prose(self, target: Described, generator: Random) -> _Said | None:
+        if not target.prose:
+            return None
+        clause = generator.choice(target.prose)
+        alike = frozenset(each.image for each in self._concepts.images if clause in each.prose)
+        return _Said(tidy(clause), alike, "prose")
+
+
+def _spoken(name: str, generator: Random) -> str:
+    return name.lower() if generator.random() < 0.7 else name
+
+
+def _some(target: str, right: frozenset[str], generator: Random) -> tuple[str, ...]:
+    others = sorted(right - {target})
+    if len(others) > _MOST_TARGETS:
+        others = sorted(generator.sample(others, _MOST_TARGETS))
+    return (target, *others)
