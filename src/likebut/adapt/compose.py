@@ -14,21 +14,52 @@ from likebut.triplets import Triplet
 
 _MOST_TARGETS = 200
 _MOST_TRIES = 6
-# A text that names a thing, where nothing of the reference need be kept.
-_ABSOLUTE = (
-    "{}", "{}", "{} instead", "{} instead", "{} instead", "the {}", "a {} instead", "show me {}", "I want {}",
-    "change it to {}", "replace it with {}", "swap it for {}", "{} please", "I am looking for {}", "find {}",
-    "{} rather than this", "the {} one", "not this but {}", "is there {}?", "turn this into {}", "some {}", "with {}",
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Templates, of which each text is one.
+
+    Attributes:
+        absolute: Names a thing; nothing of the reference need be kept.
+        contrast: Names the thing and what it replaces.
+        relative: Changes one thing and keeps the rest.
+        same: Another image of the same name.
+        attribute: A column's value.
+    """
+
+    absolute: tuple[str, ...]
+    contrast: tuple[str, ...]
+    relative: tuple[str, ...]
+    same: tuple[str, ...]
+    attribute: tuple[str, ...]
+
+
+TRAINING = Frames(
+    absolute=(
+        "{}", "{}", "{} instead", "{} instead", "{} instead", "the {}", "a {} instead", "show me {}", "I want {}",
+        "change it to {}", "replace it with {}", "swap it for {}", "{} please", "I am looking for {}", "find {}",
+        "{} rather than this", "the {} one", "not this but {}", "is there {}?", "turn this into {}", "some {}",
+        "with {}",
+    ),
+    contrast=("{} instead of {}", "{} rather than {}", "not {1} but {0}", "replace {1} with {0}", "{}, not {}"),
+    relative=(
+        "{}", "make it {}", "but {}", "in {}", "the same but {}", "like this but {}", "the {} one", "{} instead",
+        "this in {}", "{} version", "the {} kind", "more {}", "it should be {}", "{} please", "change it to {}",
+    ),
+    same=("another {}", "the same, another image", "one more {}", "a different {}", "another one like this"),
+    attribute=(
+        "{value}", "in {value}", "make it {value}", "{value} {column}", "{column}: {value}", "with {value} {column}",
+        "{column} {value} instead", "but {value}",
+    ),
 )  # fmt: skip
-_CONTRAST = ("{} instead of {}", "{} rather than {}", "not {1} but {0}", "replace {1} with {0}", "{}, not {}")
-# A text that changes one thing and keeps the rest.
-_RELATIVE = (
-    "{}", "make it {}", "but {}", "in {}", "the same but {}", "like this but {}", "the {} one", "{} instead",
-    "this in {}", "{} version", "the {} kind", "more {}", "it should be {}", "{} please", "change it to {}",
-)  # fmt: skip
-_SAME = ("another {}", "the same, another image", "one more {}", "a different {}", "another one like this")
-_OF_ATTRIBUTE = ("{value}", "in {value}", "make it {value}", "{value} {column}", "{column}: {value}", "with {value} {column}",
-                 "{column} {value} instead", "but {value}")  # fmt: skip
+MEASURING = Frames(
+    absolute=("{}", "could it be {}", "{} if you have it", "I would prefer {}", "let me see {}"),
+    contrast=("{} in place of {}",),
+    relative=("{}", "{} this time", "similar, only {}", "could it be {}"),
+    same=("something else of {}",),
+    attribute=("{value}", "{value} this time", "similar, only {value} {column}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +112,8 @@ class Composer:
         mix: How often each kind of text is composed.
         balance: Exponent of a name's count in how often its images are targets: 1 as often as they occur, 0 every name
             equally often.
+        frames: The templates.
+        split: Of the triplets.
     """
 
     def __init__(
@@ -90,9 +123,11 @@ class Composer:
         seed: int = 0,
         mix: Mix = Mix(),
         balance: float = 0.5,
+        frames: Frames = TRAINING,
         split: str = "train",
     ) -> None:
-        self._concepts, self._seed, self._mix, self._split = concepts, seed, mix, split
+        self._concepts, self._seed, self._mix = concepts, seed, mix
+        self._frames, self._split = frames, split
         self._neighbours = neighbours or {}
         self._images = [each.image for each in concepts.images]
         counts = {image: len(images) for images in concepts.named.values() for image in images}
@@ -173,9 +208,9 @@ class Composer:
         if reference in holders:
             return None
         if other and generator.random() < 0.12:
-            text = generator.choice(_CONTRAST).format(_spoken(name, generator), _spoken(other[0], generator))
+            text = generator.choice(self._frames.contrast).format(_spoken(name, generator), _spoken(other[0], generator))
         else:
-            text = generator.choice(_ABSOLUTE).format(_spoken(name, generator))
+            text = generator.choice(self._frames.absolute).format(_spoken(name, generator))
         return _Said(tidy(text), holders, "name")
 
     def _by_part(self, reference: str, target: str, generator: Random) -> _Said | None:
@@ -183,7 +218,7 @@ class Composer:
         if not parts:
             return None
         part = generator.choice(parts)
-        return _Said(tidy(generator.choice(_ABSOLUTE).format(part)), self._concepts.holders[part], "part")
+        return _Said(tidy(generator.choice(self._frames.absolute).format(part)), self._concepts.holders[part], "part")
 
     def _by_difference(self, reference: str, target: str, generator: Random) -> _Said | None:
         """Say the words that are new; what both names have is kept, so that "yellow" leads from red to yellow peppers."""
@@ -194,9 +229,9 @@ class Composer:
         if not shared or not new:
             return None
         if gone and generator.random() < 0.15:
-            text = generator.choice(_CONTRAST).format(" ".join(new), " ".join(gone))
+            text = generator.choice(self._frames.contrast).format(" ".join(new), " ".join(gone))
         else:
-            text = generator.choice(_RELATIVE).format(" ".join(new))
+            text = generator.choice(self._frames.relative).format(" ".join(new))
         return _Said(tidy(text), self._concepts.with_words([*new, *shared]) | {target}, "difference")
 
     def _by_same(self, reference: str, target: Described, generator: Random) -> _Said | None:
@@ -205,7 +240,7 @@ class Composer:
         holders = self._concepts.named[key_of(target.names[0])]
         if reference not in holders:
             return None
-        return _Said(tidy(generator.choice(_SAME).format(target.names[0].lower())), frozenset(holders), "same")
+        return _Said(tidy(generator.choice(self._frames.same).format(target.names[0].lower())), frozenset(holders), "same")
 
     def _by_attribute(self, reference: str, target: Described, generator: Random) -> _Said | None:
         """Say one column's new value; images right are those that have it and whatever else the two images share."""
@@ -215,7 +250,7 @@ class Composer:
             return None
         column = generator.choice(changed)
         value = target.attributes[column]
-        text = generator.choice(_OF_ATTRIBUTE).format(value=value, column=column.replace("_", " "))
+        text = generator.choice(self._frames.attribute).format(value=value, column=column.replace("_", " "))
         kept = [(c, v) for c, v in target.attributes.items() if before.get(c) == v]
         holders = frozenset.intersection(*(self._concepts.with_attribute[key] for key in [(column, value), *kept]))
         if target.names and generator.random() < 0.5:

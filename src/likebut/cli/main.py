@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from likebut import __version__
+from likebut.cli.adapt import adapt
 from likebut.cli.data import data_app
 from likebut.cli.demo import demo
 from likebut.cli.doctor import doctor
@@ -51,6 +52,7 @@ def _likebut(
     pass
 
 
+app.command()(adapt)
 app.command()(demo)
 app.command()(index)
 app.command()(search)

@@ -1,0 +1,77 @@
+"""A tenth of the images, held out by groups of near-duplicates, so that no photograph is measured on its own copy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+
+NEAR_DUPLICATE = 0.97
+"""Cosine of the frozen features from which two images count as near-duplicates."""
+SHARE = 0.1
+LEAST_IMAGES = 20
+"""Fewer images with text than this leave nothing to measure on."""
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The images to learn from and those held out, by name.
+
+    Attributes:
+        groups: How many groups of near-duplicates there are.
+        largest: The images of the largest group.
+    """
+
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    groups: int
+    largest: int
+
+
+def split_images(names: Sequence[str], vectors: Tensor, seed: int = 0, share: float = SHARE) -> Split:
+    """Return ``names`` split by groups of near-duplicates.
+
+    Args:
+        names: n images.
+        vectors: (n, D), L2-normalised, in the same order.
+        seed: Of the choice of groups.
+        share: Of the images to hold out.
+    """
+    groups = near_duplicate_groups(vectors)
+    wanted = round(share * len(names))
+    held: set[int] = set()
+    order = list(range(len(groups)))
+    Random(f"{seed}/holdout").shuffle(order)
+    for index in order:
+        # A group that is larger than what is left is skipped: one burst must not be all that is measured on.
+        if len(held) + len(groups[index]) <= wanted:
+            held.update(groups[index])
+    return Split(
+        train=tuple(name for row, name in enumerate(names) if row not in held),
+        held_out=tuple(name for row, name in enumerate(names) if row in held),
+        groups=len(groups),
+        largest=max(map(len, groups), default=0),
+    )
+
+
+def near_duplicate_groups(vectors: Tensor, least_cosine: float = NEAR_DUPLICATE) -> list[list[int]]:
+    """Return the rows of ``vectors`` (n, D) in groups: connected by cosines of at least ``least_cosine``."""
+    parent = list(range(len(vectors)))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        cosines = vectors[start : start + _ROWS_AT_ONCE] @ vectors.T
+        for first, second in torch.nonzero(cosines >= least_cosine).tolist():
+            if start + first < second:
+                parent[root(second)] = root(start + first)
+    members: dict[int, list[int]] = {}
+    for row in range(len(vectors)):
+        members.setdefault(root(row), []).append(row)
+    return list(members.values())

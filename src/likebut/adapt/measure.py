@@ -1,0 +1,114 @@
+"""What adapting brought, measured on images that were held out: queries composed from their own texts.
+
+The templates are others than those that training reads, but the texts are of the same kind: these metrics compare
+retrievers, and say less of how well a person's own queries will do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from likebut.adapt.compose import MEASURING, Composer
+from likebut.adapt.concepts import Concepts
+from likebut.benchmarks.adapter import RetrieverAdapter
+from likebut.benchmarks.benchmark import Benchmark, MetricPlan
+from likebut.benchmarks.bootstrap import bootstrap_interval
+from likebut.benchmarks.evaluation import rank
+from likebut.benchmarks.outcomes import measure as measure_outcomes
+from likebut.retriever.retriever import Retriever
+from likebut.training.token_source import TokenSource
+from likebut.triplets import ImageRef, Query, Triplet
+
+LABEL = "queries composed from your own texts"
+MAIN_METRIC = "mAP@10"
+QUERIES = 300
+_PLAN = MetricPlan(recall_at=(1, 10), precision_at=(10,))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A retriever's metrics on the held-out images.
+
+    Attributes:
+        values: Metric → its value in 0…1 for each query.
+        rankings: For each query, the names of its best candidates.
+    """
+
+    values: Mapping[str, npt.NDArray[np.float64]]
+    rankings: Sequence[Sequence[str]]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Each metric's mean in percent."""
+        return {name: 100 * float(column.mean()) for name, column in self.values.items()}
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Return each metric's 95 % bootstrap interval over queries, in percent."""
+        found = {name: bootstrap_interval([column]) for name, column in self.values.items()}
+        return {name: (100 * low, 100 * high) for name, (low, high) in found.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the metrics with their intervals."""
+        intervals = self.intervals()
+        found: dict[str, Any] = {}
+        for name, value in self.metrics.items():
+            found |= {name: value, f"{name} interval": list(intervals[name])}
+        return found
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Measures retrievers on one set of held-out queries.
+
+    Attributes:
+        queries: As triplets.
+        gallery: The held-out images' names.
+        images: By name.
+    """
+
+    queries: Sequence[Triplet]
+    gallery: Sequence[str]
+    images: Mapping[str, ImageRef]
+
+    def measure(self, retriever: Retriever, tokens: TokenSource) -> Measured:
+        """Return the metrics of ``retriever`` on the queries."""
+        queries = [Query.from_triplet(triplet, position) for position, triplet in enumerate(self.queries)]
+        benchmark = Benchmark(
+            name="folder",
+            split="held out",
+            protocol="folder",
+            gallery=list(self.gallery),
+            queries=queries,
+            images=dict(self.images),
+            plan=_PLAN,
+            credits={query.id: dict.fromkeys(query.targets, 1.0) for query in queries},
+        )
+        adapter = RetrieverAdapter(retriever, tokens)
+        ranked = rank(benchmark, adapter.embed_gallery, adapter.embed_queries, device=str(retriever.device))
+        return Measured(measure_outcomes(benchmark, ranked.outcomes), ranked.rankings.gallery)
+
+
+def make_ruler(
+    concepts: Concepts, gallery: Sequence[str], images: Mapping[str, ImageRef], seed: int = 0, queries: int = QUERIES
+) -> Ruler | None:
+    """Return what measures on held-out images, or None where their texts make no queries.
+
+    Args:
+        concepts: Of the held-out images alone.
+        gallery: All held-out images, those without text included.
+        images: By name.
+        seed: Of the queries.
+        queries: How many to compose.
+    """
+    composer = Composer(concepts, seed=seed, frames=MEASURING, split="held out")
+    found = {(each.reference, each.modification): each for each in composer.write(queries)}
+    return Ruler(list(found.values()), list(gallery), images) if found else None
+
+
+def gain_interval(before: Measured, after: Measured, metric: str = MAIN_METRIC) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the paired difference of a metric, in percentage points."""
+    low, high = bootstrap_interval([after.values[metric] - before.values[metric]])
+    return 100 * low, 100 * high
