@@ -26,6 +26,7 @@ class Frames:
         relative: Changes one thing and keeps the rest.
         same: Another image of the same name.
         attribute: A column's value.
+        coloured: A colour, of anything.
     """
 
     absolute: tuple[str, ...]
@@ -33,6 +34,7 @@ class Frames:
     relative: tuple[str, ...]
     same: tuple[str, ...]
     attribute: tuple[str, ...]
+    coloured: tuple[str, ...]
 
 
 TRAINING = Frames(
@@ -52,6 +54,7 @@ TRAINING = Frames(
         "{value}", "in {value}", "make it {value}", "{value} {column}", "{column}: {value}", "with {value} {column}",
         "{column} {value} instead", "but {value}",
     ),
+    coloured=("something {}", "{}", "in {}", "a {} one", "make it {}", "anything {}", "the {} one", "{} instead"),
 )  # fmt: skip
 MEASURING = Frames(
     absolute=("{}", "could it be {}", "{} if you have it", "I would prefer {}", "let me see {}"),
@@ -59,6 +62,7 @@ MEASURING = Frames(
     relative=("{}", "{} this time", "similar, only {}", "could it be {}"),
     same=("something else of {}",),
     attribute=("{value}", "{value} this time", "similar, only {value} {column}"),
+    coloured=("whatever is {}", "{} this time"),
 )
 
 
@@ -73,6 +77,7 @@ class Mix:
         same: Another image of the reference's own name.
         attribute: A structured column's value.
         prose: A sentence or clause of the target's description.
+        colour: The colour that images of the target's name are shown in, alone or before a part of the name.
     """
 
     name: float = 0.45
@@ -81,6 +86,7 @@ class Mix:
     same: float = 0.02
     attribute: float = 0.2
     prose: float = 0.2
+    colour: float = 0.12
 
     def weights(self, image: Described, has_parts: bool) -> dict[str, float]:
         """Return the weights of the kinds that an image's texts allow."""
@@ -92,6 +98,7 @@ class Mix:
             "same": self.same * named,
             "attribute": self.attribute * bool(image.attributes),
             "prose": self.prose * bool(image.prose),
+            "colour": self.colour * bool(image.colour),
         }
 
 
@@ -185,7 +192,9 @@ class Composer:
         weights = self._mix.weights(image, bool(self._parts[target]))
         if not allow_same:
             weights["same"] = 0.0
-        [kind] = generator.choices(list(weights), [weight or 1e-9 for weight in weights.values()])
+        if not any(weights.values()):
+            return None
+        [kind] = generator.choices(list(weights), list(weights.values()))
         match kind:
             case "name":
                 return self._by_name(reference, image, generator)
@@ -197,6 +206,8 @@ class Composer:
                 return self._by_same(reference, image, generator)
             case "attribute":
                 return self._by_attribute(reference, image, generator)
+            case "colour":
+                return self._by_colour(reference, image, generator)
             case _:
                 return self._by_prose(image, generator)
 
@@ -257,6 +268,23 @@ class Composer:
             text = f"{generator.choice(target.names)}, {value}"
             holders &= self._concepts.holders[key_of(target.names[0])]
         return _Said(tidy(text), holders | {target.image}, "attribute")
+
+    def _by_colour(self, reference: str, target: Described, generator: Random) -> _Said | None:
+        """Say the target's colour: of what both names share, of a part of the target's name, or of anything."""
+        colour = target.colour
+        if not colour or self._concepts.of(reference).colour == colour:
+            return None
+        holders = self._concepts.with_colour[colour]
+        shared = self._concepts.words[reference] & self._concepts.words[target.image]
+        if shared:
+            text = generator.choice(self._frames.relative).format(colour)
+            return _Said(text, (holders & self._concepts.with_words(shared)) | {target.image}, "colour")
+        parts = [*self._parts[target.image], *(key_of(name) for name in target.names)]
+        if parts and generator.random() < 0.6:
+            part = generator.choice(parts)
+            text = generator.choice(self._frames.absolute).format(part if colour in part.split() else f"{colour} {part}")
+            return _Said(tidy(text), (holders & self._concepts.holders[part]) | {target.image}, "colour")
+        return _Said(generator.choice(self._frames.coloured).format(colour), holders, "colour")
 
     def _by_prose(self, target: Described, generator: Random) -> _Said | None:
         if not target.prose:

@@ -33,6 +33,7 @@ class Described:
         names: Short texts for what it shows: titles, tags, folder names; the first is the most telling.
         prose: Longer texts: descriptions and captions.
         attributes: Column → value, of structured columns.
+        colour: What its photograph shows it in, as far as the images of its name agree; empty if they do not.
         weight: How much the texts are trusted, from 0 to 1; below 1 for texts that a model wrote.
     """
 
@@ -40,12 +41,13 @@ class Described:
     names: tuple[str, ...] = ()
     prose: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
+    colour: str = ""
     weight: float = 1.0
 
     @property
     def has_text(self) -> bool:
         """Whether anything is said of the image."""
-        return bool(self.names or self.prose or self.attributes)
+        return bool(self.names or self.prose or self.attributes or self.colour)
 
 
 def tidy(text: str, most_words: int = MOST_WORDS) -> str:
@@ -129,6 +131,15 @@ class Concepts:
             for word in words:
                 found[word].add(image)
         return {word: frozenset(images) for word, images in found.items()}
+
+    @cached_property
+    def with_colour(self) -> dict[str, frozenset[str]]:
+        """Colour → the images whose names are shown in it."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for each in self.images:
+            if each.colour:
+                found[each.colour].add(each.image)
+        return {colour: frozenset(images) for colour, images in found.items()}
 
     @cached_property
     def with_attribute(self) -> dict[tuple[str, str], frozenset[str]]:

@@ -19,12 +19,13 @@ from likebut.benchmarks.bootstrap import bootstrap_interval
 from likebut.benchmarks.evaluation import rank
 from likebut.benchmarks.outcomes import measure as measure_outcomes
 from likebut.retriever.retriever import Retriever
+from likebut.training.precision import ResolvedPrecision, autocast
 from likebut.training.token_source import TokenSource
 from likebut.triplets import ImageRef, Query, Triplet
 
 LABEL = "queries composed from your own texts"
 MAIN_METRIC = "mAP@10"
-QUERIES = 300
+QUERIES = 200
 _PLAN = MetricPlan(recall_at=(1, 10), precision_at=(10,))
 
 
@@ -73,8 +74,8 @@ class Ruler:
     gallery: Sequence[str]
     images: Mapping[str, ImageRef]
 
-    def measure(self, retriever: Retriever, tokens: TokenSource) -> Measured:
-        """Return the metrics of ``retriever`` on the queries."""
+    def measure(self, retriever: Retriever, tokens: TokenSource, precision: ResolvedPrecision = "fp32") -> Measured:
+        """Return the metrics of ``retriever`` on the queries, its matrix products computed in ``precision``."""
         queries = [Query.from_triplet(triplet, position) for position, triplet in enumerate(self.queries)]
         benchmark = Benchmark(
             name="folder",
@@ -87,7 +88,8 @@ class Ruler:
             credits={query.id: dict.fromkeys(query.targets, 1.0) for query in queries},
         )
         adapter = RetrieverAdapter(retriever, tokens)
-        ranked = rank(benchmark, adapter.embed_gallery, adapter.embed_queries, device=str(retriever.device))
+        with autocast(precision, retriever.device):
+            ranked = rank(benchmark, adapter.embed_gallery, adapter.embed_queries, device=str(retriever.device))
         return Measured(measure_outcomes(benchmark, ranked.outcomes), ranked.rankings.gallery)
 
 

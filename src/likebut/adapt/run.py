@@ -10,7 +10,7 @@ Layout of a run's folder::
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,16 +18,19 @@ from typing import Any
 import torch
 
 from likebut.adapt.base import Base, find_base
-from likebut.adapt.concepts import Concepts, Described
+from likebut.adapt.colours import agreed_colours, colours_around, colours_of
+from likebut.adapt.concepts import Concepts, Described, key_of
 from likebut.adapt.holdout import LEAST_IMAGES, split_images
 from likebut.adapt.interpolation import choose_weight, copied_state, distinct_weights, interpolate
 from likebut.adapt.measure import LABEL, MAIN_METRIC, Measured, Ruler, gain_interval, make_ruler
 from likebut.adapt.naming import as_described, name_images
 from likebut.adapt.planning import plan as make_plan
+from likebut.adapt.pseudo import can_classify, class_probabilities, neighbours_in, pseudo_names
 from likebut.adapt.settings import AdaptSettings, Plan
 from likebut.adapt.stages import OneRun, Stages
 from likebut.adapt.texts import Coverage, find_texts
 from likebut.adapt.training import train
+from likebut.backbones.preset import load_preset
 from likebut.errors import InputError
 from likebut.files import fingerprint, read_json, require_output_folder, write_json
 from likebut.images import SetAside
@@ -181,6 +184,10 @@ class Adaptation:
         cache.learn_names(refs)
         unusable = {image.name for image in skipped}
         usable = [each for each in described if each.image in chosen and each.image not in unusable]
+        told = stages.run("looks", "looking at colours", lambda _: self._look(usable, refs, cache, base))
+        usable = [_with_looks(each, told) for each in usable]
+        if told["pseudo"]:
+            warnings.append("no image has a text: names are guesses of the vision encoder's own classifier")
         work = self._split(stages, usable, {image.name: image for image in refs}, base, cache, plan, warnings)
         return self._learn(stages, work, retriever, coverage, skipped, warnings)
 
@@ -193,6 +200,25 @@ class Adaptation:
                 "Give a folder of undamaged images.",
             )
         return {"skipped": [{"name": each.name, "reason": each.reason} for each in skipped]}
+
+    def _look(
+        self, usable: Sequence[Described], refs: Sequence[ImageRef], cache: FeatureCache, base: Base
+    ) -> dict[str, Any]:
+        """Return what is seen of each image: its name's colour; where no image has a text, a class name too."""
+        names = [each.image for each in usable]
+        paths = {image.name: image.path for image in refs}
+        colours = colours_of({name: paths[name] for name in names})
+        if any(each.has_text for each in usable):
+            firsts = {each.image: key_of(each.names[0]) for each in usable if each.names}
+            return {"colours": agreed_colours(firsts, colours), "classes": {}, "pseudo": False}
+        if len(names) < LEAST_IMAGES:
+            return {"colours": {}, "classes": {}, "pseudo": False}
+        neighbours = neighbours_in(frozen_vectors(cache, names))
+        preset, classes = load_preset(base.preset), {}
+        if can_classify(preset):
+            found = pseudo_names(class_probabilities(preset, cache, names), neighbours)
+            classes = {image: list(told) for image, told in zip(names, found, strict=True) if told is not None}
+        return {"colours": colours_around(names, colours, neighbours.tolist()), "classes": classes, "pseudo": True}
 
     def _split(
         self,
@@ -251,7 +277,7 @@ class Adaptation:
         return finish(chosen["kept"], chosen["reason"], chosen["weight"], chosen["after"], chosen["gain"])
 
     def _measure(self, work: _Work, retriever: Retriever) -> dict[str, Any]:
-        return {} if work.ruler is None else work.ruler.measure(retriever, work.cache).to_json()
+        return {} if work.ruler is None else work.ruler.measure(retriever, work.cache, work.plan.precision).to_json()
 
     def _named(self, stages: Stages, work: _Work) -> Concepts:
         """Return what is known of the images once those without text have names too."""
@@ -293,11 +319,11 @@ class Adaptation:
             reason = "Nothing could be measured on held-out images; the trained model is taken as it is."
             return {"kept": ADAPTED, "reason": reason, "weight": 1.0, "after": {}, "gain": None, "warnings": []}
         base, tuned = copied_state(retriever.module), self._trained_state(trained)
-        before = work.ruler.measure(retriever, work.cache)
+        before = work.ruler.measure(retriever, work.cache, work.plan.precision)
         found: dict[float, Measured] = {}
         for weight in distinct_weights(self.settings.weights):
             interpolate(retriever.module, base, tuned, weight)
-            found[weight] = work.ruler.measure(retriever, work.cache)
+            found[weight] = work.ruler.measure(retriever, work.cache, work.plan.precision)
         interpolate(retriever.module, base, base, 0.0)
         curve = {weight: measured.metrics[MAIN_METRIC] for weight, measured in found.items()}
         weight = choose_weight(curve, self.settings.given_up)
@@ -335,6 +361,12 @@ def _panels(ruler: Ruler, before: Measured, after: Measured, seed: int) -> list[
             panel[title] = [[str(ruler.images[name].path), name in query.targets] for name in names]
         panels.append(panel)
     return panels
+
+
+def _with_looks(each: Described, told: Mapping[str, Any]) -> Described:
+    name, weight = told["classes"].get(each.image, (None, each.weight))
+    names = each.names if name is None else (name,)
+    return replace(each, names=names, weight=weight, colour=told["colours"].get(each.image, ""))
 
 
 def _row(each: Described) -> list[Any]:

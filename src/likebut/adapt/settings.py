@@ -49,7 +49,7 @@ class AdaptSettings(BaseModel):
     alpha: float = Field(default=0.0, ge=0)
     rounds: int = Field(default=1, ge=0, le=4)
     given_up: float = Field(default=1.5, ge=0)
-    weights: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    weights: tuple[float, ...] = (0.6, 0.8, 1.0)
 
 
 class Plan(BaseModel):
