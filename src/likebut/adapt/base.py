@@ -47,9 +47,7 @@ def find_base(name: str, folder: Path) -> Base:
         InputError: It has nothing to train.
     """
     if name.startswith("dual:"):
-        raise InputError(
-            f"The base {name} has nothing to train.", 'Give a trained retriever or a preset, "small" say.'
-        )
+        raise InputError(f"The base {name} has nothing to train.", 'Give a trained retriever or a preset, "small" say.')
     try:
         found = find_model_folder(name, "retriever")
     except MissingWeightsError as missing:

@@ -99,7 +99,9 @@ def _hue(
     red, green, blue = rgb.T
     safe = np.where(chroma > 0, chroma, 1.0)
     sector = np.where(
-        value == red, ((green - blue) / safe) % 6, np.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4)
+        value == red,
+        ((green - blue) / safe) % 6,
+        np.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
     )
     return np.where(chroma > 0, 60 * sector, 0.0)
 

@@ -77,7 +77,7 @@ def choose_columns(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str] | No
 
 def texts_in(value: Any, role: Role) -> list[str]:
     """Return the texts in one cell, without markup."""
-    if value is None:
+    if value is None or value != value:
         return []
     parts = value if isinstance(value, list | tuple) else [value]
     if role is Role.TAGS:
@@ -90,7 +90,8 @@ def _values_by_column(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]
     for row in rows:
         for name, value in row.items():
             found = values.setdefault(name, [])
-            if value is not None and value != "" and value != []:
+            # A table's gap is NaN, which equals nothing.
+            if value not in (None, "", []) and value == value:
                 found.append(value)
     return values
 
@@ -110,7 +111,8 @@ def _role(name: str, found: Sequence[Any]) -> Role | None:
         return None
     type_ = infer_type(found)
     if type_ is FieldType.LABELS:
-        return Role.PROSE if _median_words([text for value in found for text in value]) > LONG_TEXT_WORDS else Role.TAGS
+        texts = [text for value in found for text in (value if isinstance(value, list | tuple) else [value])]
+        return Role.PROSE if _median_words(texts) > LONG_TEXT_WORDS else Role.TAGS
     if type_ is not FieldType.TEXT or _are_codes(found):
         return None
     if _are_tags(found):

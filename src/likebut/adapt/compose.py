@@ -138,9 +138,7 @@ class Composer:
         self._neighbours = neighbours or {}
         self._images = [each.image for each in concepts.images]
         counts = {image: len(images) for images in concepts.named.values() for image in images}
-        self._weights = [
-            each.weight * counts.get(each.image, 1) ** (balance - 1.0) for each in concepts.images
-        ]
+        self._weights = [each.weight * counts.get(each.image, 1) ** (balance - 1.0) for each in concepts.images]
         self._parts = {image: concepts.parts(image) for image in self._images}
 
     def write(self, count: int) -> Iterator[Triplet]:
@@ -219,7 +217,9 @@ class Composer:
         if reference in holders:
             return None
         if other and generator.random() < 0.12:
-            text = generator.choice(self._frames.contrast).format(_spoken(name, generator), _spoken(other[0], generator))
+            text = generator.choice(self._frames.contrast).format(
+                _spoken(name, generator), _spoken(other[0], generator)
+            )
         else:
             text = generator.choice(self._frames.absolute).format(_spoken(name, generator))
         return _Said(tidy(text), holders, "name")
@@ -232,7 +232,7 @@ class Composer:
         return _Said(tidy(generator.choice(self._frames.absolute).format(part)), self._concepts.holders[part], "part")
 
     def _by_difference(self, reference: str, target: str, generator: Random) -> _Said | None:
-        """Say the words that are new; what both names have is kept, so that "yellow" leads from red to yellow peppers."""
+        """Say the words that are new; what both names have is kept: "yellow" leads from red to yellow peppers."""
         before, after = self._concepts.words[reference], self._concepts.words[target]
         shared = before & after
         new = [word for word in words_of(self._concepts.of(target).names[0]) if word not in before]
@@ -251,7 +251,9 @@ class Composer:
         holders = self._concepts.named[key_of(target.names[0])]
         if reference not in holders:
             return None
-        return _Said(tidy(generator.choice(self._frames.same).format(target.names[0].lower())), frozenset(holders), "same")
+        return _Said(
+            tidy(generator.choice(self._frames.same).format(target.names[0].lower())), frozenset(holders), "same"
+        )
 
     def _by_attribute(self, reference: str, target: Described, generator: Random) -> _Said | None:
         """Say one column's new value; images right are those that have it and whatever else the two images share."""
@@ -282,7 +284,9 @@ class Composer:
         parts = [*self._parts[target.image], *(key_of(name) for name in target.names)]
         if parts and generator.random() < 0.6:
             part = generator.choice(parts)
-            text = generator.choice(self._frames.absolute).format(part if colour in part.split() else f"{colour} {part}")
+            text = generator.choice(self._frames.absolute).format(
+                part if colour in part.split() else f"{colour} {part}"
+            )
             return _Said(tidy(text), (holders & self._concepts.holders[part]) | {target.image}, "colour")
         return _Said(generator.choice(self._frames.coloured).format(colour), holders, "colour")
 

@@ -19,8 +19,8 @@ _COMMON_SHARE = 0.5
 _SPACE = re.compile(r"\s+")
 # Words that say nothing by themselves, as the whole of a part or at its edge.
 _EDGE_WORDS = frozenset(
-    "a an the of in on with and or for to from at by is are this that it its as no not & de la le les du des et der die "
-    "das und mit von el los las y con".split()
+    "a an the of in on with and or for to from at by is are this that it its as no not & de la le les du des et der "
+    "die das und mit von el los las y con".split()
 )
 
 
@@ -57,7 +57,7 @@ def tidy(text: str, most_words: int = MOST_WORDS) -> str:
 
 
 def parts_of(name: str) -> list[str]:
-    """Return the runs of up to three words of a name, without the whole: "red bell", "bell pepper", "red", …"""
+    """Return the runs of up to three words of a name, without the whole: "red bell", "bell pepper", "red" and so on."""
     words = words_of(name)
     found: dict[str, None] = {}
     for length in range(min(_MOST_PART_WORDS, len(words) - 1), 0, -1):
@@ -80,6 +80,7 @@ class Concepts:
         self._by_image = {each.image: each for each in self.images}
 
     def __len__(self) -> int:
+        """Return how many images something is said of."""
         return len(self.images)
 
     def of(self, image: str) -> Described:

@@ -22,8 +22,11 @@ _XMP = {
 }
 _XMP_ITEM = re.compile(r"<rdf:li[^>]*>(.*?)</rdf:li>", re.DOTALL)
 # What cameras write into the description by themselves.
-_DEVICE_TEXTS = re.compile(r"\s*(OLYMPUS DIGITAL CAMERA|SONY DSC|KODAK.*|DCF\s*1\.0|SAMSUNG.*|MINOLTA.*|default)\s*", re.I)
+_DEVICE_TEXTS = re.compile(
+    r"\s*(OLYMPUS DIGITAL CAMERA|SONY DSC|KODAK.*|DCF\s*1\.0|SAMSUNG.*|MINOLTA.*|default)\s*", re.I
+)
 _THREADS = 8
+_UNREADABLE: tuple[type[Exception], ...] = (*IMAGE_DAMAGE, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class EmbeddedTexts:
     keywords: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
+        """Return whether it says anything."""
         return bool(self.titles or self.captions or self.keywords)
 
 
@@ -51,7 +55,7 @@ def embedded_in(path: Path) -> EmbeddedTexts:
             iptc = IptcImagePlugin.getiptcinfo(image) or {}
             exif = image.getexif()
             xmp = _xmp_of(image.info.get("xmp"))
-    except (*IMAGE_DAMAGE, Image.DecompressionBombError):
+    except _UNREADABLE:
         return EmbeddedTexts()
     titles = [*(_text(iptc.get(key)) for key in _IPTC_NAMES), *xmp["title"], _text(exif.get(_XP_TITLE))]
     captions = [_text(iptc.get(_IPTC_CAPTION)), *xmp["description"], _text(exif.get(_EXIF_DESCRIPTION))]

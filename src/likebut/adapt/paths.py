@@ -9,10 +9,10 @@ _WORD = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])")
 # What cameras, phones, scanners and programs call files and folders.
 _DEVICE_WORDS = frozenset(
-    "img image images imag dsc dscn dscf pxl pict pic photo photos picture pictures vid mvi gopr screenshot scan snapshot "
-    "whatsapp wa signal telegram fb received capture untitled unnamed file files final edited copy kopie bild foto imgp "
-    "p dji cam camera dcim canon nikon apple android train training val valid validation test testing data dataset "
-    "thumb thumbs thumbnail small large medium original originals full raw jpg jpeg png webp export upload uploads "
+    "img image images imag dsc dscn dscf pxl pict pic photo photos picture pictures vid mvi gopr screenshot scan "
+    "snapshot whatsapp wa signal telegram fb received capture untitled unnamed file files final edited copy kopie bild "
+    "foto imgp p dji cam camera dcim canon nikon android train training val valid validation test testing data "
+    "dataset thumb thumbs thumbnail small large medium original originals full raw jpg jpeg png webp export upload uploads "
     "at am pm".split()
 )
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}", re.IGNORECASE)
@@ -22,10 +22,10 @@ _COMMON_SHARE = 0.5
 
 def words_in(part: str) -> list[str]:
     """Return the words in a folder's or a file's name, without numbers, codes and what devices write."""
-    split = _CAMEL.sub(" ", part)
     if re.fullmatch(r"[0-9a-fA-F-]{8,}", part):
         return []
-    words = [word for word in _WORD.findall(split) if word.casefold() not in _DEVICE_WORDS]
+    whole = [word for word in _WORD.findall(part) if word.casefold() not in _DEVICE_WORDS]
+    words = [word for each in whole for word in _CAMEL.sub(" ", each).split() if word.casefold() not in _DEVICE_WORDS]
     meaningful = [word for word in words if len(word) >= _LEAST_LETTERS and not _CONSONANTS.search(word)]
     return words if meaningful and len(meaningful) >= len(words) / 2 else meaningful
 

@@ -68,7 +68,7 @@ def _trial_step(settings: AdaptSettings, retriever: Retriever) -> Callable[[], N
             losses = task.training_forward(retriever.module, batch)
             total = torch.stack([value for name, value in losses.items() if name.endswith("_loss")]).sum()
             if is_trained and isinstance(batch, TripletBatch):
-                total.backward()
+                torch.autograd.backward(total)
         retriever.module.zero_grad(set_to_none=True)
 
     return step

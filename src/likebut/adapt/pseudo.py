@@ -111,4 +111,3 @@ def neighbours_in(vectors: Tensor, count: int = _NEIGHBOURS) -> Tensor:
         cosines[rows, rows + start] = -2.0
         found.append(cosines.topk(min(count, len(centred) - 1), dim=1).indices)
     return torch.cat(found)
-

@@ -46,9 +46,12 @@ def _metrics(result: "AdaptResult") -> str:
     rows = "".join(
         f"<tr><td>{name}</td>{_cell(result.before, name)}{_cell(result.after, name)}</tr>" for name in _METRICS
     )
-    gain = f"<p>Gain in mAP@10: {result.gain[0]:+.1f} to {result.gain[1]:+.1f} points (95 %).</p>" if result.gain else ""
+    gain = (
+        f"<p>Gain in mAP@10: {result.gain[0]:+.1f} to {result.gain[1]:+.1f} points (95 %).</p>" if result.gain else ""
+    )
     head = "<tr><th></th><th>base</th><th>result</th></tr>"
-    return f"<h2>Before and after</h2><p>On {escape(result.measured_on)}, held-out images.</p><table>{head}{rows}</table>{gain}"
+    measured = f"<p>On {escape(result.measured_on)}, held-out images.</p>"
+    return f"<h2>Before and after</h2>{measured}<table>{head}{rows}</table>{gain}"
 
 
 def _cell(metrics: Any, name: str) -> str:
@@ -74,11 +77,14 @@ def _panels(folder: Path) -> str:
         reference = f"<img src='{uri(Path(panel['reference']))}' alt='reference image'>"
         for title in ("before", "after"):
             hits = "".join(
-                f"<img src='{uri(Path(path))}' alt='' class='{'right' if right else ''}'>" for path, right in panel[title]
+                f"<img src='{uri(Path(path))}' alt='' class='{'right' if right else ''}'>"
+                for path, right in panel[title]
             )
             text = f"<div class=text>“{escape(panel['text'])}”<br><small>{title}</small></div>"
             rows.append(f"<div class=panel>{reference}{text}{hits}</div>")
-    return f"<h2>The same queries before and after</h2><p>A random sample; right images are outlined.</p>{''.join(rows)}"
+    return (
+        f"<h2>The same queries before and after</h2><p>A random sample; right images are outlined.</p>{''.join(rows)}"
+    )
 
 
 def _coverage(result: "AdaptResult") -> str:
@@ -99,7 +105,9 @@ def _curve(folder: Path) -> str:
     curve = _stage(folder, "choice").get("curve", [])
     if not curve:
         return ""
-    rows = "".join(f"<tr><td class=number>{weight:.1f}</td><td class=number>{value:.1f}</td></tr>" for weight, value in curve)
+    rows = "".join(
+        f"<tr><td class=number>{weight:.1f}</td><td class=number>{value:.1f}</td></tr>" for weight, value in curve
+    )
     return (
         "<h2>Between base and trained model</h2><p>The nearer to the base (0), the more of what it knew is kept.</p>"
         f"<table><tr><th>weight</th><th>mAP@10</th></tr>{rows}</table>"
@@ -111,13 +119,16 @@ def _written(folder: Path) -> str:
     for stage in sorted(path.name for path in (folder / "stages").glob("names-*")):
         named = sorted(_stage(folder, stage).get("named", []), key=lambda row: row[0])
         step = max(1, len(named) // 10)
-        lines += [f"<li>{escape(image)}: {escape(text)} <small>{sure:.2f}</small></li>" for image, text, sure in named[::step]]
+        lines += [
+            f"<li>{escape(image)}: {escape(text)} <small>{sure:.2f}</small></li>" for image, text, sure in named[::step]
+        ]
     return f"<h2>Names given to images without text</h2><ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def _times(result: "AdaptResult") -> str:
     rows = "".join(
-        f"<tr><td>{escape(title)}</td><td class=number>{seconds:.0f} s</td></tr>" for title, seconds in result.seconds.items()
+        f"<tr><td>{escape(title)}</td><td class=number>{seconds:.0f} s</td></tr>"
+        for title, seconds in result.seconds.items()
     )
     return f"<h2>Times</h2><table>{rows}</table>"
 

@@ -175,7 +175,9 @@ class Adaptation:
         warnings = list(coverage.warnings)
         chosen = _sample(images, described, plan.most_images, self.settings.seed)
         if len(chosen) < len(images):
-            warnings.append(f"{len(chosen)} of {len(images)} images were read, a random sample: more take more --minutes")
+            warnings.append(
+                f"{len(chosen)} of {len(images)} images were read, a random sample: more take more --minutes"
+            )
         retriever = base.load()
         cache = open_features(retriever.vision, self._features)
         refs = [image for image in images if image.name in chosen]
@@ -328,7 +330,11 @@ class Adaptation:
         curve = {weight: measured.metrics[MAIN_METRIC] for weight, measured in found.items()}
         weight = choose_weight(curve, self.settings.given_up)
         gain = gain_interval(before, found[weight])
-        result = {"panels": _panels(work.ruler, before, found[weight], self.settings.seed), "curve": [[0.0, before.metrics[MAIN_METRIC]], *([w, v] for w, v in curve.items())], "warnings": []}
+        result = {
+            "panels": _panels(work.ruler, before, found[weight], self.settings.seed),
+            "curve": [[0.0, before.metrics[MAIN_METRIC]], *([w, v] for w, v in curve.items())],
+            "warnings": [],
+        }
         was, now = before.metrics[MAIN_METRIC], curve[weight]
         if gain[0] > 0:
             reason = f"{MAIN_METRIC} on held-out images rose from {was:.1f} to {now:.1f}."
@@ -373,9 +379,7 @@ def _row(each: Described) -> list[Any]:
     return [each.image, each.names, each.prose, sorted(each.attributes.items())]
 
 
-def _sample(
-    images: Sequence[ImageRef], described: Sequence[Described], most: int, seed: int
-) -> set[str]:
+def _sample(images: Sequence[ImageRef], described: Sequence[Described], most: int, seed: int) -> set[str]:
     """Return the names of at most ``most`` images: those with text first, at random."""
     if len(images) <= most:
         return {image.name for image in images}

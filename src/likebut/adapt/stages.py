@@ -73,6 +73,7 @@ class OneRun:
         self._folder, self._lock = folder, FileLock(folder / "adapt.lock")
 
     def __enter__(self) -> None:
+        """Take the folder."""
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -81,4 +82,5 @@ class OneRun:
             ) from None
 
     def __exit__(self, *_: object) -> None:
+        """Give it back."""
         self._lock.release()

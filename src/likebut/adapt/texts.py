@@ -65,7 +65,9 @@ class Coverage:
     def lines(self) -> list[str]:
         """Return the coverage as lines for a terminal."""
         lines = [f"{self.with_text} of {self.images} images have text"]
-        lines += [f"  {each.source} ({each.role}): {each.images} images, {each.distinct} texts" for each in self.sources]
+        lines += [
+            f"  {each.source} ({each.role}): {each.images} images, {each.distinct} texts" for each in self.sources
+        ]
         lines += [f"  {image}: {text}" for image, text in self.examples]
         return lines + [f"  warning: {text}" for text in self.warnings]
 
@@ -137,7 +139,8 @@ def _put(column: Column, texts: Mapping[str, list[str]], gathered: Mapping[str, 
         each = gathered[image]
         match column.role:
             case Role.ATTRIBUTE:
-                each.attributes |= {column.name: text for text in found[:1]}
+                if found:
+                    each.attributes[column.name] = found[0]
             case Role.PROSE:
                 each.prose += found
             case _:
@@ -157,9 +160,7 @@ def _from_captions(folder: Path, gathered: Mapping[str, _Gathered], sources: lis
     _count("captions.jsonl", Role.PROSE, texts, sources)
 
 
-def _from_embedded(
-    images: Sequence[ImageRef], gathered: Mapping[str, _Gathered], sources: list[TextSource]
-) -> None:
+def _from_embedded(images: Sequence[ImageRef], gathered: Mapping[str, _Gathered], sources: list[TextSource]) -> None:
     found = dict(zip((image.name for image in images), read_embedded([image.path for image in images]), strict=True))
     titles = {image: list(texts.titles) for image, texts in found.items()}
     captions = {image: list(texts.captions) for image, texts in found.items()}

@@ -103,4 +103,3 @@ def recipe_of(base: Base, settings: AdaptSettings, plan: Plan, batch_size: int, 
             log_every=5,
         ),
     )
-

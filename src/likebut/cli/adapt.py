@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from likebut.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from likebut.adapt.run import AdaptResult
 
 _METRICS = ("mAP@10", "Recall@1", "Recall@10")
@@ -19,7 +21,8 @@ def adapt(
     out: Annotated[Path, typer.Option(help="Where the run and its result go; then a model's name everywhere.")],
     base: Annotated[str, typer.Option(help="What to start from: published weights, a retriever, a preset.")] = "small",
     text: Annotated[
-        list[str] | None, typer.Option(help="A metadata column to read, instead of all that look like texts. Repeatable.")
+        list[str] | None,
+        typer.Option(help="A metadata column to read, instead of all that look like texts. Repeatable."),
     ] = None,
     minutes: Annotated[float, typer.Option(help="Roughly how long it may take on this machine.")] = 15.0,
     gallery: Annotated[str | None, typer.Option(help="A gallery to index with the result.")] = None,
@@ -70,8 +73,8 @@ def _print(result: "AdaptResult", gallery: str | None) -> None:
     print(f"Then: likebut search --gallery {place} --image FOLDER/some.jpg --text 'what should be different'")
 
 
-def _cell(metrics: "dict[str, object]", name: str) -> str:
+def _cell(metrics: "Mapping[str, Any]", name: str) -> str:
     if name not in metrics:
         return "–"
-    low, high = metrics[f"{name} interval"]  # type: ignore[misc]
+    low, high = metrics[f"{name} interval"]
     return f"{metrics[name]:.1f} ({low:.1f}–{high:.1f})"
