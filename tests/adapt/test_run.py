@@ -179,3 +179,12 @@ def test_a_read_only_folder_of_images_works_and_one_for_results_is_refused(
     (tmp_path / "locked").mkdir(mode=0o555)
     with pytest.raises(InputError, match="may not be written"):
         run(collection, tmp_path / "locked" / "out", features)
+
+
+def test_the_generator_learns_the_names_and_writes_no_others(features: Path, tmp_path: Path) -> None:
+    colours = make_images(tmp_path / "some", 60)
+    rows = [{"image": f"IMG_{n:04d}.png", "title": f"{colour} box"} for n, colour in enumerate(colours) if n % 2]
+    write_metadata(tmp_path / "some", rows)
+    run(tmp_path / "some", tmp_path / "out", features, writer="generator", generator=None)
+    written = json.loads((tmp_path / "out" / "stages" / "writing" / "complete.json").read_text())["result"]["named"]
+    assert {name for _, name, _ in written} <= {row["title"] for row in rows}

@@ -5,7 +5,7 @@ named where the retriever is sure: where the text's embedding and the named imag
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,6 +67,22 @@ def name_images(
 def as_described(named: Sequence[Named]) -> list[Described]:
     """Return the names as texts, trusted by their confidence."""
     return [Described(each.image, (each.name,), weight=max(each.confidence, 0.05)) for each in named]
+
+
+def trusted_names(found: Sequence[Named], written: Sequence[Named]) -> list[Named]:
+    """Return what the retriever found and the generator wrote: what both say is sure, the rest half as sure.
+
+    Two models that read the same images by different weights seldom make the same mistake.
+    """
+    by_image = {each.image: each for each in written}
+    both = [
+        replace(each, confidence=1.0 if by_image[each.image].name == each.name else each.confidence / 2)
+        if each.image in by_image
+        else replace(each, confidence=each.confidence / 2)
+        for each in found
+    ]
+    known = {each.image for each in found}
+    return [*both, *(replace(each, confidence=0.3) for each in written if each.image not in known)]
 
 
 def _targets(retriever: Retriever, tokens: TokenSource, names: Sequence[str]) -> Tensor:

@@ -12,8 +12,8 @@ _DEVICE_WORDS = frozenset(
     "img image images imag dsc dscn dscf pxl pict pic photo photos picture pictures vid mvi gopr screenshot scan "
     "snapshot whatsapp wa signal telegram fb received capture untitled unnamed file files final edited copy kopie bild "
     "foto imgp p dji cam camera dcim canon nikon android train training val valid validation test testing data "
-    "dataset thumb thumbs thumbnail small large medium original originals full raw jpg jpeg png webp export upload uploads "
-    "at am pm".split()
+    "dataset thumb thumbs thumbnail small large medium original originals full raw jpg jpeg png webp export "
+    "upload uploads at am pm".split()
 )
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}", re.IGNORECASE)
 _LEAST_LETTERS = 3

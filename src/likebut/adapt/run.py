@@ -23,13 +23,14 @@ from likebut.adapt.concepts import Concepts, Described, key_of
 from likebut.adapt.holdout import LEAST_IMAGES, split_images
 from likebut.adapt.interpolation import choose_weight, copied_state, distinct_weights, interpolate
 from likebut.adapt.measure import LABEL, MAIN_METRIC, Measured, Ruler, gain_interval, make_ruler
-from likebut.adapt.naming import as_described, name_images
+from likebut.adapt.naming import Named, as_described, name_images, trusted_names
 from likebut.adapt.planning import plan as make_plan
 from likebut.adapt.pseudo import can_classify, class_probabilities, neighbours_in, pseudo_names
 from likebut.adapt.settings import AdaptSettings, Plan
 from likebut.adapt.stages import OneRun, Stages
 from likebut.adapt.texts import Coverage, find_texts
 from likebut.adapt.training import train
+from likebut.adapt.writing import adapt_generator, generator_steps, write_names
 from likebut.backbones.preset import load_preset
 from likebut.errors import InputError
 from likebut.files import fingerprint, read_json, require_output_folder, write_json
@@ -39,10 +40,13 @@ from likebut.synthesis.image_folder import find_images
 from likebut.training.data import open_features
 from likebut.training.features import FeatureCache
 from likebut.training.image_vectors import frozen_vectors
+from likebut.training.precision import autocast
 from likebut.triplets import ImageRef
 
 BASE, ADAPTED = "base", "adapted"
 _PANELS, _HITS = 8, 6
+GENERATOR_MINUTES = 40.0
+"""From how much time on "auto" lets the generator learn the collection too."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +287,8 @@ class Adaptation:
 
     def _named(self, stages: Stages, work: _Work) -> Concepts:
         """Return what is known of the images once those without text have names too."""
-        if self.settings.writer == "none" or not work.known.named:
+        writer = self._writer(work)
+        if writer == "none" or not work.known.named:
             return work.known
         known = work.known
         for number in range(1, self.settings.rounds + 1):
@@ -293,10 +298,21 @@ class Adaptation:
                 return self._name(work, known, place)
 
             title = f"naming images without text, round {number}"
-            named = stages.run(f"names-{number}", title, name)["named"]
-            extra = [Described(image, (text,), weight=weight) for image, text, weight in named]
-            known = Concepts([*work.known.images, *extra])
+            named = _read_named(stages.run(f"names-{number}", title, name))
+            if writer == "generator" and number == self.settings.rounds:
+                written = stages.run(
+                    "writing", "the generator learns the names and writes", lambda p: self._write(work, p)
+                )
+                named = trusted_names(named, _read_named(written))
+            known = Concepts([*work.known.images, *as_described(named)])
         return known
+
+    def _writer(self, work: _Work) -> str:
+        """Return who writes: the generator too where there is time for it."""
+        if self.settings.writer != "auto":
+            return self.settings.writer
+        has_time = self.settings.minutes >= GENERATOR_MINUTES and self.settings.generator is not None
+        return "generator" if has_time and work.base.preset == "small" else "retriever"
 
     def _name(self, work: _Work, known: Concepts, place: Path) -> dict[str, Any]:
         """Train on what is known for a third of the steps, and name the images without text."""
@@ -306,8 +322,17 @@ class Adaptation:
         run = train(known, work.images, work.cache, work.base, self.settings, shorter, place, self._features)
         if run is None:
             return {"named": []}
-        named = as_described(name_images(run.retriever, work.cache, work.known, work.unnamed))
-        return {"named": [[each.image, each.names[0], round(each.weight, 4)] for each in named]}
+        with autocast(work.plan.precision, run.retriever.device):
+            named = name_images(run.retriever, work.cache, work.known, work.unnamed)
+        return _named_rows(named)
+
+    def _write(self, work: _Work, place: Path) -> dict[str, Any]:
+        """Let the generator learn the collection's names, and write those of images without text."""
+        steps = generator_steps(work.plan)
+        generator = adapt_generator(
+            work.known, work.images, work.cache, work.base, self.settings, work.plan, steps, place, self._features
+        )
+        return _named_rows([] if generator is None else write_names(generator, work.cache, work.known, work.unnamed))
 
     def _train(self, work: _Work, known: Concepts, place: Path) -> dict[str, Any]:
         run = train(known, work.images, work.cache, work.base, self.settings, work.plan, place, self._features)
@@ -367,6 +392,14 @@ def _panels(ruler: Ruler, before: Measured, after: Measured, seed: int) -> list[
             panel[title] = [[str(ruler.images[name].path), name in query.targets] for name in names]
         panels.append(panel)
     return panels
+
+
+def _named_rows(named: Sequence[Named]) -> dict[str, Any]:
+    return {"named": [[each.image, each.name, round(each.confidence, 4)] for each in named]}
+
+
+def _read_named(result: Mapping[str, Any]) -> list[Named]:
+    return [Named(*row) for row in result["named"]]
 
 
 def _with_looks(each: Described, told: Mapping[str, Any]) -> Described:

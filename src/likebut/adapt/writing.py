@@ -109,10 +109,9 @@ def write_names(
     return found
 
 
-def agreed_names(first: Sequence[Named], second: Sequence[Named]) -> list[Named]:
-    """Return those of ``first`` that ``second`` gives too."""
-    given = {each.image: key_of(each.name) for each in second}
-    return [each for each in first if given.get(each.image) == key_of(each.name)]
+def generator_steps(plan: Plan) -> tuple[int, int, int]:
+    """Return the steps on words, captions and pairs that go with a plan; one costs about as much as a retriever's."""
+    return max(plan.steps // 2, 1), max(plan.steps // 2, 1), max(plan.steps // 4, 1)
 
 
 def write_pairs(
