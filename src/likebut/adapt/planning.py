@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from likebut.adapt.settings import AdaptSettings, Plan
-from likebut.retriever.batch import DescribedBatch, TripletBatch
+from likebut.retriever.batch import TripletBatch
 from likebut.retriever.retriever import Retriever
 from likebut.training.tasks import RetrievalTask, RetrievalWeights
 
@@ -61,14 +61,15 @@ def _trial_step(settings: AdaptSettings, retriever: Retriever) -> Callable[[], N
     text = retriever.tokenizer(["the same thing, only in another colour"] * count).to(retriever.device)
     ids = torch.arange(count, device=retriever.device)
     task = RetrievalTask(retriever.module, RetrievalWeights(alpha=0.0))
-    is_trained = any(parameter.requires_grad for parameter in retriever.module.parameters())
+    rivals = tokens if settings.look_alikes else None
+    batch = TripletBatch(
+        tokens, tokens, text, target_ids=ids, hard_negative_tokens=rivals, hard_negative_ids=None if rivals is None else ids
+    )
 
     def step() -> None:
-        for batch in (TripletBatch(tokens, tokens, text, target_ids=ids), DescribedBatch(tokens, text, ids)):
-            losses = task.training_forward(retriever.module, batch)
-            total = torch.stack([value for name, value in losses.items() if name.endswith("_loss")]).sum()
-            if is_trained and isinstance(batch, TripletBatch):
-                torch.autograd.backward(total)
+        losses = task.training_forward(retriever.module, batch)
+        total = torch.stack([value for name, value in losses.items() if name.endswith("_loss")]).sum()
+        torch.autograd.backward(total)
         retriever.module.zero_grad(set_to_none=True)
 
     return step

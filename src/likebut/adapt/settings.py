@@ -45,7 +45,7 @@ class AdaptSettings(BaseModel):
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-4, gt=0)
     views: int = Field(default=1, ge=1, le=8)
-    look_alikes: int = Field(default=0, ge=0)
+    look_alikes: int = Field(default=15, ge=0)
     alpha: float = Field(default=0.0, ge=0)
     rounds: int = Field(default=1, ge=0, le=4)
     given_up: float = Field(default=1.5, ge=0)
