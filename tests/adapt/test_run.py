@@ -107,10 +107,13 @@ def test_images_without_text_get_names_that_the_collection_uses(features: Path, 
     rows = [{"image": f"IMG_{n:04d}.png", "title": f"{colour} box"} for n, colour in enumerate(colours) if n % 2]
     write_metadata(tmp_path / "some", rows)
     result = run(tmp_path / "some", tmp_path / "out", features)
-    named = json.loads((tmp_path / "out" / "stages" / "names-1" / "complete.json").read_text())["result"]["named"]
+    named = json.loads((tmp_path / "out" / "stages" / "names-0" / "complete.json").read_text())["result"]["named"]
     assert named
     assert {name for _, name, _ in named} <= {row["title"] for row in rows}
     assert {image for image, _, _ in named}.isdisjoint(row["image"] for row in rows)
+    assert len({name for _, name, _ in named}) == 4
+    right = sum(name == f"{colours[int(image[4:8])]} box" for image, name, _ in named)
+    assert right > 0.8 * len(named)
     assert "Names given" in (result.folder / "report.html").read_text()
 
 

@@ -24,6 +24,7 @@ from likebut.training.token_source import TokenSource
 from likebut.triplets import ImageRef, Query, Triplet
 
 LABEL = "queries composed from your own texts"
+PSEUDO_LABEL = "queries composed from pseudo-captions, for want of texts"
 MAIN_METRIC = "mAP@10"
 QUERIES = 200
 _PLAN = MetricPlan(recall_at=(1, 10), precision_at=(10,))

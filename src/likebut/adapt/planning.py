@@ -13,7 +13,8 @@ from likebut.training.tasks import RetrievalTask, RetrievalWeights
 
 # Of a quarter of an hour: what was best on grocery photographs; more time is more of both.
 _CAPTION_SHARE = 0.2
-_TRAINING_SHARE = 0.7
+_TRAINING_SHARE, _LEAST_TRAINING_SHARE = 0.7, 0.2
+_NAMING_STEPS = 0.4
 _MOST_STEPS, _LEAST_STEPS = 2000, 20
 _LEAST_CAPTION_STEPS = 5
 # Decoding, encoding and measuring an image, in seconds on two slow cores.
@@ -24,14 +25,24 @@ _TRIAL_BATCH = 16
 Precision = Literal["fp32", "bf16"]
 
 
-def plan(settings: AdaptSettings, retriever: Retriever, images: int) -> Plan:
-    """Return what ``settings.minutes`` allow; what the settings say outright is taken as it is."""
+def plan(settings: AdaptSettings, retriever: Retriever, images: int, with_naming: bool = False) -> Plan:
+    """Return what ``settings.minutes`` allow; what the settings say outright is taken as it is.
+
+    Args:
+        settings: Of the run.
+        retriever: The base, of which a training step is timed.
+        images: How many there are.
+        with_naming: Whether images without text are to be named, which takes a training of its own.
+    """
     precision, seconds = _faster_precision(settings, retriever)
     available = 60 * settings.minutes
     affordable = round(_ENCODING_SHARE * available / (_SECONDS_PER_IMAGE * settings.views))
     most_images = settings.most_images or min(max(affordable, _LEAST_IMAGES), _MOST_IMAGES)
     encoding = min(images, most_images) * settings.views * _SECONDS_PER_IMAGE
-    total = round(max(_TRAINING_SHARE * available - encoding, 0.2 * available) / seconds)
+    training = max(_TRAINING_SHARE * available - encoding, _LEAST_TRAINING_SHARE * available)
+    trainings = 1.0 + (settings.rounds * _NAMING_STEPS if with_naming else 0.0)
+    # A caption's step has one image and no hop, which is about a third of a triplet's.
+    total = round(training / (seconds * trainings * (1.0 - 0.65 * _CAPTION_SHARE)))
     total = min(max(total, _LEAST_STEPS), _MOST_STEPS)
     captions = max(round(_CAPTION_SHARE * total), _LEAST_CAPTION_STEPS)
     return Plan(
@@ -63,7 +74,12 @@ def _trial_step(settings: AdaptSettings, retriever: Retriever) -> Callable[[], N
     task = RetrievalTask(retriever.module, RetrievalWeights(alpha=0.0))
     rivals = tokens if settings.look_alikes else None
     batch = TripletBatch(
-        tokens, tokens, text, target_ids=ids, hard_negative_tokens=rivals, hard_negative_ids=None if rivals is None else ids
+        tokens,
+        tokens,
+        text,
+        target_ids=ids,
+        hard_negative_tokens=rivals,
+        hard_negative_ids=None if rivals is None else ids,
     )
 
     def step() -> None:

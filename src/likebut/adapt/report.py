@@ -43,15 +43,25 @@ def write_report(result: "AdaptResult") -> Path:
 def _metrics(result: "AdaptResult") -> str:
     if not result.before:
         return ""
+    measured = [("base", result.before), *_stage_metrics(result.folder), (f"result: {result.kept}", result.after)]
     rows = "".join(
-        f"<tr><td>{name}</td>{_cell(result.before, name)}{_cell(result.after, name)}</tr>" for name in _METRICS
+        f"<tr><td>{escape(title)}</td>{''.join(_cell(metrics, name) for name in _METRICS)}</tr>"
+        for title, metrics in measured
     )
     gain = (
         f"<p>Gain in mAP@10: {result.gain[0]:+.1f} to {result.gain[1]:+.1f} points (95 %).</p>" if result.gain else ""
     )
-    head = "<tr><th></th><th>base</th><th>result</th></tr>"
-    measured = f"<p>On {escape(result.measured_on)}, held-out images.</p>"
-    return f"<h2>Before and after</h2>{measured}<table>{head}{rows}</table>{gain}"
+    head = f"<tr><th></th>{''.join(f'<th>{name}</th>' for name in _METRICS)}</tr>"
+    label = f"<p>On {escape(result.measured_on)}, held-out images.</p>"
+    return f"<h2>Before and after</h2>{label}<table>{head}{rows}</table>{gain}"
+
+
+def _stage_metrics(folder: Path) -> list[tuple[str, Any]]:
+    """Return what each stage in between brought."""
+    rows = []
+    for stage in sorted(path.name for path in (folder / "stages").glob("names-*")):
+        rows.append(("trained on the images with text alone, briefly", _stage(folder, stage).get("metrics", {})))
+    return [*rows, ("trained on all texts", _stage(folder, "choice").get("trained", {}))]
 
 
 def _cell(metrics: Any, name: str) -> str:

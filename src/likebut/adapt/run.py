@@ -22,7 +22,7 @@ from likebut.adapt.colours import agreed_colours, colours_around, colours_of
 from likebut.adapt.concepts import Concepts, Described, key_of
 from likebut.adapt.holdout import LEAST_IMAGES, split_images
 from likebut.adapt.interpolation import choose_weight, copied_state, distinct_weights, interpolate
-from likebut.adapt.measure import LABEL, MAIN_METRIC, Measured, Ruler, gain_interval, make_ruler
+from likebut.adapt.measure import LABEL, MAIN_METRIC, PSEUDO_LABEL, Measured, Ruler, gain_interval, make_ruler
 from likebut.adapt.naming import Named, as_described, name_images, trusted_names
 from likebut.adapt.planning import plan as make_plan
 from likebut.adapt.pseudo import can_classify, class_probabilities, neighbours_in, pseudo_names
@@ -172,8 +172,11 @@ class Adaptation:
         coverage: Coverage,
         base: Base,
     ) -> AdaptResult:
+        with_naming = self.settings.writer != "none" and 0 < coverage.with_text < coverage.images
         planned = stages.run(
-            "plan", "measuring this machine", lambda _: make_plan(self.settings, base.load(), len(images)).model_dump()
+            "plan",
+            "measuring this machine",
+            lambda _: make_plan(self.settings, base.load(), len(images), with_naming).model_dump(),
         )
         plan = Plan.model_validate(planned)
         warnings = list(coverage.warnings)
@@ -195,7 +198,8 @@ class Adaptation:
         if told["pseudo"]:
             warnings.append("no image has a text: names are guesses of the vision encoder's own classifier")
         work = self._split(stages, usable, {image.name: image for image in refs}, base, cache, plan, warnings)
-        return self._learn(stages, work, retriever, coverage, skipped, warnings)
+        label = PSEUDO_LABEL if told["pseudo"] else LABEL
+        return self._learn(stages, work, retriever, coverage, skipped, warnings, label)
 
     def _encode(self, refs: Sequence[ImageRef], retriever: Retriever, cache: FeatureCache) -> dict[str, Any]:
         skipped = cache.add(refs, retriever.vision)
@@ -259,10 +263,11 @@ class Adaptation:
         coverage: Coverage,
         skipped: Sequence[SetAside],
         warnings: list[str],
+        label: str,
     ) -> AdaptResult:
         def finish(kept: str, reason: str, weight: float, after: Mapping[str, Any], gain: Any) -> AdaptResult:
             result = AdaptResult(
-                self.out, kept, reason, before, after, gain, weight, coverage, skipped, stages.seconds, warnings
+                self.out, kept, reason, before, after, gain, weight, coverage, skipped, stages.seconds, warnings, label
             )
             write_json(self.out / "result.json", result.to_json())
             return result
@@ -290,22 +295,25 @@ class Adaptation:
         writer = self._writer(work)
         if writer == "none" or not work.known.named:
             return work.known
-        known = work.known
+        named = _read_named(
+            stages.run(
+                "names-0",
+                "naming images without text by those that have one",
+                lambda _: _named_rows(name_images(None, work.cache, work.known, work.unnamed)),
+            )
+        )
         for number in range(1, self.settings.rounds + 1):
-            known_now = known
+            known_now = Concepts([*work.known.images, *as_described(named)])
 
             def name(place: Path, known: Concepts = known_now) -> dict[str, Any]:
                 return self._name(work, known, place)
 
-            title = f"naming images without text, round {number}"
-            named = _read_named(stages.run(f"names-{number}", title, name))
-            if writer == "generator" and number == self.settings.rounds:
-                written = stages.run(
-                    "writing", "the generator learns the names and writes", lambda p: self._write(work, p)
-                )
-                named = trusted_names(named, _read_named(written))
-            known = Concepts([*work.known.images, *as_described(named)])
-        return known
+            named = _read_named(stages.run(f"names-{number}", f"naming them anew, round {number}", name))
+        if writer == "generator":
+            title = "the generator learns the names and writes"
+            written = stages.run("writing", title, lambda place: self._write(work, place))
+            named = trusted_names(named, _read_named(written))
+        return Concepts([*work.known.images, *as_described(named)])
 
     def _writer(self, work: _Work) -> str:
         """Return who writes: the generator too where there is time for it."""
@@ -324,7 +332,7 @@ class Adaptation:
             return {"named": []}
         with autocast(work.plan.precision, run.retriever.device):
             named = name_images(run.retriever, work.cache, work.known, work.unnamed)
-        return _named_rows(named)
+        return {**_named_rows(named), "metrics": self._measure(work, run.retriever)}
 
     def _write(self, work: _Work, place: Path) -> dict[str, Any]:
         """Let the generator learn the collection's names, and write those of images without text."""
@@ -358,6 +366,7 @@ class Adaptation:
         result = {
             "panels": _panels(work.ruler, before, found[weight], self.settings.seed),
             "curve": [[0.0, before.metrics[MAIN_METRIC]], *([w, v] for w, v in curve.items())],
+            "trained": found[1.0].to_json(),
             "warnings": [],
         }
         was, now = before.metrics[MAIN_METRIC], curve[weight]

@@ -26,7 +26,7 @@ class AdaptSettings(BaseModel):
         views: Views of each image.
         look_alikes: From how many of the images most like its target each triplet draws a mined hard negative.
         alpha: Weight of the prototype loss, which reads reverse texts.
-        rounds: How often images without text are named anew by what was learned from the names before.
+        rounds: How often images without text are named anew by a retriever that learned the names before.
         given_up: How many points of its own metric the result may lose for keeping what the base knew.
         weights: How far the result may stand between base (0) and trained model (1).
     """
@@ -47,7 +47,7 @@ class AdaptSettings(BaseModel):
     views: int = Field(default=1, ge=1, le=8)
     look_alikes: int = Field(default=15, ge=0)
     alpha: float = Field(default=0.0, ge=0)
-    rounds: int = Field(default=1, ge=0, le=4)
+    rounds: int = Field(default=0, ge=0, le=4)
     given_up: float = Field(default=1.5, ge=0)
     weights: tuple[float, ...] = (0.6, 0.8, 1.0)
 
