@@ -19,7 +19,7 @@ LAYERS = [
     {"synthesis", "benchmarks", "gallery"},
     {"ablations"},
     {"reports"},
-    {"demo"},
+    {"adapt", "demo"},
     {"server"},
     {"cli", "__main__"},
 ]

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from likebut.adapt import adapt
     from likebut.gallery.gallery import Gallery
     from likebut.generator.generator import ModificationGenerator
     from likebut.retriever.retriever import Retriever
 
 __version__ = "0.1.0"
-__all__ = ["Gallery", "ModificationGenerator", "Retriever", "__version__"]
+__all__ = ["Gallery", "ModificationGenerator", "Retriever", "__version__", "adapt"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from likebut.gallery.gallery import Gallery
 
         return Gallery
+    if name == "adapt":
+        import importlib
+
+        return importlib.import_module("likebut.adapt")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
