@@ -189,5 +189,6 @@ def test_the_generator_learns_the_names_and_writes_no_others(features: Path, tmp
     rows = [{"image": f"IMG_{n:04d}.png", "title": f"{colour} box"} for n, colour in enumerate(colours) if n % 2]
     write_metadata(tmp_path / "some", rows)
     run(tmp_path / "some", tmp_path / "out", features, writer="generator", generator=None)
-    written = json.loads((tmp_path / "out" / "stages" / "writing" / "complete.json").read_text())["result"]["named"]
+    assert json.loads((tmp_path / "out" / "stages" / "pretraining" / "complete.json").read_text())["result"]
+    written = json.loads((tmp_path / "out" / "stages" / "generator" / "complete.json").read_text())["result"]["named"]
     assert {name for _, name, _ in written} <= {row["title"] for row in rows}

@@ -29,11 +29,12 @@ from likebut.adapt.pseudo import can_classify, class_probabilities, neighbours_i
 from likebut.adapt.settings import AdaptSettings, Plan
 from likebut.adapt.stages import OneRun, Stages
 from likebut.adapt.texts import Coverage, find_texts
-from likebut.adapt.training import train
-from likebut.adapt.writing import adapt_generator, generator_steps, write_names
+from likebut.adapt.training import pretrain, train
+from likebut.adapt.writing import adapt_generator, generator_steps, with_namesakes, write_names, write_pairs
 from likebut.backbones.preset import load_preset
 from likebut.errors import InputError
 from likebut.files import fingerprint, read_json, require_output_folder, write_json
+from likebut.generator.generator import ModificationGenerator
 from likebut.images import SetAside
 from likebut.retriever.retriever import Retriever
 from likebut.synthesis.image_folder import find_images
@@ -41,10 +42,11 @@ from likebut.training.data import open_features
 from likebut.training.features import FeatureCache
 from likebut.training.image_vectors import frozen_vectors
 from likebut.training.precision import autocast
-from likebut.triplets import ImageRef
+from likebut.triplets import ImageRef, Triplet, read_triplets, write_triplets
 
 BASE, ADAPTED = "base", "adapted"
 _PANELS, _HITS = 8, 6
+PAIRS_PER_STEP = 4
 GENERATOR_MINUTES = 40.0
 """From how much time on "auto" lets the generator learn the collection too."""
 
@@ -273,8 +275,10 @@ class Adaptation:
             return result
 
         before = stages.run("base", "measuring the base", lambda _: self._measure(work, retriever))
-        known = self._named(stages, work) if work.unnamed else work.known
-        trained = stages.run("training", "training the retriever", lambda place: self._train(work, known, place))
+        written = self._taught(stages, work)
+        known = self._named(stages, work, written) if work.unnamed else work.known
+        start = self._pretrained(stages, work, known)
+        trained = stages.run("training", "training the retriever", lambda place: self._train(work, known, start, place))
         if not trained["trained"]:
             retriever.save(self.out / "retriever")
             reason = "The folder's texts are too few or too much alike to learn from, so the base is kept."
@@ -290,10 +294,16 @@ class Adaptation:
     def _measure(self, work: _Work, retriever: Retriever) -> dict[str, Any]:
         return {} if work.ruler is None else work.ruler.measure(retriever, work.cache, work.plan.precision).to_json()
 
-    def _named(self, stages: Stages, work: _Work) -> Concepts:
+    def _taught(self, stages: Stages, work: _Work) -> list[Named]:
+        """Teach the generator the collection's names, where it is to write, and return those that it writes."""
+        if self._writer(work) != "generator" or not work.known.named:
+            return []
+        title = "the generator learns the collection's names and writes them"
+        return _read_named(stages.run("generator", title, lambda place: self._write(work, place)))
+
+    def _named(self, stages: Stages, work: _Work, written: Sequence[Named]) -> Concepts:
         """Return what is known of the images once those without text have names too."""
-        writer = self._writer(work)
-        if writer == "none" or not work.known.named:
+        if self._writer(work) == "none" or not work.known.named:
             return work.known
         named = _read_named(
             stages.run(
@@ -309,10 +319,8 @@ class Adaptation:
                 return self._name(work, known, place)
 
             named = _read_named(stages.run(f"names-{number}", f"naming them anew, round {number}", name))
-        if writer == "generator":
-            title = "the generator learns the names and writes"
-            written = stages.run("writing", title, lambda place: self._write(work, place))
-            named = trusted_names(named, _read_named(written))
+        if written:
+            named = trusted_names(named, written)
         return Concepts([*work.known.images, *as_described(named)])
 
     def _writer(self, work: _Work) -> str:
@@ -342,8 +350,39 @@ class Adaptation:
         )
         return _named_rows([] if generator is None else write_names(generator, work.cache, work.known, work.unnamed))
 
-    def _train(self, work: _Work, known: Concepts, place: Path) -> dict[str, Any]:
-        run = train(known, work.images, work.cache, work.base, self.settings, work.plan, place, self._features)
+    def _pretrained(self, stages: Stages, work: _Work, known: Concepts) -> Base:
+        """Return what training starts from: the base, or where the generator writes, what learned from its texts."""
+        if self._writer(work) != "generator" or not (self.out / "stages" / "generator" / "generator").is_dir():
+            return work.base
+
+        def write(place: Path) -> dict[str, Any]:
+            generator = ModificationGenerator.from_pretrained(self.out / "stages" / "generator")
+            images = {name: work.images[name] for name in self._learned_from(work, known)}
+            limit = max(work.plan.steps * PAIRS_PER_STEP, self.settings.batch_size)
+            written = write_pairs(
+                generator, None, images, work.plan, limit, place / "pairs", self._features, self.settings.seed
+            )
+            write_triplets(place / "triplets.jsonl", with_namesakes(written, known))
+            return {
+                "triplets": len(written),
+                "examples": [_example(each) for each in written[:: len(written) // 10 + 1]],
+            }
+
+        def learn(place: Path) -> dict[str, Any]:
+            triplets = read_triplets(self.out / "stages" / "writing" / "triplets.jsonl")
+            shorter = work.plan.model_copy(update={"steps": max(work.plan.steps // 3, 1)})
+            done = pretrain(triplets, work.images, work.base, self.settings, shorter, place, self._features)
+            return {"trained": done}
+
+        stages.run("writing", "the generator writes about mined pairs", write)
+        done = stages.run("pretraining", "pretraining on what was written", learn)["trained"]
+        return replace(work.base, weights=str(self.out / "stages" / "pretraining")) if done else work.base
+
+    def _learned_from(self, work: _Work, known: Concepts) -> list[str]:
+        return list(dict.fromkeys([*(each.image for each in known.images), *work.unnamed]))
+
+    def _train(self, work: _Work, known: Concepts, start: Base, place: Path) -> dict[str, Any]:
+        run = train(known, work.images, work.cache, start, self.settings, work.plan, place, self._features)
         if run is None:
             return {"trained": False}
         return {"trained": True, "folder": str(place.relative_to(self.out)), "triplets": run.triplets}
@@ -409,6 +448,10 @@ def _named_rows(named: Sequence[Named]) -> dict[str, Any]:
 
 def _read_named(result: Mapping[str, Any]) -> list[Named]:
     return [Named(*row) for row in result["named"]]
+
+
+def _example(triplet: Triplet) -> list[str]:
+    return [triplet.reference, triplet.modification, triplet.target]
 
 
 def _with_looks(each: Described, told: Mapping[str, Any]) -> Described:

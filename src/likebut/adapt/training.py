@@ -81,6 +81,28 @@ def train(
     return train_retriever(recipe, data, out, features)
 
 
+def pretrain(
+    triplets: Sequence[Triplet],
+    images: Mapping[str, ImageRef],
+    base: Base,
+    settings: AdaptSettings,
+    plan: Plan,
+    out: Path,
+    features: Path | None,
+) -> bool:
+    """Pretrain in ``out`` on written triplets, by the contrastive term of the composed query alone, as in the paper.
+
+    Returns whether there were enough of them.
+    """
+    batch = min(settings.batch_size, len(triplets))
+    if batch < max(2, settings.batch_size // 4):
+        return False
+    recipe = recipe_of(base, settings, plan, batch, with_captions=False)
+    recipe = recipe.model_copy(update={"loss": LossSettings(alpha=0.0, lambda_text=0.0)})
+    train_retriever(recipe, TrainingData(triplets, dict(images)), out, features)
+    return True
+
+
 def recipe_of(base: Base, settings: AdaptSettings, plan: Plan, batch_size: int, with_captions: bool) -> RetrieverRecipe:
     """Return the recipe of the retriever's training."""
     captions = plan.caption_steps if with_captions else 0

@@ -5,9 +5,8 @@ images without text, and writes forward and reverse texts for mined pairs, which
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from likebut.adapt.base import Base
 from likebut.adapt.concepts import Concepts, key_of
@@ -114,9 +113,20 @@ def generator_steps(plan: Plan) -> tuple[int, int, int]:
     return max(plan.steps // 2, 1), max(plan.steps // 2, 1), max(plan.steps // 4, 1)
 
 
+def with_namesakes(triplets: Sequence[Triplet], known: Concepts) -> list[Triplet]:
+    """Return written triplets with every image of the target's name among their targets: what fits one fits all."""
+    told = {each.image for each in known.images if each.names}
+    found = []
+    for each in triplets:
+        alike = known.named[key_of(known.of(each.target).names[0])] if each.target in told else ()
+        others = [image for image in alike if image not in (each.reference, each.target)]
+        found.append(replace(each, targets=(each.target, *others)))
+    return found
+
+
 def write_pairs(
     generator: ModificationGenerator,
-    checker: Retriever,
+    checker: Retriever | None,
     images: Mapping[str, ImageRef],
     plan: Plan,
     limit: int,
@@ -127,6 +137,16 @@ def write_pairs(
     """Return triplets with what the generator wrote about mined pairs, both directions, that passed the filters.
 
     Killed at any moment and called again, it ends with the same triplets.
+
+    Args:
+        generator: Knows the collection's words.
+        checker: Makes the round trip; None for none.
+        images: Among which pairs are mined.
+        plan: For the precision.
+        limit: At most this many pairs.
+        out: Where the shards go.
+        features: Where vision tokens are cached.
+        seed: Of the choice of pairs.
     """
     refs = list(images.values())
     try:
@@ -135,10 +155,13 @@ def write_pairs(
     except InputError:
         return []
     writing = WritingSettings(decoding=_GREEDY, batch_size=_WRITING_BATCH, precision=plan.precision)
-    if plan.precision == "fp32":
-        generator.model.language.to(torch.float32)
     job = Job(
-        generator, checker, writing, FilterSettings(same_text_share=0.2), Blocklist.load(), feature_folder=features
+        generator,
+        checker,
+        writing,
+        FilterSettings(same_text_share=0.2, round_trip_rank=5 if checker else None),
+        Blocklist.load(),
+        feature_folder=features,
     )
     write_about_pairs(out, pairs, dict(images), job)
     return read_synthetic(out)
