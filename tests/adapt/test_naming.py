@@ -1,3 +1,4 @@
+from likebut.adapt.concepts import Concepts, Described
 from likebut.adapt.naming import Named, as_described, trusted_names
 
 
@@ -9,5 +10,6 @@ def test_what_two_models_say_is_sure_and_the_rest_is_not() -> None:
 
 
 def test_names_are_texts_trusted_by_their_confidence() -> None:
-    [described] = as_described([Named("a", "lemon", 0.8)])
-    assert (described.names, described.weight) == (("lemon",), 0.8)
+    known = Concepts([Described("z", ("lemon",), colour="yellow")])
+    [described] = as_described([Named("a", "lemon", 0.8)], known)
+    assert (described.names, described.weight, described.colour) == (("lemon",), 0.8, "yellow")

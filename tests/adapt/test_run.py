@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from collections_made import make_collection, make_images, write_metadata
 
-from likebut.adapt.run import AdaptResult, adapt
+from likebut.adapt.result import AdaptResult
+from likebut.adapt.run import adapt
 from likebut.errors import InputError, ResumeError
 from likebut.files import sha256_of
 from likebut.retriever.retriever import Retriever

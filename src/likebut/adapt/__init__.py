@@ -5,7 +5,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likebut.adapt.run import AdaptResult, adapt
+    from likebut.adapt.result import AdaptResult
+    from likebut.adapt.run import adapt
     from likebut.adapt.settings import AdaptSettings
 
 __all__ = ["AdaptResult", "AdaptSettings", "adapt"]

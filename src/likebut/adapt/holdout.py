@@ -13,6 +13,7 @@ SHARE = 0.1
 LEAST_IMAGES = 20
 """Fewer images with text than this leave nothing to measure on."""
 _ROWS_AT_ONCE = 512
+_MOST_NEIGHBOURS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,13 @@ class Split:
     largest: int
 
 
-def split_images(names: Sequence[str], vectors: Tensor, seed: int = 0, share: float = SHARE) -> Split:
+def split_images(
+    names: Sequence[str],
+    vectors: Tensor,
+    seed: int = 0,
+    share: float = SHARE,
+    contents: Sequence[str] | None = None,
+) -> Split:
     """Return ``names`` split by groups of near-duplicates.
 
     Args:
@@ -38,8 +45,9 @@ def split_images(names: Sequence[str], vectors: Tensor, seed: int = 0, share: fl
         vectors: (n, D), L2-normalised, in the same order.
         seed: Of the choice of groups.
         share: Of the images to hold out.
+        contents: What identifies each image's content; equal contents are one group.
     """
-    groups = near_duplicate_groups(vectors)
+    groups = near_duplicate_groups(vectors, contents=contents)
     wanted = round(share * len(names))
     held: set[int] = set()
     order = list(range(len(groups)))
@@ -56,8 +64,13 @@ def split_images(names: Sequence[str], vectors: Tensor, seed: int = 0, share: fl
     )
 
 
-def near_duplicate_groups(vectors: Tensor, least_cosine: float = NEAR_DUPLICATE) -> list[list[int]]:
-    """Return the rows of ``vectors`` (n, D) in groups: connected by cosines of at least ``least_cosine``."""
+def near_duplicate_groups(
+    vectors: Tensor, least_cosine: float = NEAR_DUPLICATE, contents: Sequence[str] | None = None
+) -> list[list[int]]:
+    """Return the rows of ``vectors`` (n, D) in groups, connected by cosines of at least ``least_cosine``.
+
+    Of each row its 32 nearest are looked at, so that a thousand shots of one scene do not make a million pairs.
+    """
     parent = list(range(len(vectors)))
 
     def root(row: int) -> int:
@@ -68,9 +81,12 @@ def near_duplicate_groups(vectors: Tensor, least_cosine: float = NEAR_DUPLICATE)
 
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
         cosines = vectors[start : start + _ROWS_AT_ONCE] @ vectors.T
-        for first, second in torch.nonzero(cosines >= least_cosine).tolist():
-            if start + first < second:
-                parent[root(second)] = root(start + first)
+        nearest = cosines.topk(min(_MOST_NEIGHBOURS, len(vectors)), dim=1)
+        for first, place in torch.nonzero(nearest.values >= least_cosine).tolist():
+            parent[root(int(nearest.indices[first, place]))] = root(start + first)
+    first_with: dict[str, int] = {}
+    for row, content in enumerate(contents or ()):
+        parent[root(row)] = root(first_with.setdefault(content, row))
     members: dict[int, list[int]] = {}
     for row in range(len(vectors)):
         members.setdefault(root(row), []).append(row)

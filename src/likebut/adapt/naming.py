@@ -121,9 +121,13 @@ def _neighbour_weights(vectors: Tensor) -> Tensor:
     return torch.sparse_coo_tensor(both, scaled, (size, size), check_invariants=False).coalesce()
 
 
-def as_described(named: Sequence[Named]) -> list[Described]:
-    """Return the names as texts, trusted by their confidence."""
-    return [Described(each.image, (each.name,), weight=max(each.confidence, 0.05)) for each in named]
+def as_described(named: Sequence[Named], known: Concepts) -> list[Described]:
+    """Return the names as texts, trusted by their confidence, in the colours that ``known`` has for them."""
+    colours = {each.names[0]: each.colour for each in known.images if each.names}
+    return [
+        Described(each.image, (each.name,), colour=colours.get(each.name, ""), weight=max(each.confidence, 0.05))
+        for each in named
+    ]
 
 
 def trusted_names(found: Sequence[Named], written: Sequence[Named]) -> list[Named]:

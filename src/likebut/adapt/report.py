@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from likebut.files import read_json, write_text
 
 if TYPE_CHECKING:
-    from likebut.adapt.run import AdaptResult
+    from likebut.adapt.result import AdaptResult
 
 REPORT_NAME = "report.html"
 _METRICS = ("mAP@10", "Recall@1", "Recall@10")

@@ -11,7 +11,7 @@ from likebut.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from likebut.adapt.run import AdaptResult
+    from likebut.adapt.result import AdaptResult
 
 _METRICS = ("mAP@10", "Recall@1", "Recall@10")
 
