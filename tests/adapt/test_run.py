@@ -1,7 +1,10 @@
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -193,3 +196,34 @@ def test_the_generator_learns_the_names_and_writes_no_others(features: Path, tmp
     assert json.loads((tmp_path / "out" / "stages" / "pretraining" / "complete.json").read_text())["result"]
     written = json.loads((tmp_path / "out" / "stages" / "generator" / "complete.json").read_text())["result"]["named"]
     assert {name for _, name, _ in written} <= {row["title"] for row in rows}
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from likebut.adapt.run import adapt
+adapt(sys.argv[1], sys.argv[2], features=sys.argv[3], base="tiny", steps=8, caption_steps=4, batch_size=16,
+      learning_rate=1e-3, weights=(0.5,))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_same_call_ends_with_the_same_result(
+    finished: AdaptResult, collection: Path, features: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    plan = Path("stages") / "plan" / "complete.json"
+    (out / plan).parent.mkdir(parents=True)
+    (out / plan).write_bytes((finished.folder / plan).read_bytes())
+    generator = Random(0)
+    for _ in range(10):
+        process = subprocess.Popen([sys.executable, "-c", _SCRIPT, str(collection), str(out), str(features)])
+        try:
+            process.wait(timeout=generator.uniform(1.0, 12.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    result = run(collection, out, features)
+    assert result.after == finished.after
+    weights = Path("retriever") / "model.safetensors"
+    assert sha256_of(result.folder / weights) == sha256_of(finished.folder / weights)

@@ -17,6 +17,7 @@ from likebut.adapt.concepts import Concepts, Described
 from likebut.retriever.retriever import Retriever
 from likebut.retriever.scoring import similarity
 from likebut.training.image_vectors import frozen_vectors
+from likebut.training.precision import ResolvedPrecision, autocast
 from likebut.training.token_source import TokenSource
 
 KEEP = 0.7
@@ -39,7 +40,12 @@ class Named:
 
 
 def name_images(
-    retriever: Retriever | None, tokens: TokenSource, known: Concepts, images: Sequence[str], keep: float = KEEP
+    retriever: Retriever | None,
+    tokens: TokenSource,
+    known: Concepts,
+    images: Sequence[str],
+    keep: float = KEEP,
+    precision: ResolvedPrecision = "fp32",
 ) -> list[Named]:
     """Return names for the surest of ``images``.
 
@@ -50,6 +56,7 @@ def name_images(
         images: Those without.
         keep: The part of each name's images that is kept, the surest first; of every name something is kept, or the
             commonest would drive out the rest.
+        precision: Of the retriever's matrix products.
     """
     if not images or not known.named:
         return []
@@ -61,7 +68,8 @@ def name_images(
     deviation = (frozen - frozen.mean(dim=0)) / (frozen.std(dim=0) + 1e-4)
     probabilities = _probabilities(normalize(deviation, dim=1), labels, len(vocabulary))
     if retriever is not None:
-        targets = _targets(retriever, tokens, [*named, *images])
+        with autocast(precision, retriever.device):
+            targets = _targets(retriever, tokens, [*named, *images])
         texts = torch.from_numpy(retriever.embed_texts(vocabulary))
         by_text = (similarity(texts, targets[len(named) :]).T / _TEMPERATURE).softmax(dim=1)
         pooled = normalize(targets.mean(dim=1), dim=1)

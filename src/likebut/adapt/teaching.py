@@ -13,7 +13,6 @@ from likebut.adapt.training import pretrain, train
 from likebut.adapt.work import Work
 from likebut.adapt.writing import adapt_generator, generator_steps, with_namesakes, write_names, write_pairs
 from likebut.generator.generator import ModificationGenerator
-from likebut.training.precision import autocast
 from likebut.triplets import Triplet, read_triplets, write_triplets
 
 PAIRS_PER_STEP = 4
@@ -68,8 +67,7 @@ def _name(work: Work, known: Concepts, place: Path) -> dict[str, Any]:
     run = train(known, work.images, work.cache, work.base, work.settings, shorter, place, work.features)
     if run is None:
         return {"named": []}
-    with autocast(work.plan.precision, run.retriever.device):
-        named = name_images(run.retriever, work.cache, work.known, work.unnamed)
+    named = name_images(run.retriever, work.cache, work.known, work.unnamed, precision=work.plan.precision)
     return {**_named_rows(named), "metrics": work.measure(run.retriever)}
 
 
