@@ -64,6 +64,17 @@ def test_an_attribute_keeps_the_others() -> None:
         assert all(kept.items() <= concepts.of(image).attributes.items() for image in triplet.targets)
 
 
+def test_prose_is_said_whole_or_in_pieces_that_are_not_true_of_the_reference() -> None:
+    texts = ["navy striped tee with long sleeves", "white tee with long sleeves, small anchor", "navy dress and belt"]
+    concepts = Concepts([Described(f"{n}", prose=(text,)) for n, text in enumerate(texts)])
+    said = list(Composer(concepts, mix=Mix(prose=1)).write(80))
+    for triplet in said:
+        assert triplet.reference not in triplet.targets
+        if "long sleeves" in triplet.modification and triplet.reference == "2":
+            assert set(triplet.targets) <= {"0", "1"}
+    assert any(len(triplet.modification.split()) < 4 for triplet in said)
+
+
 def test_texts_that_distinguish_nothing_make_no_triplets() -> None:
     same = Concepts([Described(f"{number}", ("box",)) for number in range(10)])
     assert list(Composer(same, mix=Mix(same=0)).write(10)) == []

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from likebut.adapt.concepts import Concepts, Described, key_of, tidy
+from likebut.adapt.concepts import Concepts, Described, key_of, pieces_of, tidy
 from likebut.synthesis.filters import words_of
 from likebut.triplets import Triplet
 
 _MOST_TARGETS = 200
 _MOST_TRIES = 6
+_PIECES_SHARE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ class Composer:
             case "colour":
                 return self._by_colour(reference, image, generator)
             case _:
-                return self._by_prose(image, generator)
+                return self._by_prose(reference, image, generator)
 
     def _by_name(self, reference: str, target: Described, generator: Random) -> _Said | None:
         if not target.names:
@@ -290,12 +291,20 @@ class Composer:
             return _Said(tidy(text), (holders & self._concepts.holders[part]) | {target.image}, "colour")
         return _Said(generator.choice(self._frames.coloured).format(colour), holders, "colour")
 
-    def _by_prose(self, target: Described, generator: Random) -> _Said | None:
+    def _by_prose(self, reference: str, target: Described, generator: Random) -> _Said | None:
+        """Say a sentence of the target's description, or up to three pieces of it that are not true of the reference."""
         if not target.prose:
             return None
         clause = generator.choice(target.prose)
-        alike = frozenset(each.image for each in self._concepts.images if clause in each.prose)
-        return _Said(tidy(clause), alike, "prose")
+        new = [piece for piece in pieces_of(clause) if reference not in self._concepts.with_prose(piece)]
+        if new and generator.random() < _PIECES_SHARE:
+            chosen = generator.sample(new, min(len(new), generator.choice((1, 1, 2, 3))))
+            text, said = generator.choice((", ", " and ")).join(chosen), " ".join(chosen)
+            text = generator.choice(self._frames.relative).format(text)
+        else:
+            text = said = clause
+        holders = self._concepts.with_prose(said)
+        return None if reference in holders else _Said(tidy(text), holders | {target.image}, "prose")
 
 
 def _spoken(name: str, generator: Random) -> str:

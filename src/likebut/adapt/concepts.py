@@ -17,6 +17,7 @@ MOST_WORDS = 16
 _MOST_PART_WORDS = 3
 _COMMON_SHARE = 0.5
 _SPACE = re.compile(r"\s+")
+_BETWEEN = re.compile(r"\s*(?:,|;|\bwith\b|\band\b)\s*", re.IGNORECASE)
 # Words that say nothing by themselves, as the whole of a part or at its edge.
 _EDGE_WORDS = frozenset(
     "a an the of in on with and or for to from at by is are this that it its as no not & de la le les du des et der "
@@ -134,6 +135,20 @@ class Concepts:
         return {word: frozenset(images) for word, images in found.items()}
 
     @cached_property
+    def _images_with_prose_word(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for each in self.images:
+            for word in words_of(" ".join([*each.prose, *each.names])):
+                found[word].add(each.image)
+        return {word: frozenset(images) for word, images in found.items()}
+
+    def with_prose(self, clause: str) -> frozenset[str]:
+        """Return the images whose texts have every telling word of ``clause``, in whatever order."""
+        words = [word for word in words_of(clause) if word not in _EDGE_WORDS]
+        sets = [self._images_with_prose_word.get(word, frozenset()) for word in words]
+        return frozenset.intersection(*sets) if sets else frozenset()
+
+    @cached_property
     def with_colour(self) -> dict[str, frozenset[str]]:
         """Colour → the images whose names are shown in it."""
         found: dict[str, set[str]] = defaultdict(set)
@@ -150,6 +165,12 @@ class Concepts:
             for column, value in each.attributes.items():
                 found[column, value].add(each.image)
         return {key: frozenset(images) for key, images in found.items()}
+
+
+def pieces_of(clause: str) -> list[str]:
+    """Return what stands between commas, "with" and "and" in a sentence: what a person may ask for by itself."""
+    pieces = (piece.strip(" .,;:!?") for piece in _BETWEEN.split(clause))
+    return [piece for piece in dict.fromkeys(pieces) if any(word not in _EDGE_WORDS for word in words_of(piece))]
 
 
 def key_of(name: str) -> str:
