@@ -160,10 +160,10 @@ def test_a_column_that_does_not_exist_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_few_images_are_trained_on_and_not_measured(features: Path, tmp_path: Path) -> None:
+def test_the_base_is_kept_where_there_are_too_few_images_to_measure(features: Path, tmp_path: Path) -> None:
     folder = make_collection(tmp_path / "few", 12)
     result = run(folder, tmp_path / "out", features, batch_size=4)
-    assert not result.before
+    assert (result.kept, dict(result.before)) == ("base", {})
     assert any("nothing can be measured" in warning for warning in result.warnings)
 
 

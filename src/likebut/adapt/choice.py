@@ -13,17 +13,20 @@ from likebut.adapt.work import Work
 from likebut.retriever.retriever import Retriever
 
 _PANELS, _HITS = 8, 6
+PSEUDO_WEIGHT = 0.5
+"""How far from the base pseudo-captions lead."""
 
 
 def choose(work: Work, retriever: Retriever, trained: Mapping[str, Any]) -> dict[str, Any]:
     """Choose the weight between base and trained model by the held-out queries; the base where nothing improves."""
     if work.ruler is None:
-        reason = "Nothing could be measured on held-out images; the trained model is taken as it is."
-        return {"kept": ADAPTED, "reason": reason, "weight": 1.0, "after": {}, "gain": None, "warnings": []}
+        reason = "Too few images have texts that differ to measure what training brought, so the base is kept."
+        return {"kept": BASE, "reason": reason, "weight": 0.0, "after": {}, "gain": None, "warnings": []}
     base, tuned = copied_state(retriever.module), _trained_state(work, trained)
     before = work.ruler.measure(retriever, work.cache, work.plan.precision)
     found: dict[float, Measured] = {}
-    for weight in distinct_weights(work.settings.weights):
+    # Pseudo-captions on held-out images are guesses of the same classifier: they cannot tell how far to go.
+    for weight in [PSEUDO_WEIGHT] if work.pseudo else distinct_weights(work.settings.weights):
         interpolate(retriever.module, base, tuned, weight)
         found[weight] = work.ruler.measure(retriever, work.cache, work.plan.precision)
     interpolate(retriever.module, base, base, 0.0)
@@ -33,7 +36,7 @@ def choose(work: Work, retriever: Retriever, trained: Mapping[str, Any]) -> dict
     result = {
         "panels": _panels(work.ruler, before, found[weight], work.settings.seed),
         "curve": [[0.0, before.metrics[MAIN_METRIC]], *([w, v] for w, v in curve.items())],
-        "trained": found[1.0].to_json(),
+        "trained": found[max(found)].to_json(),
         "warnings": [],
     }
     was, now = before.metrics[MAIN_METRIC], curve[weight]

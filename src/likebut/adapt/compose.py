@@ -292,7 +292,7 @@ class Composer:
         return _Said(generator.choice(self._frames.coloured).format(colour), holders, "colour")
 
     def _by_prose(self, reference: str, target: Described, generator: Random) -> _Said | None:
-        """Say a sentence of the target's description, or up to three pieces of it that are not true of the reference."""
+        """Say a sentence of the target's description, or up to three pieces of it that the reference lacks."""
         if not target.prose:
             return None
         clause = generator.choice(target.prose)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Literal
 
 import torch
@@ -101,4 +102,4 @@ def _timed(step: Callable[[], None], device: str, precision: Precision) -> float
         return time.perf_counter() - start
 
     once()
-    return min(once() for _ in range(2))
+    return median(once() for _ in range(3))

@@ -112,7 +112,9 @@ class Adaptation:
         if told["pseudo"]:
             warnings.append("no image has a text: names are guesses of the vision encoder's own classifier")
         by_name = {image.name: image for image in refs}
-        work = split(usable, by_name, base, cache, plan, warnings, self.settings, self.out, self._features)
+        work = split(
+            usable, by_name, base, cache, plan, warnings, self.settings, self.out, self._features, told["pseudo"]
+        )
         label = PSEUDO_LABEL if told["pseudo"] else LABEL
         return self._learn(stages, work, retriever, coverage, skipped, warnings, label)
 

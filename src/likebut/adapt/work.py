@@ -35,6 +35,7 @@ class Work:
         known: Images to learn from, with their texts.
         unnamed: Images to learn from without text.
         ruler: Measures on held-out images; None where there are too few.
+        pseudo: Whether the texts are pseudo-captions, for want of any.
     """
 
     settings: AdaptSettings
@@ -47,6 +48,7 @@ class Work:
     known: Concepts
     unnamed: Sequence[str]
     ruler: Ruler | None
+    pseudo: bool = False
 
     def measure(self, retriever: Retriever) -> dict[str, Any]:
         """Return a retriever's metrics on the held-out images; none where nothing can be measured."""
@@ -102,6 +104,7 @@ def split(
     settings: AdaptSettings,
     out: Path,
     features: Path | None,
+    pseudo: bool = False,
 ) -> Work:
     """Return the work, its images split into those to learn from and those held out; adds to ``warnings``."""
     names = [each.image for each in usable]
@@ -118,4 +121,4 @@ def split(
     if ruler is None:
         warnings.append("too few images have texts that differ: nothing can be measured on held-out images")
     unnamed = [each.image for each in usable if each.image not in held and not each.has_text]
-    return Work(settings, out, features, images, base, cache, plan, known, unnamed, ruler)
+    return Work(settings, out, features, images, base, cache, plan, known, unnamed, ruler, pseudo)
