@@ -2,16 +2,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import likebut
+from likebut.errors import InputError
 
 
 def test_the_package_is_the_function_too(tmp_path: Path) -> None:
-    import pytest
-
-    from likebut.errors import InputError
-
     with pytest.raises(InputError, match="no folder"):
         likebut.adapt(tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(InputError, match="stepz"):
+        likebut.adapt(tmp_path, tmp_path / "out", stepz=3)
     assert likebut.adapt.AdaptSettings().base == "small"
 
 

@@ -31,6 +31,7 @@ from likebut.files import fingerprint, require_output_folder, write_json
 from likebut.images import SetAside
 from likebut.progress import notice
 from likebut.retriever.retriever import Retriever
+from likebut.settings import parse_settings
 from likebut.synthesis.image_folder import find_images
 from likebut.training.data import open_features
 from likebut.training.features import FeatureCache
@@ -209,9 +210,8 @@ def adapt(
         InputError: The folder has no images, or a column does not exist.
         ResumeError: ``out`` holds a run with other settings.
     """
-    settings = AdaptSettings.model_validate(
-        {"base": str(base), "text": tuple(text or ()), "minutes": minutes, "writer": writer, "seed": seed, **changes}
-    )
+    said = {"base": str(base), "text": tuple(text or ()), "minutes": minutes, "writer": writer, "seed": seed, **changes}
+    settings = parse_settings(AdaptSettings, said, "the call of adapt")
     told = say or (notice if show_progress else (lambda _: None))
     adaptation = Adaptation(Path(folder), Path(out), settings, Path(features) if features else None, told)
     result = adaptation.run()
