@@ -17,13 +17,15 @@ PSEUDO_WEIGHT = 0.5
 """How far from the base pseudo-captions lead."""
 
 
-def choose(work: Work, retriever: Retriever, trained: Mapping[str, Any]) -> dict[str, Any]:
+def choose(
+    work: Work, retriever: Retriever, trained: Mapping[str, Any], measured_base: Mapping[str, Any]
+) -> dict[str, Any]:
     """Choose the weight between base and trained model by the held-out queries; the base where nothing improves."""
     if work.ruler is None:
         reason = "Too few images have texts that differ to measure what training brought, so the base is kept."
         return {"kept": BASE, "reason": reason, "weight": 0.0, "after": {}, "gain": None, "warnings": []}
     base, tuned = copied_state(retriever.module), _trained_state(work, trained)
-    before = work.ruler.measure(retriever, work.cache, work.plan.precision)
+    before = Measured.load(measured_base)
     found: dict[float, Measured] = {}
     # Pseudo-captions on held-out images are guesses of the same classifier: they cannot tell how far to go.
     for weight in [PSEUDO_WEIGHT] if work.pseudo else distinct_weights(work.settings.weights):

@@ -52,6 +52,17 @@ class Measured:
         found = {name: bootstrap_interval([column]) for name, column in self.values.items()}
         return {name: (100 * low, 100 * high) for name, (low, high) in found.items()}
 
+    def dump(self) -> dict[str, Any]:
+        """Return everything as JSON holds it; :meth:`load` reads it."""
+        values = {name: column.tolist() for name, column in self.values.items()}
+        return {"values": values, "rankings": [list(ranking) for ranking in self.rankings]}
+
+    @classmethod
+    def load(cls, dumped: Mapping[str, Any]) -> "Measured":
+        """Return what :meth:`dump` gave."""
+        values = {name: np.array(column, dtype=np.float64) for name, column in dumped["values"].items()}
+        return cls(values, dumped["rankings"])
+
     def to_json(self) -> dict[str, Any]:
         """Return the metrics with their intervals."""
         intervals = self.intervals()

@@ -146,7 +146,8 @@ class Adaptation:
             write_json(self.out / RESULT_NAME, result.to_json())
             return result
 
-        before = stages.run("base", "measuring the base", lambda _: work.measure(retriever))
+        measured = stages.run("base", "measuring the base", lambda _: _measured(work, retriever))
+        before = measured.get("metrics", {})
         written = taught(stages, work)
         known = with_names(stages, work, written) if work.unnamed else work.known
         start = pretrained(stages, work, known)
@@ -156,7 +157,7 @@ class Adaptation:
             reason = "The folder's texts are too few or too much alike to learn from, so the base is kept."
             return finish(BASE, reason, 0.0, before, None)
         chosen = stages.run(
-            "choice", "choosing between base and trained model", lambda _: choose(work, retriever, trained)
+            "choice", "choosing between base and trained model", lambda _: choose(work, retriever, trained, measured)
         )
         if not (self.out / "retriever" / "config.json").is_file():
             save_chosen(work, chosen["weight"], retriever, trained)
@@ -168,6 +169,13 @@ class Adaptation:
         if run is None:
             return {"trained": False}
         return {"trained": True, "folder": str(place.relative_to(self.out)), "triplets": run.triplets}
+
+
+def _measured(work: Work, retriever: Retriever) -> dict[str, Any]:
+    if work.ruler is None:
+        return {}
+    found = work.ruler.measure(retriever, work.cache, work.plan.precision)
+    return {"metrics": found.to_json(), **found.dump()}
 
 
 def _row(each: Described) -> list[Any]:
