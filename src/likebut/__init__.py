@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 __version__ = "0.1.0"
-__all__ = ["Gallery", "ModificationGenerator", "Retriever", "__version__"]
+__all__ = ["Gallery", "ModificationGenerator", "Retriever", "__version__", "adapt"]
 
 _MODULES = {
     "Gallery": "likebut.gallery.gallery",

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from likebut import __version__
+from likebut.cli.adapt import adapt
 from likebut.cli.data import data_app
 from likebut.cli.demo import demo
 from likebut.cli.doctor import doctor
@@ -53,6 +54,7 @@ def _likebut(
     context.with_resource(progress_shown())
 
 
+app.command(epilog="Example: likebut adapt my-images --out mine --gallery my-gallery")(adapt)
 app.command(epilog="Example: likebut index my-images --gallery my-gallery")(index)
 app.command(epilog='Example: likebut search --image shirt.jpg --text "in red" --filter "price<50"')(search)
 app.command(epilog="Example: likebut serve my-gallery --open")(serve)

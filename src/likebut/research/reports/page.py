@@ -5,12 +5,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from likebut.data.thumbnails import EmbeddedImages
 from likebut.files import write_text
 from likebut.research.reports import wording
 from likebut.research.reports.charts import DARK, LIGHT, bar_charts
 from likebut.research.reports.contents import DemoContents
 from likebut.research.reports.curves import curve_charts
-from likebut.research.reports.embedded_images import EmbeddedImages
 from likebut.research.reports.panels import truth_of, verdict
 from likebut.research.reports.summary import summarise
 from likebut.research.reports.tables import result_table, settings_lines, synthesis_directions, time_fractions

@@ -8,11 +8,11 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
 
+from likebut.data.thumbnails import thumbnail
 from likebut.errors import InputError, require_extra
 from likebut.evaluation.evaluator import RankedBenchmark
 from likebut.files import atomic_path
 from likebut.research.reports.contents import Panel, PanelHit, WrittenText
-from likebut.research.reports.embedded_images import thumbnail
 from likebut.research.reports.wording import count, plural
 
 with require_extra("research"):

@@ -9,12 +9,12 @@ from random import Random
 from PIL import Image, ImageDraw
 
 from likebut.data.folder import DataFolder
+from likebut.data.thumbnails import thumbnail
 from likebut.errors import InputError, LikebutError
 from likebut.features.cache import open_features
 from likebut.files import write_bytes
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
-from likebut.research.reports.embedded_images import thumbnail
 from likebut.research.reports.panels import load_font, wrapped
 from likebut.research.writing import write_modifications
 from likebut.synthesis.filters import Blocklist

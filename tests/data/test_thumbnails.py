@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from helpers.report_samples import write_picture
+from likebut.data.thumbnails import EmbeddedImages
 from likebut.errors import ImageError
-from likebut.research.reports.embedded_images import EmbeddedImages
 
 
 def decoded(uri: str) -> Image.Image:
