@@ -1,4 +1,4 @@
-"""What published code gets wrong (a test for each mistake that concerns benchmarks)."""
+"""Evaluation errors of published code, one test for each."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from helpers.official import write_cirr, write_fashioniq
 from likebut.evaluation.benchmark import Benchmark
 from likebut.evaluation.benchmarks.cirr import load_cirr
 from likebut.evaluation.benchmarks.fashioniq import load_fashioniq, load_fashioniq_triplets, training_text
-from likebut.evaluation.embedding import EncodedOnDemand, RetrieverAdapter, needed_images, uncached_tokens
+from likebut.evaluation.embedding import OnDemandTokens, RetrieverAdapter, needed_images, uncached_tokens
 from likebut.evaluation.evaluator import evaluate
 from likebut.retriever.retriever import Retriever
 
@@ -27,7 +27,7 @@ def test_cirr_gallery_is_not_the_references_alone(tmp_path: Path) -> None:
     benchmarks = load_cirr(write_cirr(tmp_path, splits=["val"]), "val")
     queries = benchmarks[0].queries
     assert "dev-900-0-img0" not in {query.reference for query in queries}
-    # An image that no query refers to outranks every target.
+    # An image that no query names as its reference outranks every target.
     scores = {query.id: {"dev-900-0-img0": 2.0, query.target: 1.0} for query in queries}
     model = KnownModel(scores)
     report, _ = evaluate(benchmarks, model.embed_gallery, model.embed_queries)
@@ -35,7 +35,7 @@ def test_cirr_gallery_is_not_the_references_alone(tmp_path: Path) -> None:
     assert report.metrics["Recall_subset@1"] == 100
 
 
-def test_cirr_takes_the_reference_out_of_the_ranking(tmp_path: Path) -> None:
+def test_cirr_excludes_the_reference_from_the_ranking(tmp_path: Path) -> None:
     benchmarks = load_cirr(write_cirr(tmp_path, splits=["val"]), "val")
     scores = {query.id: {query.reference: 2.0, query.target: 1.0} for query in benchmarks[0].queries}
     model = KnownModel(scores)
@@ -45,7 +45,7 @@ def test_cirr_takes_the_reference_out_of_the_ranking(tmp_path: Path) -> None:
         assert query.reference not in names
 
 
-def test_fashioniq_leaves_the_reference_in_unless_asked(tmp_path: Path) -> None:
+def test_fashioniq_keeps_the_reference_by_default(tmp_path: Path) -> None:
     write_fashioniq(tmp_path)
     for protocol, expected in (("original", 2), ("original-without-reference", 1)):
         benchmarks = load_fashioniq(tmp_path, "val", protocol, ["dress"])
@@ -56,7 +56,7 @@ def test_fashioniq_leaves_the_reference_in_unless_asked(tmp_path: Path) -> None:
         assert ranked.rankings.gallery[0].index(query.target) + 1 == expected
 
 
-def test_a_hand_is_not_split_at_its_and(tmp_path: Path) -> None:
+def test_captions_are_not_split_at_the_word_and(tmp_path: Path) -> None:
     write_fashioniq(tmp_path)
     [dress, *_] = load_fashioniq(tmp_path, "val")
     assert dress.queries[0].modification == "is red with a hand-made band and Has a circle on it"
@@ -71,7 +71,7 @@ def test_a_hand_is_not_split_at_its_and(tmp_path: Path) -> None:
     }
 
 
-def test_an_image_that_does_not_decode_shifts_no_other(tmp_path: Path) -> None:
+def test_an_undecodable_image_shifts_no_other(tmp_path: Path) -> None:
     benchmarks = load_cirr(write_cirr(tmp_path, splits=["val"]), "val")
     retriever = colour_retriever()
     [whole] = evaluate_with(benchmarks, retriever, batch_size=4)
@@ -89,7 +89,7 @@ def evaluate_with(benchmarks: list[Benchmark], retriever: Retriever, batch_size:
     return [each.rankings.gallery for each in ranked]
 
 
-def test_dropout_is_off(tmp_path: Path) -> None:
+def test_dropout_is_off_during_evaluation(tmp_path: Path) -> None:
     benchmarks = load_cirr(write_cirr(tmp_path, splits=["val"]), "val")
     retriever = colour_retriever()
     expected = evaluate_with(benchmarks, retriever, batch_size=8)
@@ -112,5 +112,5 @@ def test_images_need_not_be_png(tmp_path: Path) -> None:
     [benchmark] = load_cirr(write_cirr(tmp_path / "cirr", suffix=".jpg"), "val")
     assert benchmark.missing_images() == []
     retriever = colour_retriever()
-    assert EncodedOnDemand(retriever, benchmark.images).tokens(benchmark.gallery[:2]).shape == (2, 2, 3)
+    assert OnDemandTokens(retriever, benchmark.images).tokens(benchmark.gallery[:2]).shape == (2, 2, 3)
     assert all(not each.missing_images() for each in load_fashioniq(write_fashioniq(tmp_path / "fashioniq"), "val"))

@@ -16,7 +16,7 @@ SMALL = st.integers(-2, 2).map(float)
 
 @st.composite
 def embeddings(draw: st.DrawFn) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
-    """Queries and a gallery of small whole numbers: ties abound and every product is exact."""
+    """Queries and a gallery of small integers: many ties, and every product is exact."""
     queries, images, tokens, width = (draw(st.integers(1, most)) for most in (5, 9, 3, 4))
     return (
         draw(hnp.arrays(np.float32, (queries, width), elements=SMALL)),
@@ -38,9 +38,9 @@ def naive_scores(queries: npt.NDArray[Any], gallery: npt.NDArray[Any]) -> npt.ND
 @given(embeddings(), st.integers(1, 4), st.integers(1, 9))
 @settings(deadline=None, max_examples=60)
 def test_agrees_with_the_full_matrix_for_any_chunks(
-    drawn: tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]], queries_at_once: int, rows_at_once: int
+    sample: tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]], queries_at_once: int, rows_at_once: int
 ) -> None:
-    queries, gallery = drawn
+    queries, gallery = sample
     everything = [list(range(len(gallery)))] * len(queries)
     query_ranks = rank_candidates(
         queries, gallery, everything, top=4, queries_at_once=queries_at_once, rows_at_once=rows_at_once
@@ -54,9 +54,9 @@ def test_agrees_with_the_full_matrix_for_any_chunks(
 @given(embeddings(), st.randoms())
 @settings(deadline=None, max_examples=40)
 def test_ranks_do_not_depend_on_the_gallerys_order(
-    drawn: tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]], random: Any
+    sample: tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]], random: Any
 ) -> None:
-    queries, gallery = drawn
+    queries, gallery = sample
     order = list(range(len(gallery)))
     random.shuffle(order)
     before = pessimistic_ranks(queries, gallery, [order[0]] * len(queries))
@@ -66,9 +66,9 @@ def test_ranks_do_not_depend_on_the_gallerys_order(
 @given(embeddings(), st.integers(1, 3))
 @settings(deadline=None, max_examples=40)
 def test_each_duplicate_of_the_target_costs_one_rank(
-    drawn: tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]], copies: int
+    sample: tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]], copies: int
 ) -> None:
-    queries, gallery = drawn
+    queries, gallery = sample
     targets = [0] * len(queries)
     more = np.concatenate([gallery, *[gallery[:1]] * copies])
     expected = [rank + copies for rank in pessimistic_ranks(queries, gallery, targets)]
@@ -87,13 +87,13 @@ def test_worked_by_hand() -> None:
     ]
 
 
-def test_a_model_that_scores_everything_alike_ranks_its_target_last() -> None:
+def test_a_constant_model_ranks_its_target_last() -> None:
     queries, gallery = np.ones((3, 8), dtype=np.float32), np.ones((20, 2, 8), dtype=np.float16)
     assert pessimistic_ranks(queries, gallery, [0, 7, 19]) == [20, 20, 20]
 
 
 @pytest.mark.parametrize("rows_at_once", [3, 7, 64, 1000])
-def test_identical_images_tie_wherever_they_lie(rows_at_once: int) -> None:
+def test_identical_images_tie_in_every_chunk(rows_at_once: int) -> None:
     random = np.random.default_rng(0)
     images = random.normal(size=(50, 2, 65)).astype(np.float16)
     gallery = np.concatenate([images, images[::-1], images])
@@ -103,7 +103,7 @@ def test_identical_images_tie_wherever_they_lie(rows_at_once: int) -> None:
     assert [query_rank.at_least[5] for query_rank in query_ranks] == [3 * rank for rank in single]
 
 
-def test_excluded_images_are_no_candidates() -> None:
+def test_excluded_images_are_not_candidates() -> None:
     queries = np.array([[1.0], [1.0]], dtype=np.float32)
     gallery = np.array([[[4]], [[3]], [[2]], [[1]]], dtype=np.float16)
     first, second = rank_candidates(queries, gallery, [[2], [2]], [[0, 1], []], top=9)
@@ -111,32 +111,32 @@ def test_excluded_images_are_no_candidates() -> None:
     assert (second.at_least[2], second.top) == (3, [0, 1, 2, 3])
 
 
-def test_a_score_that_is_not_a_number_ranks_last() -> None:
+def test_a_nan_score_ranks_last() -> None:
     gallery = np.array([[[np.nan]], [[1]], [[2]]], dtype=np.float16)
     assert pessimistic_ranks(np.ones((1, 1), dtype=np.float32), gallery, [0]) == [3]
 
 
-def test_one_embedding_an_image_needs_no_axis_of_its_own() -> None:
+def test_one_embedding_for_each_image_needs_no_token_axis() -> None:
     random = np.random.default_rng(1)
     queries = random.normal(size=(4, 6)).astype(np.float32)
     gallery = random.normal(size=(9, 6)).astype(np.float16)
     assert pessimistic_ranks(queries, gallery, [1] * 4) == pessimistic_ranks(queries, gallery[:, None], [1] * 4)
 
 
-def test_tensors_and_memory_mapped_files_give_the_same(tmp_path: Path) -> None:
+def test_tensors_and_memory_mapped_files_give_equal_ranks(tmp_path: Path) -> None:
     random = np.random.default_rng(2)
     queries = random.normal(size=(5, 8)).astype(np.float32)
     gallery = random.normal(size=(30, 3, 8)).astype(np.float16)
     np.save(tmp_path / "gallery.npy", gallery)
     mapped = np.load(tmp_path / "gallery.npy", mmap_mode="r")
-    named = [[0, 29], [3], [], [7, 8, 9], [1]]
-    expected = rank_candidates(queries, gallery, named, top=5)
-    assert rank_candidates(queries, mapped, named, top=5, rows_at_once=10) == expected
-    assert rank_candidates(torch.from_numpy(queries), torch.from_numpy(gallery), named, top=5) == expected
+    positions = [[0, 29], [3], [], [7, 8, 9], [1]]
+    expected = rank_candidates(queries, gallery, positions, top=5)
+    assert rank_candidates(queries, mapped, positions, top=5, rows_at_once=10) == expected
+    assert rank_candidates(torch.from_numpy(queries), torch.from_numpy(gallery), positions, top=5) == expected
 
 
-class WatchedGallery:
-    """A gallery that remembers how much of it was asked for at once."""
+class RecordingGallery:
+    """A gallery that records the largest number of images read at once."""
 
     def __init__(self, embeddings: npt.NDArray[np.float16]) -> None:
         self.embeddings, self.shape, self.ndim, self.most = embeddings, embeddings.shape, embeddings.ndim, 0
@@ -150,8 +150,8 @@ class WatchedGallery:
         return part
 
 
-def test_never_reads_more_than_a_chunk_of_the_gallery() -> None:
-    gallery: Any = WatchedGallery(np.random.default_rng(3).normal(size=(1000, 4, 2)).astype(np.float16))
+def test_the_gallery_is_read_one_chunk_at_a_time() -> None:
+    gallery: Any = RecordingGallery(np.random.default_rng(3).normal(size=(1000, 4, 2)).astype(np.float16))
     query_ranks = rank_candidates(np.ones((2, 2), dtype=np.float32), gallery, [[0], [999]], rows_at_once=40)
     assert gallery.most == 10
     assert len(query_ranks) == 2

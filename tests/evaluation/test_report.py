@@ -18,7 +18,7 @@ def values(*numbers: float) -> dict[str, np.ndarray[tuple[int], np.dtype[np.floa
     return {"Recall@10": np.array(numbers)}
 
 
-def test_means_are_of_categories_however_many_queries_each_has() -> None:
+def test_means_weight_categories_equally() -> None:
     report = build_report(
         [
             (part("dress", 1), values(1.0)),
@@ -30,22 +30,22 @@ def test_means_are_of_categories_however_many_queries_each_has() -> None:
         "dress Recall@10": 100.0,
         "shirt Recall@10": 0.0,
         "toptee Recall@10": 50.0,
-        "Recall@10": 50.0,  # over the queries it would be 33
+        "Recall@10": 50.0,  # the mean over queries would be 33
     }
-    # Only toptee's mean can move, by thirds of its own interval.
+    # Only toptee's mean varies, so the interval is a third of its own.
     low, high = report.intervals["Recall@10"]
     assert (low, high) == pytest.approx((100 / 3, 200 / 3))
     assert report.notes == ("a note",)
 
 
-def test_json_says_what_the_figures_are_of() -> None:
+def test_json_contains_what_the_metrics_were_computed_on() -> None:
     report = build_report(
         [(part("", 2), values(1.0, 0.0))], [SkippedImage("c", "The file is empty.")], notes=["one more note"]
     )
-    figures = json.loads(json.dumps(report.to_json()))
-    assert list(figures)[:2] == ["Recall@10", "Recall@10 interval"]
-    assert figures["Recall@10 interval"] == [0.0, 100.0]
-    assert {key: figures[key] for key in ("queries", "gallery", "benchmark", "split", "protocol", "labels")} == {
+    values_in_json = json.loads(json.dumps(report.to_json()))
+    assert list(values_in_json)[:2] == ["Recall@10", "Recall@10 interval"]
+    assert values_in_json["Recall@10 interval"] == [0.0, 100.0]
+    assert {key: values_in_json[key] for key in ("queries", "gallery", "benchmark", "split", "protocol", "labels")} == {
         "queries": 2,
         "gallery": 2,
         "benchmark": "folder",
@@ -53,6 +53,6 @@ def test_json_says_what_the_figures_are_of() -> None:
         "protocol": "folder",
         "labels": "hard",
     }
-    assert figures["notes"] == ["a note", "one more note"]
-    assert figures["skipped"] == [{"image": "c", "reason": "The file is empty."}]
-    assert "parts" not in figures
+    assert values_in_json["notes"] == ["a note", "one more note"]
+    assert values_in_json["skipped"] == [{"image": "c", "reason": "The file is empty."}]
+    assert "parts" not in values_in_json

@@ -71,7 +71,7 @@ def test_cirr_worked_by_hand(cirr: Path, tmp_path: Path) -> None:
     )
 
 
-def test_cirr_takes_either_file_alone(cirr: Path, tmp_path: Path) -> None:
+def test_cirr_scores_either_file_alone(cirr: Path, tmp_path: Path) -> None:
     recall, subset = cirr_files(load_cirr(cirr, "val")[0])
     recall_file, subset_file = put(tmp_path / "r.json", recall), put(tmp_path / "s.json", subset)
     assert list(score("cirr", cirr, "val", recall_file).metrics) == ["Recall@1", "Recall@5", "Recall@10", "Recall@50"]
@@ -86,52 +86,58 @@ def change(key: str, value: Any) -> Any:
     return lambda content: content.__setitem__(key, value)
 
 
-FAULTS = [
-    (lambda content: content["100"].__setitem__(3, "dev-0-0-img0"), 'query 100 lists its reference "dev-0-0-img0"'),
-    (lambda content: content["100"].__setitem__(3, content["100"][0]), "twice"),
-    (lambda content: content["100"].__setitem__(3, "dev-1"), 'lists "dev-1", which is not among its candidates'),
-    (lambda content: content["100"].pop(), "lists 24 images; 25 are due"),
-    (lambda content: content["100"].__setitem__(3, 7), "query 100 is not a list of names"),
-    (change("100", "dev-1"), "query 100 is not a list of names"),
-    (lambda content: content.pop("100"), "lacks 1 of the 8 queries of cirr val, 100 first"),
-    (change("99", []), 'ranks the query "99"'),
-    (change("version", "rc1"), '"version" \'rc1\', not "rc2"'),
-    (lambda content: content.pop("version"), '"version" None'),
-    (change("metric", "recall_subset"), "--subset-predictions"),
-    (lambda content: content.pop("metric"), '"metric" None, not "recall"'),
+ERRORS = [
+    (lambda content: content["100"].__setitem__(3, "dev-0-0-img0"), "reference-ranked", '"dev-0-0-img0"'),
+    (lambda content: content["100"].__setitem__(3, content["100"][0]), "duplicate-image", "query 100"),
+    (lambda content: content["100"].__setitem__(3, "dev-1"), "not-a-candidate", '"dev-1"'),
+    (lambda content: content["100"].pop(), "too-few-images", "24"),
+    (lambda content: content["100"].__setitem__(3, 7), "not-a-list", "query 100"),
+    (change("100", "dev-1"), "not-a-list", "query 100"),
+    (lambda content: content.pop("100"), "missing-queries", "1 of the 8"),
+    (change("99", []), "unknown-query", '"99"'),
+    (change("version", "rc1"), "wrong-version", "'rc1'"),
+    (lambda content: content.pop("version"), "wrong-version", "None"),
+    (change("metric", "recall_subset"), "wrong-metric", "'recall_subset'"),
+    (lambda content: content.pop("metric"), "wrong-metric", "None"),
 ]
 
 
-@pytest.mark.parametrize(("spoil", "message"), FAULTS)
-def test_cirr_faults_are_named(cirr: Path, tmp_path: Path, spoil: Any, message: str) -> None:
+@pytest.mark.parametrize(("edit", "code", "value"), ERRORS)
+def test_errors_in_a_cirr_file_are_named(cirr: Path, tmp_path: Path, edit: Any, code: str, value: str) -> None:
     recall, _ = cirr_files(load_cirr(cirr, "val")[0])
-    spoil(recall)
-    with pytest.raises(InputError) as caught:
+    edit(recall)
+    with pytest.raises(InputError) as error:
         score("cirr", cirr, "val", put(tmp_path / "r.json", recall))
-    assert message in str(caught.value)
-    assert str(tmp_path / "r.json") in caught.value.problem
+    assert error.value.code == code
+    assert value in error.value.problem
+    assert str(tmp_path / "r.json") in error.value.problem
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("names", "code"),
     [
-        (["dev-0-0-img0", "dev-0-1-img0", "dev-0-1-img1"], "lists its reference"),
-        (["dev-900-0-img0", "dev-0-1-img0", "dev-0-1-img1"], "not among its candidates"),
-        (["dev-0-1-img0", "dev-0-1-img0", "dev-0-1-img1"], "twice"),
-        (["dev-0-1-img0", "dev-0-1-img1"], "lists 2 images; 3 are due"),
+        (["dev-0-0-img0", "dev-0-1-img0", "dev-0-1-img1"], "reference-ranked"),
+        (["dev-900-0-img0", "dev-0-1-img0", "dev-0-1-img1"], "not-a-candidate"),
+        (["dev-0-1-img0", "dev-0-1-img0", "dev-0-1-img1"], "duplicate-image"),
+        (["dev-0-1-img0", "dev-0-1-img1"], "too-few-images"),
     ],
 )
-def test_cirr_subset_faults_are_named(cirr: Path, tmp_path: Path, names: list[str], message: str) -> None:
+def test_errors_in_a_cirr_subset_file_are_named(cirr: Path, tmp_path: Path, names: list[str], code: str) -> None:
     _, subset = cirr_files(load_cirr(cirr, "val")[0])
     subset["100"] = names
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as error:
         score("cirr", cirr, "val", None, put(tmp_path / "s.json", subset))
+    assert error.value.code == code
+    assert "query 100" in error.value.problem
 
 
 def test_hidden_labels_cannot_be_scored(cirr: Path, tmp_path: Path) -> None:
     recall, _ = cirr_files(load_cirr(cirr, "test1")[0])
-    with pytest.raises(InputError, match=r"in order, but the labels of cirr test1 are hidden.*likebut submit"):
+    with pytest.raises(InputError) as error:
         score("cirr", cirr, "test1", put(tmp_path / "r.json", recall))
+    assert error.value.code == "hidden-labels"
+    assert "cirr test1" in str(error.value)
+    assert "likebut submit" in str(error.value)
 
 
 def test_circo_worked_by_hand(tmp_path: Path) -> None:
@@ -158,25 +164,27 @@ def test_circo_worked_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("edit", "code", "value"),
     [
-        (lambda content: content["1"].__setitem__(0, content["1"][1]), "query 1 lists .* twice"),
-        (lambda content: content["1"].__setitem__(0, 5), 'lists "5", which is not among its candidates'),
-        (lambda content: content["1"].__setitem__(0, "1070"), "query 1 is not a list of whole numbers"),
-        (lambda content: content["1"].__setitem__(0, True), "query 1 is not a list of whole numbers"),
-        (lambda content: content["1"].pop(), "lists 49 images; 50 are due"),
-        (lambda content: content.pop("1"), "lacks 1 of the 4 queries"),
+        (lambda content: content["1"].__setitem__(0, content["1"][1]), "duplicate-image", "query 1"),
+        (lambda content: content["1"].__setitem__(0, 5), "not-a-candidate", '"5"'),
+        (lambda content: content["1"].__setitem__(0, "1070"), "not-a-list", "query 1"),
+        (lambda content: content["1"].__setitem__(0, True), "not-a-list", "query 1"),
+        (lambda content: content["1"].pop(), "too-few-images", "49"),
+        (lambda content: content.pop("1"), "missing-queries", "1 of the 4"),
     ],
 )
-def test_circo_faults_are_named(tmp_path: Path, spoil: Any, message: str) -> None:
+def test_errors_in_a_circo_file_are_named(tmp_path: Path, edit: Any, code: str, value: str) -> None:
     [benchmark] = load_circo(write_circo(tmp_path), "val")
     content = {query.id: shuffled(map(int, benchmark.gallery), 0)[:50] for query in benchmark.queries}
-    spoil(content)
-    with pytest.raises(InputError, match=message):
+    edit(content)
+    with pytest.raises(InputError) as error:
         score("circo", tmp_path, "val", put(tmp_path / "p.json", content))
+    assert error.value.code == code
+    assert value in error.value.problem
 
 
-def test_circo_scores_without_cocos_list(tmp_path: Path) -> None:
+def test_circo_is_scored_without_cocos_image_list(tmp_path: Path) -> None:
     [benchmark] = load_circo(write_circo(tmp_path, listing=False), "val")
     content = {query.id: [int(query.target), *range(1, 50)] for query in benchmark.queries}
     report = score("circo", tmp_path, "val", put(tmp_path / "p.json", content))
@@ -207,7 +215,7 @@ def test_fashioniq_worked_by_hand(tmp_path: Path) -> None:
     assert report.to_json()["parts"]["shirt"] == {"queries": 5, "gallery": 14}
 
 
-def test_fashioniq_gives_no_means_without_every_category(tmp_path: Path) -> None:
+def test_fashioniq_means_need_every_category(tmp_path: Path) -> None:
     [dress] = load_fashioniq(write_fashioniq(tmp_path), "val", categories=["dress"])
     content = fashioniq_content([dress], {"dress": [1, 1, 1, 1, 1]})
     report = score("fashioniq", tmp_path, "val", put(tmp_path / "p.json", content))
@@ -215,54 +223,62 @@ def test_fashioniq_gives_no_means_without_every_category(tmp_path: Path) -> None
     assert any("shirt, toptee" in note for note in report.notes)
 
 
-def test_fashioniq_protocols_are_kept_apart(tmp_path: Path) -> None:
+def test_fashioniq_rankings_follow_the_protocol(tmp_path: Path) -> None:
     benchmarks = load_fashioniq(write_fashioniq(tmp_path), "val")
     places = dict.fromkeys(["dress", "shirt", "toptee"], [1, 1, 1, 1, 1])
     path = put(tmp_path / "p.json", fashioniq_content(benchmarks, places))
-    with pytest.raises(InputError, match="lists its reference"):
+    with pytest.raises(InputError) as error:
         score("fashioniq", tmp_path, "val", path, protocol="original-without-reference")
-    with pytest.raises(InputError, match="not among its candidates"):
+    assert error.value.code == "reference-ranked"
+    with pytest.raises(InputError) as error:
         score("fashioniq", tmp_path, "val", path, protocol="val-split")
+    assert error.value.code == "not-a-candidate"
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "code"),
     [
-        ({"dresses": {}}, 'Did you mean "dress"'),
-        ({"dress": []}, '"dress" is not an object'),
-        ({}, "ranks no category"),
-        ([], "holds a list"),
-        ({"dress": {"0": []}}, "lacks 4 of the 5 queries"),
+        ({"dresses": {}}, "unknown-choice"),
+        ({"dress": []}, "invalid-ranking-file"),
+        ({}, "invalid-ranking-file"),
+        ([], "invalid-ranking-file"),
+        ({"dress": {"0": []}}, "missing-queries"),
     ],
 )
-def test_fashioniq_faults_are_named(tmp_path: Path, content: Any, message: str) -> None:
+def test_errors_in_a_fashioniq_file_are_named(tmp_path: Path, content: Any, code: str) -> None:
     write_fashioniq(tmp_path)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as error:
         score("fashioniq", tmp_path, "val", put(tmp_path / "p.json", content))
+    assert error.value.code == code
+    assert str(tmp_path / "p.json") in error.value.problem
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "value"),
     [
-        ({"name": "cir"}, 'Did you mean "cirr"'),
-        ({"predictions": None}, "No ranking file was given"),
-        ({"name": "circo", "subset_predictions": Path("s.json")}, "circo has no subsets"),
-        ({"name": "circo", "labels": "soft"}, 'circo has no "soft" labels'),
-        ({"labels": "softer"}, 'Did you mean "soft"'),
-        ({"protocol": "val-split"}, 'no protocol of cirr "val-split"'),
-        ({"predictions": Path("nowhere.json")}, "There is no file nowhere.json"),
+        ({"name": "cir"}, "unknown-choice", '"cirr"'),
+        ({"predictions": None}, "no-predictions", "--predictions"),
+        ({"name": "circo", "subset_predictions": Path("s.json")}, "no-subsets", "circo"),
+        ({"name": "circo", "labels": "soft"}, "no-labels", '"soft"'),
+        ({"labels": "softer"}, "unknown-choice", '"soft"'),
+        ({"protocol": "val-split"}, "unknown-choice", '"val-split"'),
+        ({"predictions": Path("nowhere.json")}, None, "nowhere.json"),
     ],
 )
-def test_wrong_arguments(cirr: Path, tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_named(
+    cirr: Path, tmp_path: Path, arguments: dict[str, Any], code: str | None, value: str
+) -> None:
     usual: dict[str, Any] = {"name": "cirr", "root": cirr, "split": "val", "predictions": put(tmp_path / "r.json", {})}
     if arguments.get("name") == "circo":
         write_circo(tmp_path)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as error:
         score(**(usual | arguments))
+    assert code is None or error.value.code == code
+    assert value in str(error.value)
 
 
 def soft_score_as_published(entries: list[dict[str, Any]], rankings: dict[str, list[str]], k: int) -> float:
-    """The rule of the CIRR authors' validation code, query by query."""
+    """The rule of the CIRR authors' validation code."""
     total = 0.0
     for entry in entries:
         best = 0.0
@@ -281,7 +297,7 @@ def test_soft_and_hard_labels_on_the_official_validation_split(tmp_path: Path) -
     recall, subset = cirr_files(benchmark)
     generator = random.Random(5)
     for entry in entries:
-        # Mostly graded images in the first places, so that every K sees both hits and misses.
+        # Graded images on the first ranks, so that every K has both hits and misses.
         graded = [name for name in entry["target_soft"] if name != entry["reference"]]
         for name in graded + [entry["target_hard"]]:
             place = generator.choice([1, 3, 8, 30, 49])

@@ -52,13 +52,23 @@ def evaluate(
         print(json.dumps([{"image": name, "reason": reason} for name, reason in missing.items()], ensure_ascii=False))
         return
     from likebut.cli.output import print_report
-    from likebut.evaluation.evaluator import ModelOptions, evaluate_with_model
+    from likebut.evaluation.evaluator import CIREvaluator
     from likebut.files import require_output_file
+    from likebut.models.devices import require_device
+    from likebut.retriever.retriever import Retriever
 
     if rankings is not None:
         require_output_file(rankings)
-    options = ModelOptions(model, query_mode, device, batch_size, cache, features, allow_missing)
-    report, ranked = evaluate_with_model(benchmarks, options)
+    require_device(device)
+    evaluator = CIREvaluator(
+        benchmarks,
+        query_mode=query_mode,
+        batch_size=batch_size,
+        cache=cache,
+        feature_folder=features,
+        allow_missing=allow_missing,
+    )
+    report, ranked = evaluator.evaluate(Retriever.from_pretrained(model, device))
     if rankings is not None:
         _write_rankings(ranked, rankings)
     print_report(report, as_json)

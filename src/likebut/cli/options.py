@@ -32,8 +32,8 @@ def measured_on(
         InputError: They name neither or both, or what they name is not there.
     """
     from likebut.evaluation.benchmarks.folder import load_folder
-    from likebut.evaluation.benchmarks.loading import load_benchmark
-    from likebut.research.clothing.benchmark import load_clothing
+    from likebut.evaluation.benchmarks.loading import BENCHMARKS, load_benchmark
+    from likebut.research.clothing.benchmark import CLOTHING
 
     if (data is None) == (benchmark is None):
         raise InputError(
@@ -45,8 +45,5 @@ def measured_on(
         return load_folder(data, split or "test")
     if root is None:
         raise InputError(f"Where {benchmark} lies was not said.", "Add --root with its folder.")
-    if benchmark == "clothing":
-        if labels not in (None, "hard"):
-            raise InputError(f'clothing has no "{labels}" labels.', "Leave out --labels; only CIRR has soft ones.")
-        return load_clothing(root, split or "val", protocol or "original")
-    return load_benchmark(benchmark or "", root, split or "val", protocol, labels)
+    entries = {**BENCHMARKS, CLOTHING.name: CLOTHING}
+    return load_benchmark(benchmark or "", root, split or "val", protocol, labels, entries)

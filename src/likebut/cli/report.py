@@ -137,10 +137,14 @@ def failures(
     # What is not there is said before any model is loaded.
     attributes = DataFolder.open(data).attributes()
     from likebut.evaluation.benchmarks.folder import load_folder
-    from likebut.evaluation.evaluator import ModelOptions, evaluate_with_model
+    from likebut.evaluation.evaluator import CIREvaluator
+    from likebut.models.devices import require_device
     from likebut.research.reports.failures import by_kind_of_change
+    from likebut.retriever.retriever import Retriever
 
-    _, ranked = evaluate_with_model(load_folder(data, split), ModelOptions(model, device=device, features=features))
+    require_device(device)
+    evaluator = CIREvaluator(load_folder(data, split), feature_folder=features)
+    _, ranked = evaluator.evaluate(Retriever.from_pretrained(model, device))
     rows = by_kind_of_change(ranked, attributes)
     if as_json:
         print(json.dumps({"split": split, "kinds": [asdict(row) for row in rows]}))
@@ -172,13 +176,16 @@ def panels(
     # Written texts and derived queries are parts of clothing that are not mixed.
     protocol = "pairs" if benchmark == "clothing" else None
     benchmarks = measured_on(data, benchmark, root, split, protocol, None)
-    from likebut.evaluation.evaluator import ModelOptions, evaluate_with_model
+    from likebut.evaluation.evaluator import CIREvaluator
     from likebut.files import require_output_file
+    from likebut.models.devices import require_device
     from likebut.research.reports.panels import choose_panels, write_panel_image
+    from likebut.retriever.retriever import Retriever
 
     require_output_file(picture)
-    options = ModelOptions(model, device=device, features=features, allow_missing=allow_missing)
-    _, ranked = evaluate_with_model(benchmarks, options)
+    require_device(device)
+    evaluator = CIREvaluator(benchmarks, feature_folder=features, allow_missing=allow_missing)
+    _, ranked = evaluator.evaluate(Retriever.from_pretrained(model, device))
     chosen = choose_panels(ranked, found, missed, seed)
     caption = f"{benchmarks[0].name} {benchmarks[0].split}, retriever {Path(model).name}. {chosen.rule}"
     write_panel_image(chosen.panels, picture, caption)

@@ -8,7 +8,6 @@ import typer
 
 if TYPE_CHECKING:
     from likebut.evaluation.benchmark import Benchmark
-    from likebut.evaluation.evaluator import ModelOptions
 
 
 submit_app = typer.Typer(
@@ -41,10 +40,8 @@ def cirr(
 ) -> None:
     """Write CIRR's two files: the first 50 of the gallery, and the first 3 of each query's subset."""
     from likebut.evaluation.benchmarks.loading import load_benchmark
-    from likebut.evaluation.evaluator import ModelOptions
 
-    options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
-    _submit(load_benchmark("cirr", root, split), options, out, as_json)
+    _submit(load_benchmark("cirr", root, split), model, out, batch_size, device, cache, features, as_json)
 
 
 @submit_app.command("circo")
@@ -62,10 +59,8 @@ def circo(
 ) -> None:
     """Write CIRCO's file: the first 50 of the gallery for each query."""
     from likebut.evaluation.benchmarks.loading import load_benchmark
-    from likebut.evaluation.evaluator import ModelOptions
 
-    options = ModelOptions(model, device=device, batch_size=batch_size, cache=cache, features=features)
-    _submit(load_benchmark("circo", root, split, protocol), options, out, as_json)
+    _submit(load_benchmark("circo", root, split, protocol), model, out, batch_size, device, cache, features, as_json)
 
 
 @submit_app.command("check")
@@ -78,10 +73,10 @@ def check(
 ) -> None:
     """Check files that you have against the server's limits, without a model."""
     from likebut.evaluation.benchmarks.layout import require_choice
-    from likebut.evaluation.benchmarks.loading import load_benchmark
+    from likebut.evaluation.benchmarks.loading import BENCHMARKS, load_benchmark
     from likebut.evaluation.submission import check_file
 
-    default = {"cirr": "test1", "circo": "test"}
+    default = {name: entry.test_split for name, entry in BENCHMARKS.items() if entry.test_split is not None}
     require_choice(benchmark, list(default), "benchmark with a test server")
     [loaded] = load_benchmark(benchmark, root, split or default[benchmark])
     for path in predictions:
@@ -93,15 +88,30 @@ def check(
         print(f"{path} is in order: {len(loaded.queries)} queries of {loaded.title}.")
 
 
-def _submit(benchmarks: "list[Benchmark]", options: "ModelOptions", out: Path, as_json: bool) -> None:
+def _submit(
+    benchmarks: "list[Benchmark]",
+    model: str,
+    out: Path,
+    batch_size: int,
+    device: str | None,
+    cache: bool,
+    features: Path | None,
+    as_json: bool,
+) -> None:
     from likebut.cli.output import skipped_lines
-    from likebut.evaluation.evaluator import rank_with_model
+    from likebut.evaluation.evaluator import BenchmarkRanker
     from likebut.evaluation.submission import write_submission
     from likebut.files import require_output_folder
+    from likebut.models.devices import require_device
+    from likebut.retriever.retriever import Retriever
 
     require_output_folder(out, "the files")
+    require_device(device)
     [benchmark] = benchmarks
-    ranked, skipped = rank_with_model(benchmark, options)
+    ranker = BenchmarkRanker(benchmarks, batch_size=batch_size, cache=cache, feature_folder=features)
+    retriever = Retriever.from_pretrained(model, device)
+    skipped = ranker.prepare(retriever)
+    [ranked] = ranker.rank(retriever)
     files = write_submission(ranked, out)
     unusable = {image.name for image in skipped}
     unasked = sum(query.reference in unusable for query in benchmark.queries)

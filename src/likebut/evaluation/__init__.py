@@ -1,1 +1,1 @@
-"""Metrics, pessimistic ranking, the evaluator, the benchmarks and their submission files."""
+"""Evaluation: metrics, ranking, the evaluator, benchmarks and submission files."""

@@ -1,4 +1,4 @@
-"""A benchmark in memory: a gallery, the queries asked of it, and the truth to score the answers by."""
+"""A benchmark in memory: a gallery, queries, and the labels that rankings are scored by."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from likebut.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class MetricPlan:
-    """Which metrics a benchmark reports, in the order of its papers' tables.
+    """The metrics that a benchmark reports, in the order of its published tables.
 
     Attributes:
         precision_at: The K of mAP@K.
@@ -35,16 +35,16 @@ class Benchmark:
 
     Attributes:
         name: "cirr", "fashioniq", "circo", "clothing" or "folder".
-        protocol: The variant of the benchmark's rules; figures of different protocols are not comparable.
-        gallery: The names of the candidates; empty if they are not known (CIRCO without COCO's list).
-        images: Where the file of each image lies that the gallery or a query names; the file may be missing.
-        part: The category, or a part with other queries, where a benchmark has several; else empty. The metrics of a
-            named part bear its name.
-        labels: "hard", "soft", or "hidden" where the benchmark's authors keep the truth to themselves.
-        credits: For a query's id, what finding an image is worth to Recall@K, from 0 to 1. A query that is not
-            listed gives 1 for its ``target`` alone.
-        aspects: For a query's id, its semantic aspects.
-        notes: What a reader of the figures must know, a sentence each.
+        protocol: The variant of the benchmark's rules; metrics of different protocols are not comparable.
+        gallery: The names of the candidates; empty if they are unknown (CIRCO without COCO's image list).
+        images: The file of each image that the gallery or a query names; the file may be missing.
+        part: The category, or the query set, where a benchmark has several; else empty. It prefixes the names of the
+            part's metrics.
+        labels: "hard", "soft", or "hidden" where the benchmark's authors do not publish the labels.
+        credits: Query id → image → the credit in [0, 1] that retrieving the image earns in Recall@K. A query that is
+            not listed credits its ``target`` with 1.
+        aspects: Query id → its semantic aspects.
+        notes: Caveats that apply to the metrics, one sentence each.
     """
 
     name: str
@@ -62,21 +62,21 @@ class Benchmark:
 
     @property
     def title(self) -> str:
-        """Return what to call the benchmark in a sentence: "fashioniq val (dress)"."""
+        """The benchmark's name in messages: "fashioniq val (dress)"."""
         return f"{self.name} {self.split} ({self.part})" if self.part else f"{self.name} {self.split}"
 
     def credits_of(self, query: Query) -> Mapping[str, float]:
-        """Return what finding each image is worth to Recall@K; images that are no candidates are left out."""
+        """Return the images that earn credit in Recall@K, with their credit; excluded images are left out."""
         credits = self.credits.get(query.id, {query.target: 1.0})
         return {name: credit for name, credit in credits.items() if credit > 0 and name not in query.excluded}
 
     def needed_images(self) -> list[ImageRef]:
-        """Return the images that an evaluation reads: the gallery's, then references outside the gallery."""
+        """Return the images that an evaluation reads: the gallery, then references outside the gallery."""
         names = dict.fromkeys([*self.gallery, *(query.reference for query in self.queries)])
         return [self.images[name] for name in names]
 
     def missing_images(self) -> list[SkippedImage]:
-        """Return the images whose file is missing, with where it should be."""
+        """Return the needed images that have no file, with the expected path as the reason."""
         return [
             SkippedImage(image.name, f"There is no file {image.path}.")
             for image in self.needed_images()
@@ -84,13 +84,14 @@ class Benchmark:
         ]
 
     def require_labels(self) -> None:
-        """Check that the truth is known.
+        """Check that the labels are known.
 
         Raises:
-            InputError: The benchmark's authors keep the labels of this split to themselves.
+            InputError: The benchmark's authors do not publish the labels of this split.
         """
         if self.labels == "hidden":
             raise InputError(
-                f"The labels of {self.title} are hidden, so nothing can be measured here.",
+                f"The labels of {self.title} are hidden, so no metric can be computed.",
                 f"Write the files for its test server with `likebut submit {self.name}`, or use the split val.",
+                code="hidden-labels",
             )

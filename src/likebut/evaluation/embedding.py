@@ -1,4 +1,4 @@
-"""A retriever as the two functions that an evaluation asks for."""
+"""Embedding a benchmark's images and queries with a retriever, and preparing the vision tokens that it reads."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +23,50 @@ from likebut.progress import track
 from likebut.retriever.retriever import Retriever
 
 QUERY_MODES = ("composed", "text", "image")
-"""What of a query the retriever is shown: reference image and text, the text alone, or the image alone."""
+"""What the retriever reads of a query: reference image and modification text, the text only, or the image only."""
+
+_DECODERS = 8
+_BYTES_PER_VALUE = 2  # float16
+_LEAST_SIDE = 32
 
 
-class EncodedOnDemand:
-    """Vision tokens computed each time they are asked for: for galleries whose tokens would fill the disk.
+class RetrieverAdapter:
+    """Embeds a benchmark's images and queries with a retriever, in eval mode and without gradients.
 
     Args:
-        retriever: Whose frozen vision encoder computes them.
+        retriever: The retriever.
+        tokens: Source of its vision tokens.
+        query_mode: One of :data:`QUERY_MODES`.
+    """
+
+    def __init__(self, retriever: Retriever, tokens: TokenSource, query_mode: str = "composed") -> None:
+        self._retriever, self._tokens = retriever, tokens
+        self._query_mode = require_choice(query_mode, QUERY_MODES, "query mode")
+
+    def embed_gallery(self, images: list[ImageRef]) -> npt.NDArray[np.float32]:
+        """Return L2-normalised target embeddings (n, N, E)."""
+        tokens = self._tokens.tokens([image.name for image in images])
+        with _eval_mode(self._retriever.module):
+            return _to_array(self._retriever.embed_image_tokens(tokens))
+
+    def embed_queries(self, queries: list[Query]) -> npt.NDArray[np.float32]:
+        """Return L2-normalised query embeddings (n, E)."""
+        texts = [query.modification for query in queries]
+        with _eval_mode(self._retriever.module):
+            if self._query_mode == "text":
+                return self._retriever.embed_texts(texts)
+            tokens = self._tokens.tokens([query.reference for query in queries])
+            if self._query_mode == "image":
+                targets = self._retriever.embed_image_tokens(tokens)
+                return _to_array(functional.normalize(targets.mean(dim=1), dim=-1))
+            return _to_array(self._retriever.embed_query_tokens(tokens, texts))
+
+
+class OnDemandTokens:
+    """Vision tokens that are computed at each access, for galleries whose tokens would fill the disk.
+
+    Args:
+        retriever: Its frozen vision encoder computes them.
         images: Every image by name.
     """
 
@@ -46,91 +82,37 @@ class EncodedOnDemand:
         return name in self._images
 
     def tokens(self, names: Sequence[str]) -> Tensor:
-        """Return the (n, T, W) tokens of the images called ``names``, in that order.
+        """Return the tokens (n, T, W) of the images called ``names``, in that order.
 
         Raises:
             ImageError: An image cannot be used.
         """
-        different = list(dict.fromkeys(names))
-        encoded = self._retriever.vision_tokens([decode(self._images[name].path) for name in different])
-        return encoded[[different.index(name) for name in names]]
-
-
-class RetrieverAdapter:
-    """Embeds a benchmark's images and queries with a retriever, in eval mode and without gradients.
-
-    Args:
-        retriever: The retriever.
-        tokens: Where its vision tokens come from.
-        query_mode: One of :data:`QUERY_MODES`.
-    """
-
-    def __init__(self, retriever: Retriever, tokens: TokenSource, query_mode: str = "composed") -> None:
-        self._retriever, self._tokens = retriever, tokens
-        self._query_mode = require_choice(query_mode, QUERY_MODES, "query mode")
-
-    def embed_gallery(self, images: list[ImageRef]) -> npt.NDArray[np.float32]:
-        """Return (n, N, E) target embeddings of length 1."""
-        tokens = self._tokens.tokens([image.name for image in images])
-        with _in_eval_mode(self._retriever.module):
-            return _as_array(self._retriever.embed_image_tokens(tokens))
-
-    def embed_queries(self, queries: list[Query]) -> npt.NDArray[np.float32]:
-        """Return (n, E) query embeddings of length 1."""
-        with _in_eval_mode(self._retriever.module):
-            return self._embed_queries(queries, [query.modification for query in queries])
-
-    def _embed_queries(self, queries: list[Query], texts: list[str]) -> npt.NDArray[np.float32]:
-        if self._query_mode == "text":
-            return self._retriever.embed_texts(texts)
-        tokens = self._tokens.tokens([query.reference for query in queries])
-        if self._query_mode == "image":
-            targets = self._retriever.embed_image_tokens(tokens)
-            return _as_array(functional.normalize(targets.mean(dim=1), dim=-1))
-        return _as_array(self._retriever.embed_query_tokens(tokens, texts))
-
-
-@contextmanager
-def _in_eval_mode(module: nn.Module) -> Iterator[None]:
-    """Switch dropout off while the block runs: a retriever may be evaluated in the midst of its training."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def _as_array(embeddings: Tensor) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = embeddings.to(torch.float32).cpu().numpy()
-    return array
-
-
-_DECODERS = 8
-_BYTES_A_VALUE = 2  # float16
+        unique = list(dict.fromkeys(names))
+        encoded = self._retriever.vision_tokens([decode(self._images[name].path) for name in unique])
+        return encoded[[unique.index(name) for name in names]]
 
 
 def require_images(benchmarks: Sequence[Benchmark], allow_missing: bool = False) -> list[SkippedImage]:
-    """Check that every image is there.
+    """Check that every image file exists.
 
     Args:
         benchmarks: The benchmark, or its categories.
-        allow_missing: Whether to go on without the missing ones.
+        allow_missing: Whether to continue without the missing images.
 
     Returns:
-        The missing images, none unless they are allowed.
+        The missing images; empty unless they are allowed.
 
     Raises:
         InputError: Images are missing; the message counts them and names the first.
     """
     missing = {image.name: image for benchmark in benchmarks for image in benchmark.missing_images()}
     if missing and not allow_missing:
-        needed = len(needed_images(benchmarks))
         first = next(iter(missing.values()))
         raise InputError(
-            f"{len(missing)} of the {needed} images of {benchmarks[0].title} are missing. {first.reason}",
-            "Put them there. `likebut evaluate` lists all with --list-missing and does without with --allow-missing.",
+            f"{len(missing)} of the {len(needed_images(benchmarks))} images of {benchmarks[0].title} are missing. "
+            f"{first.reason}",
+            "Add them. `likebut evaluate --list-missing` lists all, and --allow-missing evaluates without them.",
+            code="missing-images",
         )
     return list(missing.values())
 
@@ -143,12 +125,12 @@ def needed_images(benchmarks: Sequence[Benchmark]) -> list[ImageRef]:
 def cached_tokens(
     retriever: Retriever, images: Sequence[ImageRef], folder: Path | None = None, batch_size: int = 32
 ) -> tuple[TokenSource, list[SkippedImage]]:
-    """Compute the vision tokens of images that a cache lacks.
+    """Compute the vision tokens of images that the feature cache lacks.
 
     Args:
-        retriever: Whose vision encoder computes them.
+        retriever: Its vision encoder computes them.
         images: Images whose files exist.
-        folder: Where feature caches live; in the user's cache folder if None.
+        folder: Folder of the feature caches; in the user's cache folder if None.
         batch_size: Images encoded at once.
 
     Returns:
@@ -158,29 +140,52 @@ def cached_tokens(
         InputError: The tokens would not fit on the disk.
     """
     cache = open_features(retriever.vision, folder)
-    size = len(cache.missing(images)) * retriever.vision.tokens * retriever.vision.width * _BYTES_A_VALUE
+    size = len(cache.missing(images)) * retriever.vision.tokens * retriever.vision.width * _BYTES_PER_VALUE
     free = shutil.disk_usage(cache.folder).free
     if size > free:
         raise InputError(
-            f"The images' vision tokens take {size / 1e9:.1f} GB, and {cache.folder} has {free / 1e9:.1f} GB left.",
-            "Keep them elsewhere with --features FOLDER; what only measures can do without them, with --no-cache.",
+            f"The images' vision tokens take {size / 1e9:.1f} GB, and {cache.folder} has {free / 1e9:.1f} GB free.",
+            "Store them elsewhere with --features FOLDER, or evaluate without storing them with --no-cache.",
+            code="disk-full",
         )
     return cache, cache.add(images, retriever.vision, batch_size, retriever.device)
 
 
 def uncached_tokens(retriever: Retriever, images: Sequence[ImageRef]) -> tuple[TokenSource, list[SkippedImage]]:
-    """Decode every image once to find those that cannot be used; their tokens are computed when asked for."""
+    """Decode every image once to find those that cannot be used; their tokens are computed at each access.
+
+    Returns:
+        The source of tokens, and the images that cannot be used.
+    """
+    skipped = []
     with track("checking images", total=len(images), unit="images") as meter, ThreadPoolExecutor(_DECODERS) as pool:
-        skipped = []
-        for fault in pool.map(_fault, images):
-            skipped += [fault] if fault else []
+        for image in pool.map(_check_image, images):
+            if image is not None:
+                skipped.append(image)
             meter.advance()
-    return EncodedOnDemand(retriever, {image.name: image for image in images}), skipped
+    return OnDemandTokens(retriever, {image.name: image for image in images}), skipped
 
 
-def _fault(image: ImageRef) -> SkippedImage | None:
+def _check_image(image: ImageRef) -> SkippedImage | None:
     try:
-        decode(image.path, least_side=32)
+        decode(image.path, least_side=_LEAST_SIDE)
     except ImageError as error:
         return SkippedImage(image.name, error.problem)
     return None
+
+
+@contextmanager
+def _eval_mode(module: nn.Module) -> Iterator[None]:
+    """Switch dropout off in the block and restore each part's mode: a retriever is also evaluated during training."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _to_array(embeddings: Tensor) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = embeddings.to(torch.float32).cpu().numpy()
+    return array

@@ -1,12 +1,9 @@
-"""Evaluating a retriever on a benchmark: embed the gallery once, embed the queries, rank, measure.
-
-Nothing here knows how an embedding comes to be: two functions give them (``adapter.py`` makes those of a retriever).
-"""
+"""The evaluator: embed the gallery once, embed the queries, rank, and compute the benchmark's metrics."""
 
 import itertools
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,10 +24,18 @@ from likebut.evaluation.embedding import (
     require_images,
     uncached_tokens,
 )
-from likebut.evaluation.metrics import Outcome, measure, missed, outcome_of_rank
+from likebut.evaluation.metrics import (
+    MEAN,
+    QueryOutcome,
+    compute_metrics,
+    higher_is_better,
+    mean_recall,
+    missed_outcome,
+    outcome_from_scores,
+)
 from likebut.evaluation.ranking import QueryRank, rank_candidates
 from likebut.evaluation.report import EvaluationReport, build_report
-from likebut.models.devices import require_device
+from likebut.files import fingerprint
 from likebut.progress import Meter, track
 from likebut.retriever.retriever import Retriever
 
@@ -46,10 +51,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Rankings:
-    """What a model ranked first, by name, query by query; a query that could not be asked has empty rankings.
+    """The best-ranked names for each query; empty for a query whose reference image cannot be used.
 
     Attributes:
-        gallery: The best candidates of the gallery, at most 50.
+        gallery: The best candidates of the gallery, at most :data:`RANKING_LENGTH`.
         subset: The query's subset, best first; empty where it has none.
     """
 
@@ -59,11 +64,167 @@ class Rankings:
 
 @dataclass(frozen=True)
 class RankedBenchmark:
-    """A benchmark's queries, ranked."""
+    """A benchmark with its rankings and the outcome of each query."""
 
     benchmark: Benchmark
     rankings: Rankings
-    outcomes: list[Outcome]
+    outcomes: list[QueryOutcome]
+
+
+class BenchmarkRanker:
+    """Ranks a benchmark's gallery with a retriever, whether or not the labels are known.
+
+    The constructor checks everything that can be checked without a model.
+
+    Args:
+        benchmarks: The benchmark, or its categories, as a loader returns them.
+        query_mode: "composed", "text" or "image"; see :data:`QUERY_MODES`.
+        batch_size: Images or queries embedded at once.
+        cache: Whether to store vision tokens on disk; without, they are computed at each access.
+        feature_folder: Folder of the feature caches; in the user's cache folder if None.
+        allow_missing: Whether to continue without the images that have no file.
+
+    Raises:
+        InputError: A gallery is unknown, images are missing, or the query mode is unknown.
+    """
+
+    def __init__(
+        self,
+        benchmarks: Sequence[Benchmark],
+        query_mode: str = "composed",
+        batch_size: int = 32,
+        cache: bool = True,
+        feature_folder: Path | None = None,
+        allow_missing: bool = False,
+    ) -> None:
+        self.benchmarks = list(benchmarks)
+        self._query_mode = require_choice(query_mode, QUERY_MODES, "query mode")
+        self._batch_size, self._cache, self._feature_folder = batch_size, cache, feature_folder
+        require_galleries(benchmarks)
+        self._missing = require_images(benchmarks, allow_missing)
+        self._prepared: tuple[Retriever, RetrieverAdapter, list[SkippedImage]] | None = None
+
+    def prepare(self, retriever: Retriever) -> list[SkippedImage]:
+        """Compute the vision tokens that ``retriever`` reads; :meth:`rank` does so itself if it was not called.
+
+        Returns:
+            The images that cannot be used, the missing ones among them.
+        """
+        _, skipped = self._prepare(retriever)
+        return skipped
+
+    def rank(self, retriever: Retriever) -> list[RankedBenchmark]:
+        """Return the rankings of every part."""
+        adapter, skipped = self._prepare(retriever)
+        unusable, device = {image.name for image in skipped}, str(retriever.device)
+        return [
+            rank(each, adapter.embed_gallery, adapter.embed_queries, unusable, self._batch_size, device)
+            for each in self.benchmarks
+        ]
+
+    def _prepare(self, retriever: Retriever) -> tuple[RetrieverAdapter, list[SkippedImage]]:
+        if self._prepared is None or self._prepared[0] is not retriever:
+            missing = {image.name for image in self._missing}
+            images = [image for image in needed_images(self.benchmarks) if image.name not in missing]
+            if self._cache:
+                tokens, damaged = cached_tokens(retriever, images, self._feature_folder, self._batch_size)
+            else:
+                tokens, damaged = uncached_tokens(retriever, images)
+            adapter = RetrieverAdapter(retriever, tokens, self._query_mode)
+            self._prepared = (retriever, adapter, [*self._missing, *damaged])
+        return self._prepared[1:]
+
+
+class CIREvaluator:
+    """Evaluates a retriever on a benchmark, as often as it is called: after training, or during it.
+
+    Example::
+
+        evaluator = CIREvaluator(load_folder(Path("my-data"), "test"))
+        metrics = evaluator(Retriever.from_pretrained("small"))
+        metrics[evaluator.primary_metric]
+
+    Args:
+        benchmarks: The benchmark, or its categories, as a loader returns them.
+        primary_metric: The metric by which models are compared; the mean of all recalls if None, or the benchmark's
+            first metric where it has no recall.
+        query_mode: As for :class:`BenchmarkRanker`; so are the further arguments.
+
+    Attributes:
+        metric_names: Every metric that a call returns.
+        primary_metric: One of them.
+        greater_is_better: The direction of the primary metric.
+
+    Raises:
+        InputError: The labels are hidden, the primary metric is not measured, or as :class:`BenchmarkRanker` raises.
+    """
+
+    def __init__(
+        self,
+        benchmarks: Sequence[Benchmark],
+        primary_metric: str | None = None,
+        query_mode: str = "composed",
+        batch_size: int = 32,
+        cache: bool = True,
+        feature_folder: Path | None = None,
+        allow_missing: bool = False,
+    ) -> None:
+        self.metric_names = list(_with_mean(dict.fromkeys(metric_names(benchmarks), 0.0)))
+        default = MEAN if MEAN in self.metric_names else self.metric_names[0]
+        self.primary_metric = require_choice(primary_metric or default, self.metric_names, "metric")
+        self.greater_is_better = higher_is_better(self.primary_metric)
+        self.ranker = BenchmarkRanker(benchmarks, query_mode, batch_size, cache, feature_folder, allow_missing)
+
+    @property
+    def benchmarks(self) -> list[Benchmark]:
+        """The benchmark, or its categories."""
+        return self.ranker.benchmarks
+
+    def __call__(self, retriever: Retriever) -> dict[str, float]:
+        """Return the metrics in percent by name: the benchmark's, and "Mean", the mean of all recalls."""
+        report, _ = self.evaluate(retriever)
+        return _with_mean(dict(report.metrics))
+
+    def evaluate(self, retriever: Retriever) -> tuple[EvaluationReport, list[RankedBenchmark]]:
+        """Return the report with confidence intervals, and the rankings that it was computed from."""
+        skipped = self.ranker.prepare(retriever)
+        ranked = self.ranker.rank(retriever)
+        return _report(ranked, skipped), ranked
+
+    def fingerprint(self) -> str:
+        """Return a hash of what the metrics depend on besides the retriever: queries, labels and galleries."""
+        return fingerprint([[each.gallery, [asdict(query) for query in each.queries]] for each in self.benchmarks])
+
+
+def evaluate(
+    benchmarks: Sequence[Benchmark],
+    embed_gallery: EmbedGallery,
+    embed_queries: EmbedQueries,
+    skipped: Sequence[SkippedImage] = (),
+    batch_size: int = 32,
+    device: str = "cpu",
+) -> tuple[EvaluationReport, list[RankedBenchmark]]:
+    """Evaluate any model that embeds images and queries; :class:`CIREvaluator` does this for a retriever.
+
+    Args:
+        benchmarks: The benchmark, or its categories, as a loader returns them.
+        embed_gallery: As for :func:`rank`.
+        embed_queries: As for :func:`rank`.
+        skipped: Images that cannot be used.
+        batch_size: As for :func:`rank`.
+        device: As for :func:`rank`.
+
+    Returns:
+        The report, and the rankings that it was computed from.
+
+    Raises:
+        InputError: The labels are hidden, or nothing can be ranked.
+    """
+    for benchmark in benchmarks:
+        benchmark.require_labels()
+    unusable = {image.name for image in skipped}
+    ranked = [rank(each, embed_gallery, embed_queries, unusable, batch_size, device) for each in benchmarks]
+    return _report(ranked, skipped), ranked
 
 
 def rank(
@@ -76,94 +237,74 @@ def rank(
 ) -> RankedBenchmark:
     """Rank a benchmark's gallery for each of its queries.
 
-    Gallery embeddings lie in a temporary float16 file and are read a chunk at a time.
+    Gallery embeddings are stored in a temporary float16 file and read in chunks.
 
     Args:
-        benchmark: What to rank.
+        benchmark: The benchmark.
         embed_gallery: Embeds images (n, N, E).
         embed_queries: Embeds queries (n, E).
-        skipped: Names of images that cannot be used. They are no candidates, and a query whose reference is one
-            of them finds nothing: it stays in the figures as a miss.
+        skipped: Names of images that cannot be used. They are not candidates, and a query whose reference is one of
+            them retrieves nothing: it counts as a miss.
         batch_size: Images or queries embedded at once.
         device: Where to rank.
 
     Raises:
         InputError: No image or no query can be used.
-        LikebutError: The embeddings hold values that are not numbers.
+        LikebutError: The embeddings contain NaN or Inf.
     """
     unusable = set(skipped)
     candidates = [name for name in benchmark.gallery if name not in unusable]
-    asked = [query for query in benchmark.queries if query.reference not in unusable]
-    if not candidates or not asked:
+    usable = [query for query in benchmark.queries if query.reference not in unusable]
+    if not candidates or not usable:
         what = "queries" if candidates else "images in the gallery"
-        raise InputError(f"{benchmark.title} has no {what} that can be used.", "Check the benchmark's images.")
+        code = "no-usable-queries" if candidates else "no-usable-images"
+        raise InputError(f"{benchmark.title} has no usable {what}.", "Check the benchmark's images.", code=code)
     positions = {name: position for position, name in enumerate(candidates)}
-    named = [_named(query, benchmark, positions) for query in asked]
-    excluded = [[positions[name] for name in query.excluded if name in positions] for query in asked]
+    relevant = [_relevant_positions(query, benchmark, positions) for query in usable]
+    excluded = [[positions[name] for name in query.excluded if name in positions] for query in usable]
     with tempfile.TemporaryDirectory(prefix="likebut-") as folder:
         images = [benchmark.images[name] for name in candidates]
         gallery = _embed_gallery(images, embed_gallery, batch_size, Path(folder) / "gallery.npy")
-        queries = _embed_queries(asked, embed_queries, batch_size)
-        query_ranks = rank_candidates(queries, gallery, named, excluded, top=RANKING_LENGTH, device=device)
-        del gallery  # closes the file before its folder goes
-    return _ranked(benchmark, dict(zip((query.id for query in asked), query_ranks, strict=True)), candidates, positions)
-
-
-def evaluate(
-    benchmarks: Sequence[Benchmark],
-    embed_gallery: EmbedGallery,
-    embed_queries: EmbedQueries,
-    skipped: Sequence[SkippedImage] = (),
-    batch_size: int = 32,
-    device: str = "cpu",
-) -> tuple[EvaluationReport, list[RankedBenchmark]]:
-    """Evaluate a retriever on a benchmark, or on its categories.
-
-    Args:
-        benchmarks: What a loader returned.
-        embed_gallery: As for :func:`rank`.
-        embed_queries: As for :func:`rank`.
-        skipped: Images that cannot be used, and why.
-        batch_size: As for :func:`rank`.
-        device: As for :func:`rank`.
-
-    Returns:
-        The report, and the rankings it was measured on.
-
-    Raises:
-        InputError: The labels are hidden, or nothing can be ranked.
-    """
-    for benchmark in benchmarks:
-        benchmark.require_labels()
-    unusable = {image.name for image in skipped}
-    ranked = [rank(each, embed_gallery, embed_queries, unusable, batch_size, device) for each in benchmarks]
-    values = [(part.benchmark, measure(part.benchmark, part.outcomes)) for part in ranked]
-    return build_report(values, skipped, _skipped_notes(benchmarks, unusable)), ranked
+        with track("embedding queries", total=len(usable), unit="queries") as meter:
+            batches = list(_embed_batches(usable, embed_queries, batch_size, 2, meter))
+        queries = np.concatenate(batches).astype(np.float32)
+        ranks = rank_candidates(queries, gallery, relevant, excluded, top=RANKING_LENGTH, device=device)
+        del gallery  # closes the file before its folder is deleted
+    return _ranked_benchmark(
+        benchmark, dict(zip((query.id for query in usable), ranks, strict=True)), candidates, positions
+    )
 
 
 def metric_names(benchmarks: Sequence[Benchmark]) -> list[str]:
-    """Return the names of the metrics that :func:`evaluate` gives, without evaluating anything.
+    """Return the names of the metrics that :func:`evaluate` computes, without evaluating anything.
 
     Raises:
         InputError: The labels are hidden.
     """
     for benchmark in benchmarks:
         benchmark.require_labels()
-    nothing_found = [(each, measure(each, [missed(query) for query in each.queries])) for each in benchmarks]
-    return list(build_report(nothing_found).metrics)
+    missed = [(each, compute_metrics(each, [missed_outcome(query) for query in each.queries])) for each in benchmarks]
+    return list(build_report(missed).metrics)
 
 
-def _skipped_notes(benchmarks: Sequence[Benchmark], unusable: Collection[str]) -> list[str]:
-    if not unusable:
-        return []
-    unasked = sum(query.reference in unusable for benchmark in benchmarks for query in benchmark.queries)
-    return [
-        f"{len(unusable)} images could not be used, and the {unasked} queries that refer to one count as misses: "
-        "the figures are not comparable with those of the whole benchmark."
-    ]
+def _with_mean(metrics: dict[str, float]) -> dict[str, float]:
+    mean = mean_recall(metrics)
+    return metrics if mean is None else {**metrics, MEAN: mean}
 
 
-def _named(query: Query, benchmark: Benchmark, positions: dict[str, int]) -> list[int]:
+def _report(ranked: Sequence[RankedBenchmark], skipped: Sequence[SkippedImage]) -> EvaluationReport:
+    notes = []
+    if unusable := {image.name for image in skipped}:
+        misses = sum(query.reference in unusable for part in ranked for query in part.benchmark.queries)
+        notes = [
+            f"{len(unusable)} images could not be used, and the {misses} queries that refer to one count as misses: "
+            "the metrics are not comparable with those of the whole benchmark."
+        ]
+    values = [(part.benchmark, compute_metrics(part.benchmark, part.outcomes)) for part in ranked]
+    return build_report(values, skipped, notes)
+
+
+def _relevant_positions(query: Query, benchmark: Benchmark, positions: dict[str, int]) -> list[int]:
     names = [*benchmark.credits_of(query), *query.targets, *query.subset, *query.hard_negatives]
     return [positions[name] for name in names if name in positions and name not in query.excluded]
 
@@ -171,41 +312,35 @@ def _named(query: Query, benchmark: Benchmark, positions: dict[str, int]) -> lis
 def _embed_gallery(images: list[ImageRef], embed: EmbedGallery, batch_size: int, path: Path) -> npt.NDArray[np.float16]:
     """Embed images into a float16 file at ``path``; returns it, memory-mapped."""
     with track("embedding the gallery", total=len(images), unit="images") as meter:
-        parts = _embedded(images, embed, batch_size, 3, meter)
-        first = next(parts)
+        batches = _embed_batches(images, embed, batch_size, 3, meter)
+        first = next(batches)
         shape = (len(images), *first.shape[1:])
         gallery = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
         done = 0
-        for part in itertools.chain([first], parts):
-            gallery[done : done + len(part)] = part
-            done += len(part)
+        for batch in itertools.chain([first], batches):
+            gallery[done : done + len(batch)] = batch
+            done += len(batch)
     return gallery
 
 
-def _embed_queries(queries: list[Query], embed: EmbedQueries, batch_size: int) -> npt.NDArray[np.float32]:
-    with track("embedding queries", total=len(queries), unit="queries") as meter:
-        return np.concatenate(list(_embedded(queries, embed, batch_size, 2, meter))).astype(np.float32)
-
-
-def _embedded(
+def _embed_batches(
     items: list[Item], embed: Callable[[list[Item]], npt.NDArray[Any]], batch_size: int, dimensions: int, meter: Meter
 ) -> Iterator[npt.NDArray[Any]]:
     for first in range(0, len(items), batch_size):
         batch = items[first : first + batch_size]
-        yield _checked(embed(batch), len(batch), dimensions)
+        embeddings = embed(batch)
+        if embeddings.ndim != dimensions or len(embeddings) != len(batch):
+            # A model that squeezes away a batch of one would otherwise be ranked on the wrong axis.
+            raise ValueError(
+                f"Expected {len(batch)} embeddings in an array of {dimensions} dimensions, got shape {embeddings.shape}"
+            )
+        if not np.isfinite(embeddings).all():
+            raise LikebutError("The model's embeddings contain NaN or Inf.", "Use other weights.", code="non-finite")
+        yield embeddings
         meter.advance(len(batch))
 
 
-def _checked(embeddings: npt.NDArray[Any], count: int, dimensions: int) -> npt.NDArray[Any]:
-    if embeddings.ndim != dimensions or len(embeddings) != count:
-        # A model that squeezes away a batch of one would otherwise be ranked on the wrong axis.
-        raise ValueError(f"{count} embeddings of {dimensions - 1} dimensions were due, not {embeddings.shape}")
-    if not np.isfinite(embeddings).all():
-        raise LikebutError("The model gave embeddings that are not finite numbers.", "Use other weights.")
-    return embeddings
-
-
-def _ranked(
+def _ranked_benchmark(
     benchmark: Benchmark, query_ranks: dict[str, QueryRank], candidates: list[str], positions: dict[str, int]
 ) -> RankedBenchmark:
     rankings = Rankings([], [])
@@ -215,95 +350,11 @@ def _ranked(
         if query_rank is None:
             rankings.gallery.append([])
             rankings.subset.append([])
-            outcomes.append(missed(query))
+            outcomes.append(missed_outcome(query))
             continue
         usable = [positions[name] for name in query.subset if name in positions]
-        by_score = sorted(usable, key=lambda image: -query_rank.scores[image])
+        subset = sorted(usable, key=lambda image: -query_rank.scores[image])
         rankings.gallery.append([candidates[image] for image in query_rank.top])
-        rankings.subset.append([candidates[image] for image in by_score])
-        outcomes.append(outcome_of_rank(benchmark, query, query_rank, positions))
+        rankings.subset.append([candidates[image] for image in subset])
+        outcomes.append(outcome_from_scores(benchmark, query, query_rank, positions))
     return RankedBenchmark(benchmark, rankings, outcomes)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How to rank.
-
-    Attributes:
-        model: A trained retriever's name or folder.
-        query_mode: "composed", "text" or "image".
-        device: Where to compute; the GPU if there is one and this is None.
-        batch_size: Images or queries embedded at once.
-        cache: Whether to keep vision tokens on disk.
-        features: Where to keep them; in the user's cache folder if None.
-        allow_missing: Whether to go on without missing images.
-    """
-
-    model: str
-    query_mode: str = "composed"
-    device: str | None = None
-    batch_size: int = 32
-    cache: bool = True
-    features: Path | None = None
-    allow_missing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    adapter: RetrieverAdapter
-    skipped: list[SkippedImage]
-    device: str
-
-
-def evaluate_with_model(
-    benchmarks: Sequence[Benchmark], options: ModelOptions
-) -> tuple[EvaluationReport, list[RankedBenchmark]]:
-    """Return a model's figures on a benchmark, and its rankings.
-
-    Raises:
-        InputError: The labels are hidden, images are missing, or the model cannot be loaded; before any long work.
-    """
-    for benchmark in benchmarks:
-        benchmark.require_labels()
-    prepared = _prepare(benchmarks, options)
-    adapter = prepared.adapter
-    return evaluate(
-        benchmarks,
-        adapter.embed_gallery,
-        adapter.embed_queries,
-        prepared.skipped,
-        options.batch_size,
-        prepared.device,
-    )
-
-
-def rank_with_model(benchmark: Benchmark, options: ModelOptions) -> tuple[RankedBenchmark, list[SkippedImage]]:
-    """Return a model's rankings of a benchmark, whose labels may be hidden, and the images that cannot be used.
-
-    Raises:
-        InputError: Images are missing, or the model cannot be loaded; before any long work.
-    """
-    prepared = _prepare([benchmark], options)
-    adapter = prepared.adapter
-    unusable = [image.name for image in prepared.skipped]
-    ranked = rank(
-        benchmark, adapter.embed_gallery, adapter.embed_queries, unusable, options.batch_size, prepared.device
-    )
-    return ranked, prepared.skipped
-
-
-def _prepare(benchmarks: Sequence[Benchmark], options: ModelOptions) -> _Prepared:
-    require_device(options.device)
-    require_choice(options.query_mode, QUERY_MODES, "query mode")
-    require_galleries(benchmarks)
-    missing = require_images(benchmarks, options.allow_missing)
-    retriever = Retriever.from_pretrained(options.model, options.device)
-    absent = {image.name for image in missing}
-    images = [image for image in needed_images(benchmarks) if image.name not in absent]
-    if options.cache:
-        tokens, damaged = cached_tokens(retriever, images, options.features, options.batch_size)
-    else:
-        tokens, damaged = uncached_tokens(retriever, images)
-    return _Prepared(
-        RetrieverAdapter(retriever, tokens, options.query_mode), [*missing, *damaged], str(retriever.device)
-    )

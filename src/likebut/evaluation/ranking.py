@@ -1,11 +1,14 @@
-"""Placing images in the ranking of a gallery, chunk by chunk, so that memory does not grow with the gallery.
+"""Ranking a gallery in chunks, so that memory does not grow with the gallery.
 
-Similarity is the maximum over an image's N embeddings of their dot product with the query's. Products are summed in
-float64 and rounded to float32: identical images then tie exactly, wherever in a chunk they lie and whatever the
-chunks' sizes. Without that, a matrix product's last bit would break ties by an image's place in the gallery.
+The similarity of a query and an image is the maximum over the image's N embeddings of the dot product. Products are
+summed in float64 and rounded to float32, so that identical images tie exactly, whatever the chunk sizes and wherever in
+a chunk they are. Without that, the last bit of a matrix product would break ties by position in the gallery.
+
+Ranks are pessimistic: a tie counts against the model. Sorting, as libraries rank, breaks ties by position and rewards a
+model that maps every image to one point.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,12 +27,12 @@ _ROWS_AT_ONCE = 32768
 
 @dataclass(frozen=True, slots=True)
 class QueryRank:
-    """Where the images that one query asks about came out; images by their position in the gallery.
+    """The scores and ranks of one query's images, by their position in the gallery.
 
     Attributes:
-        scores: The similarity of each image asked about.
-        at_least: For each of them, how many candidates score at least as high, itself included.
-        top: The best candidates, best first; tied ones in the gallery's order.
+        scores: The similarity of each image that was to be ranked.
+        at_least: Its pessimistic rank: the number of candidates that score at least as high, itself included.
+        top: The best candidates, best first; ties in gallery order.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
@@ -40,38 +43,39 @@ class QueryRank:
 def rank_candidates(
     queries: Embeddings,
     gallery: Embeddings,
-    named: Sequence[Sequence[int]],
+    positions: Sequence[Sequence[int]],
     excluded: Sequence[Sequence[int]] = (),
     top: int = 0,
     queries_at_once: int = _QUERIES_AT_ONCE,
     rows_at_once: int = _ROWS_AT_ONCE,
     device: str = "cpu",
 ) -> list[QueryRank]:
-    """Place images in each query's ranking of the gallery.
+    """Rank images in each query's ranking of the gallery.
 
     Args:
         queries: Query embeddings (Q, E).
-        gallery: Gallery embeddings (G, N, E) or (G, E), in memory or memory-mapped; read a chunk at a time.
-        named: For each query, the gallery positions to place.
-        excluded: For each query, the gallery positions that are no candidates; none if empty.
-        top: How many of the best candidates to return.
-        queries_at_once: Queries in a chunk; a matter of speed and memory alone.
-        rows_at_once: Gallery embeddings (images × N) in a chunk; likewise.
+        gallery: Gallery embeddings (G, N, E) or (G, E), in memory or memory-mapped; read one chunk at a time.
+        positions: For each query, the gallery positions of the images to rank.
+        excluded: For each query, the gallery positions that are not candidates; none if empty.
+        top: Number of best candidates to return.
+        queries_at_once: Queries in a chunk; affects speed and memory only.
+        rows_at_once: Gallery embeddings (images × N) in a chunk; affects speed and memory only.
         device: Where to compute.
 
     Returns:
-        One query_rank a query.
+        One :class:`QueryRank` for each query.
     """
-    scan = _Scan(queries, gallery, named, excluded or [()] * len(queries), top, device)
-    images_at_once = max(1, rows_at_once // scan.embeddings_per_image)
-    for first_image, chunk in _chunks(gallery, images_at_once, device):
+    ranking = _RankingPass(queries, gallery, positions, excluded or [()] * len(queries), top, device)
+    images_at_once = max(1, rows_at_once // ranking.embeddings_per_image)
+    for first_image in range(0, len(gallery), images_at_once):
+        chunk = _images_as_float64(gallery[first_image : first_image + images_at_once], device)
         for first_query in range(0, len(queries), queries_at_once):
-            scan.visit(first_query, first_query + queries_at_once, first_image, chunk)
-    return scan.query_ranks()
+            ranking.update(first_query, first_query + queries_at_once, first_image, chunk)
+    return ranking.query_ranks()
 
 
 def pessimistic_ranks(queries: Embeddings, gallery: Embeddings, targets: Sequence[int]) -> list[int]:
-    """Return the rank of each query's target: 1, plus every other image that scores at least as high.
+    """Return the pessimistic rank of each query's target: 1 + the number of other images that score at least as high.
 
     Args:
         queries: Query embeddings (Q, E).
@@ -82,40 +86,37 @@ def pessimistic_ranks(queries: Embeddings, gallery: Embeddings, targets: Sequenc
     return [query_rank.at_least[target] for query_rank, target in zip(query_ranks, targets, strict=True)]
 
 
-def _chunks(gallery: Embeddings, images_at_once: int, device: str) -> Iterator[tuple[int, Tensor]]:
-    for first in range(0, len(gallery), images_at_once):
-        yield first, _images(gallery[first : first + images_at_once], device)
-
-
-def _images(embeddings: Embeddings, device: str) -> Tensor:
-    """Return a few images' embeddings (n, N, E) as float64; N is 1 for images with one embedding."""
+def _images_as_float64(embeddings: Embeddings, device: str) -> Tensor:
+    """Return image embeddings as float64 of shape (n, N, E); N is 1 for images with one embedding."""
     images = _as_float64(embeddings, device)
     return images.unsqueeze(1) if images.dim() == 2 else images
 
 
 def _as_float64(embeddings: Embeddings, device: str) -> Tensor:
-    """Return a few embeddings as float64."""
     if not isinstance(embeddings, Tensor):
-        # A copy, because a memory-mapped file is read-only and torch wants memory that it may write.
+        # A copy, because a memory-mapped file is read-only and torch warns about memory that it cannot write.
         embeddings = torch.from_numpy(np.array(embeddings))
     return embeddings.to(device=device, dtype=torch.float64)
 
 
-class _Scan:
-    """The state of one pass over the gallery."""
+class _RankingPass:
+    """The state of one pass over the gallery.
+
+    "Pairs" are the (query, image) pairs to rank, flattened over all queries.
+    """
 
     def __init__(
         self,
         queries: Embeddings,
         gallery: Embeddings,
-        named: Sequence[Sequence[int]],
+        positions: Sequence[Sequence[int]],
         excluded: Sequence[Sequence[int]],
         top: int,
         device: str,
     ) -> None:
         self.embeddings_per_image = int(gallery.shape[1]) if gallery.ndim == 3 else 1
         self._queries, self._device = queries, device
-        self._pair_queries, self._pair_images = _pairs(named)
+        self._pair_queries, self._pair_images = _pairs(positions)
         self._excluded_queries, self._excluded_images = _pairs(excluded)
         self._pair_scores = self._score_pairs(gallery)
         self._at_least = np.zeros(len(self._pair_queries), dtype=np.int64)
@@ -123,52 +124,35 @@ class _Scan:
         self._best_scores = torch.full((len(queries), top), -torch.inf)
         self._best_images = torch.zeros((len(queries), top), dtype=torch.int64)
 
-    def _score_pairs(self, gallery: Embeddings, pairs_at_once: int = 512) -> npt.NDArray[np.float32]:
-        scores = np.empty(len(self._pair_queries), dtype=np.float32)
-        for first in range(0, len(scores), pairs_at_once):
-            part = slice(first, first + pairs_at_once)
-            queries = _as_float64(self._queries[self._pair_queries[part]], self._device)
-            products = (_images(gallery[self._pair_images[part]], self._device) @ queries.unsqueeze(-1)).squeeze(-1)
-            scores[part] = products.amax(dim=-1).float().cpu().numpy()
-        return scores
+    def update(self, first_query: int, last_query: int, first_image: int, images: Tensor) -> None:
+        """Count a chunk of the gallery for a chunk of queries.
 
-    def visit(self, first_query: int, last_query: int, first_image: int, images: Tensor) -> None:
-        """Take a chunk of the gallery into account for a chunk of queries."""
+        Args:
+            first_query: The chunk's first query.
+            last_query: The query after its last; may exceed the number of queries.
+            first_image: The gallery position of the chunk's first image.
+            images: Embeddings (n, N, E), float64.
+        """
         scores = similarity(_as_float64(self._queries[first_query:last_query], self._device), images).float()
         last_image = first_image + len(images)
-        asked = _within(self._pair_queries, first_query, last_query)
-        # The score of an image placed must be the one number it is compared by, here and in its own count.
-        inside = asked & _within(self._pair_images, first_image, last_image)
+        in_chunk = _within(self._pair_queries, first_query, last_query)
+        # An image must be compared by one and the same score here and in its own count.
+        inside = in_chunk & _within(self._pair_images, first_image, last_image)
         rows, columns = self._pair_queries[inside] - first_query, self._pair_images[inside] - first_image
         scores[self._index(rows), self._index(columns)] = self._on_device(self._pair_scores[inside])
         inside = _within(self._excluded_queries, first_query, last_query)
         inside &= _within(self._excluded_images, first_image, last_image)
         rows, columns = self._excluded_queries[inside] - first_query, self._excluded_images[inside] - first_image
         scores[self._index(rows), self._index(columns)] = -torch.inf
-        bars = self._on_device(self._pair_scores[asked])
-        # "Not lower" rather than "at least", so that a score that is not a number ranks last.
-        at_least = ~(scores[self._index(self._pair_queries[asked] - first_query)] < bars.unsqueeze(1))
-        self._at_least[asked] += at_least.sum(dim=1).cpu().numpy()
+        thresholds = self._on_device(self._pair_scores[in_chunk])
+        # "Not lower" instead of "at least", so that an image whose score is NaN ranks last.
+        at_least = ~(scores[self._index(self._pair_queries[in_chunk] - first_query)] < thresholds.unsqueeze(1))
+        self._at_least[in_chunk] += at_least.sum(dim=1).cpu().numpy()
         if self._top:
             self._keep_best(slice(first_query, last_query), first_image, scores.cpu())
 
-    def _index(self, positions: npt.NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(positions).to(self._device)
-
-    def _on_device(self, scores: npt.NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(scores).to(self._device)
-
-    def _keep_best(self, queries: slice, first_image: int, scores: Tensor) -> None:
-        images = torch.arange(first_image, first_image + scores.shape[1]).expand_as(scores)
-        merged_scores = torch.cat([self._best_scores[queries], scores], dim=1)
-        merged_images = torch.cat([self._best_images[queries], images], dim=1)
-        # A stable sort keeps tied images in the gallery's order, because earlier chunks come first.
-        order = torch.sort(merged_scores, dim=1, descending=True, stable=True).indices[:, : self._top]
-        self._best_scores[queries] = merged_scores.gather(1, order)
-        self._best_images[queries] = merged_images.gather(1, order)
-
     def query_ranks(self) -> list[QueryRank]:
-        """Return what was found, a query_rank a query."""
+        """Return the result of the pass, one entry for each query."""
         found = [
             QueryRank(top=images[scores > -torch.inf].tolist())
             for images, scores in zip(self._best_images, self._best_scores, strict=True)
@@ -184,8 +168,34 @@ class _Scan:
             found[query].at_least[image] = at_least
         return found
 
+    def _score_pairs(self, gallery: Embeddings, pairs_at_once: int = 512) -> npt.NDArray[np.float32]:
+        scores = np.empty(len(self._pair_queries), dtype=np.float32)
+        for first in range(0, len(scores), pairs_at_once):
+            part = slice(first, first + pairs_at_once)
+            queries = _as_float64(self._queries[self._pair_queries[part]], self._device)
+            images = _images_as_float64(gallery[self._pair_images[part]], self._device)
+            products = (images @ queries.unsqueeze(-1)).squeeze(-1)
+            scores[part] = products.amax(dim=-1).float().cpu().numpy()
+        return scores
+
+    def _index(self, positions: npt.NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(positions).to(self._device)
+
+    def _on_device(self, scores: npt.NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(scores).to(self._device)
+
+    def _keep_best(self, queries: slice, first_image: int, scores: Tensor) -> None:
+        images = torch.arange(first_image, first_image + scores.shape[1]).expand_as(scores)
+        merged_scores = torch.cat([self._best_scores[queries], scores], dim=1)
+        merged_images = torch.cat([self._best_images[queries], images], dim=1)
+        # A stable sort keeps ties in gallery order, because earlier chunks come first.
+        order = torch.sort(merged_scores, dim=1, descending=True, stable=True).indices[:, : self._top]
+        self._best_scores[queries] = merged_scores.gather(1, order)
+        self._best_images[queries] = merged_images.gather(1, order)
+
 
 def _pairs(positions: Sequence[Iterable[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return query indices and gallery positions of shape (P,), duplicates within a query removed."""
     queries = [query for query, images in enumerate(positions) for _ in dict.fromkeys(images)]
     images = [image for images in positions for image in dict.fromkeys(images)]
     return np.array(queries, dtype=np.int64), np.array(images, dtype=np.int64)

@@ -2,7 +2,7 @@
 
 CIRR: ``{"version": "rc2", "metric": "recall" or "recall_subset", "<pair id>": [names]}``, one file for each metric.
 FashionIQ: ``{"dress": {"<query index>": [names]}, …}``. CIRCO: ``{"<query id>": [ids]}``.
-A data folder: ``{"<query id>": [names]}``. Clothing: the same, and under "attributes" the queries from attributes.
+A data folder: ``{"<query id>": [names]}``. Clothing: the same, with its second query set under "attributes".
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,165 +21,149 @@ GALLERY_LENGTH = 50
 SUBSET_LENGTH = 3
 CIRR_METRICS = ("recall", "recall_subset")
 
-Lists = list[list[str]]
-"""The ranking of each query, in the benchmark's order of queries."""
+RankingLists = list[list[str]]
+"""The ranking of each query, in the order of the benchmark's queries."""
 
 
-def read_cirr_rankings(path: Path, benchmark: Benchmark, metric: str) -> Lists:
+def read_ranking_file(path: Path) -> dict[str, Any]:
+    """Return the content of a ranking file.
+
+    Raises:
+        InputError: The file is missing or contains no JSON object.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path} contains a {type(content).__name__}, not an object.",
+            "Write one ranking for each query.",
+            code="invalid-ranking-file",
+        )
+    return content
+
+
+def read_cirr_rankings(path: Path, benchmark: Benchmark, metric: str) -> RankingLists:
     """Read one of CIRR's two upload files.
 
     Args:
         path: The file.
-        benchmark: The split it ranks.
+        benchmark: The split that it ranks.
         metric: "recall" or "recall_subset".
 
     Raises:
-        InputError: The file is wrong; the message names the query.
+        InputError: The file is invalid; the message names the query.
     """
-    return cirr_lists(read_object(path), benchmark, metric, str(path))
+    return parse_cirr_rankings(read_ranking_file(path), benchmark, metric, str(path))
 
 
-def cirr_lists(content: Mapping[str, Any], benchmark: Benchmark, metric: str, where: str) -> Lists:
-    """Return the rankings in an upload file's content, checked as the test server does; ``where`` names the file.
+def parse_cirr_rankings(content: Mapping[str, Any], benchmark: Benchmark, metric: str, where: str) -> RankingLists:
+    """Return the rankings of a CIRR upload file, checked as the test server does.
+
+    Args:
+        content: The file's content.
+        benchmark: The split that it ranks.
+        metric: "recall" or "recall_subset".
+        where: The file, for messages.
 
     Raises:
-        InputError: The content is wrong.
+        InputError: The content is invalid.
     """
     entries = dict(content)
     version, found = entries.pop("version", None), entries.pop("metric", None)
     if version != VERSION:
-        raise InputError(f'{where} has the "version" {version!r}, not "{VERSION}".', f'Add "version": "{VERSION}".')
+        raise InputError(
+            f'{where} has the "version" {version!r}, not "{VERSION}".',
+            f'Add "version": "{VERSION}".',
+            code="wrong-version",
+        )
     if found != metric:
         other = "--subset-predictions" if found == "recall_subset" else "--predictions"
         remedy = f"Give it with {other}." if found in CIRR_METRICS else f'Add "metric": "{metric}".'
-        raise InputError(f'{where} has the "metric" {found!r}, not "{metric}".', remedy)
+        raise InputError(f'{where} has the "metric" {found!r}, not "{metric}".', remedy, code="wrong-metric")
     if metric == "recall_subset":
-        return _checked_lists(entries, benchmark, where, _subset_candidates, SUBSET_LENGTH)
-    return checked_gallery_lists(entries, benchmark, where)
+        return _check_lists(entries, benchmark, where, lambda query: frozenset(query.subset), SUBSET_LENGTH)
+    return check_gallery_lists(entries, benchmark, where)
 
 
-def read_circo_rankings(path: Path, benchmark: Benchmark) -> Lists:
+def read_circo_rankings(path: Path, benchmark: Benchmark) -> RankingLists:
     """Read a CIRCO submission.
 
     Raises:
-        InputError: The file is wrong; the message names the query.
+        InputError: The file is invalid; the message names the query.
     """
-    return circo_lists(read_object(path), benchmark, str(path))
+    return parse_circo_rankings(read_ranking_file(path), benchmark, str(path))
 
 
-def circo_lists(content: Mapping[str, Any], benchmark: Benchmark, where: str) -> Lists:
-    """Return the rankings in a CIRCO submission's content, as names; ``where`` names the file.
+def parse_circo_rankings(content: Mapping[str, Any], benchmark: Benchmark, where: str) -> RankingLists:
+    """Return the rankings of a CIRCO submission, as names.
+
+    Args:
+        content: The file's content.
+        benchmark: The split that it ranks.
+        where: The file, for messages.
 
     Raises:
-        InputError: The content is wrong.
+        InputError: The content is invalid.
     """
     entries = {}
     for query, ids in content.items():
         if not isinstance(ids, list) or not all(
             isinstance(image, int) and not isinstance(image, bool) for image in ids
         ):
-            raise InputError(f"{where}: query {query} is not a list of whole numbers.", "Write COCO's image ids.")
+            raise InputError(
+                f"{where}: query {query} is not a list of integers.", "Write COCO's image ids.", code="not-a-list"
+            )
         entries[query] = [str(image) for image in ids]
-    return checked_gallery_lists(entries, benchmark, where)
+    return check_gallery_lists(entries, benchmark, where)
 
 
 def read_fashioniq_rankings(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a FashionIQ ranking file into its categories, whose lists are yet to be checked.
+    """Read a FashionIQ ranking file into its categories; :func:`check_gallery_lists` checks their rankings.
 
     Raises:
-        InputError: The file is no object of categories.
+        InputError: The file is not an object of categories.
     """
-    content = read_object(path)
+    content = read_ranking_file(path)
     for category, entries in content.items():
         require_choice(category, CATEGORIES, f"FashionIQ category in {path}:")
         if not isinstance(entries, dict):
-            raise InputError(f'{path}: "{category}" is not an object.', 'Write {"<query index>": [names…]}.')
+            raise InputError(
+                f'{path}: "{category}" is not an object.',
+                'Write {"<query index>": [names…]}.',
+                code="invalid-ranking-file",
+            )
     if not content:
-        raise InputError(f"{path} ranks no category.", 'Write {"dress": {"0": [names…]}, …}.')
+        raise InputError(
+            f"{path} ranks no category.", 'Write {"dress": {"0": [names…]}, …}.', code="invalid-ranking-file"
+        )
     return {category: content[category] for category in CATEGORIES if category in content}
 
 
-def checked_gallery_lists(entries: Mapping[str, Any], benchmark: Benchmark, where: str) -> Lists:
+def check_gallery_lists(entries: Mapping[str, Any], benchmark: Benchmark, where: str) -> RankingLists:
     """Return rankings of the gallery in the order of the benchmark's queries.
 
     Args:
-        entries: For each query's id, its ranking.
-        benchmark: What is ranked.
-        where: The file, for the message.
+        entries: Query id → its ranking.
+        benchmark: The benchmark.
+        where: The file, for messages.
 
     Raises:
-        InputError: A query is missing or unknown; or a ranking is too short, repeats a name, lists an image that is
-            no candidate, or is no list of names.
+        InputError: A query is missing or unknown; or a ranking is too short, repeats a name, lists an image that is not
+            a candidate, or is not a list of names.
     """
     gallery = frozenset(benchmark.gallery)
-    return _checked_lists(entries, benchmark, where, lambda _: gallery, GALLERY_LENGTH)
+    return _check_lists(entries, benchmark, where, lambda _: gallery, GALLERY_LENGTH)
 
 
-def _subset_candidates(query: Query) -> frozenset[str]:
-    return frozenset(query.subset)
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Return the content of a ranking file.
-
-    Raises:
-        InputError: The file is missing or holds no JSON object.
-    """
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, not an object.", "Write one ranking a query.")
-    return content
-
-
-def _checked_lists(
-    entries: Mapping[str, Any],
-    benchmark: Benchmark,
-    where: str,
-    candidates_of: Callable[[Query], frozenset[str]],
-    length: int,
-) -> Lists:
-    ids = {query.id for query in benchmark.queries}
-    unknown = next((query for query in entries if query not in ids), None)
-    if unknown is not None:
-        raise InputError(f'{where} ranks the query "{unknown}", which {benchmark.title} does not have.', "Remove it.")
-    missing = [query.id for query in benchmark.queries if query.id not in entries]
-    if missing:
-        raise InputError(
-            f"{where} lacks {len(missing)} of the {len(ids)} queries of {benchmark.title}, {missing[0]} first.",
-            "Rank every query.",
-        )
-    for query in benchmark.queries:
-        _check_list(entries[query.id], query, f"{where}: query {query.id}", candidates_of(query), length)
-    return [list(entries[query.id]) for query in benchmark.queries]
-
-
-def _check_list(names: Any, query: Query, where: str, candidates: frozenset[str], length: int) -> None:
-    """Check one ranking; ``candidates`` is empty if they are not known."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{where} is not a list of names.", 'Write ["name", …].')
-    seen: set[str] = set()
-    for name in names:
-        if name in query.excluded:
-            raise InputError(f'{where} lists its reference "{name}".', "Leave the reference out of its ranking.")
-        if candidates and name not in candidates:
-            raise InputError(f'{where} lists "{name}", which is not among its candidates.', "Use the gallery's names.")
-        if name in seen:
-            raise InputError(f'{where} lists "{name}" twice.', "List each image once.")
-        seen.add(name)
-    due = min(length, len(candidates) - sum(name in candidates for name in query.excluded)) if candidates else length
-    if len(names) < due:
-        raise InputError(f"{where} lists {len(names)} images; {due} are due.", f"List the first {due}.")
-
-
-def ranking_content(benchmarks: Sequence[Benchmark], lists: Sequence[Lists]) -> dict[str, Any]:
-    """Return rankings of the gallery in the benchmark's own format, ready for JSON; named parts under their names.
+def ranking_content(benchmarks: Sequence[Benchmark], lists: Sequence[RankingLists]) -> dict[str, Any]:
+    """Return rankings of the gallery in the benchmark's own format, as JSON values; named parts under their names.
 
     Args:
         benchmarks: The benchmark, or its categories.
         lists: The rankings of each.
     """
     parts = {
-        benchmark.part: _numbered(benchmark, rankings) for benchmark, rankings in zip(benchmarks, lists, strict=True)
+        benchmark.part: _keyed_by_query(benchmark, rankings)
+        for benchmark, rankings in zip(benchmarks, lists, strict=True)
     }
     if "" not in parts:
         return parts
@@ -187,17 +171,72 @@ def ranking_content(benchmarks: Sequence[Benchmark], lists: Sequence[Lists]) -> 
     return (_cirr_header("recall") if benchmarks[0].name == "cirr" else {}) | main | parts
 
 
-def subset_ranking_content(benchmark: Benchmark, lists: Lists) -> dict[str, Any]:
+def subset_ranking_content(benchmark: Benchmark, lists: RankingLists) -> dict[str, Any]:
     """Return CIRR's second upload file: the first 3 of each query's subset."""
     shortened = [names[:SUBSET_LENGTH] for names in lists]
-    return _cirr_header("recall_subset") | _numbered(benchmark, shortened)
+    return _cirr_header("recall_subset") | _keyed_by_query(benchmark, shortened)
+
+
+def _check_lists(
+    entries: Mapping[str, Any],
+    benchmark: Benchmark,
+    where: str,
+    candidates_of: Callable[[Query], frozenset[str]],
+    length: int,
+) -> RankingLists:
+    ids = {query.id for query in benchmark.queries}
+    unknown = next((query for query in entries if query not in ids), None)
+    if unknown is not None:
+        raise InputError(
+            f'{where} ranks the query "{unknown}", which {benchmark.title} does not have.',
+            "Remove it.",
+            code="unknown-query",
+        )
+    missing = [query.id for query in benchmark.queries if query.id not in entries]
+    if missing:
+        raise InputError(
+            f"{where} lacks {len(missing)} of the {len(ids)} queries of {benchmark.title}, {missing[0]} first.",
+            "Rank every query.",
+            code="missing-queries",
+        )
+    for query in benchmark.queries:
+        _check_list(entries[query.id], query, f"{where}: query {query.id}", candidates_of(query), length)
+    return [list(entries[query.id]) for query in benchmark.queries]
+
+
+def _check_list(names: Any, query: Query, where: str, candidates: frozenset[str], length: int) -> None:
+    """Check one ranking; ``candidates`` is empty if they are unknown."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{where} is not a list of names.", 'Write ["name", …].', code="not-a-list")
+    seen: set[str] = set()
+    for name in names:
+        if name in query.excluded:
+            raise InputError(
+                f'{where} lists its reference "{name}".',
+                "Leave the reference out of its ranking.",
+                code="reference-ranked",
+            )
+        if candidates and name not in candidates:
+            raise InputError(
+                f'{where} lists "{name}", which is not among its candidates.',
+                "Use the gallery's names.",
+                code="not-a-candidate",
+            )
+        if name in seen:
+            raise InputError(f'{where} lists "{name}" twice.', "List each image once.", code="duplicate-image")
+        seen.add(name)
+    due = min(length, len(candidates) - sum(name in candidates for name in query.excluded)) if candidates else length
+    if len(names) < due:
+        raise InputError(
+            f"{where} lists {len(names)} images; {due} are required.", f"List the first {due}.", code="too-few-images"
+        )
 
 
 def _cirr_header(metric: str) -> dict[str, Any]:
     return {"version": VERSION, "metric": metric}
 
 
-def _numbered(benchmark: Benchmark, lists: Lists) -> dict[str, Any]:
+def _keyed_by_query(benchmark: Benchmark, lists: RankingLists) -> dict[str, Any]:
     rows = zip(benchmark.queries, lists, strict=True)
     if benchmark.name == "circo":
         return {query.id: [int(name) for name in names] for query, names in rows}

@@ -1,4 +1,4 @@
-"""What an evaluation or a scoring found: metrics in percent, with confidence intervals and what they are of."""
+"""The report of an evaluation: metrics in percent, confidence intervals, and what they were computed on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from likebut.evaluation.metrics import MetricValues, bootstrap_interval
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The figures of one benchmark.
+    """The metrics of one benchmark.
 
     Attributes:
-        metrics: Each metric's name and its value in percent, in the order of the papers' tables.
-        intervals: For each metric, the 95 % bootstrap interval over queries, in percent.
-        queries: For each part (a category; "" for the main part or one alone), how many queries.
-        gallery: For each part, how many candidates; 0 if the gallery is not known.
-        skipped: Images that could not be used, and why.
-        notes: What a reader of the figures must know.
+        metrics: Metric name → value in percent, in the order of the published tables.
+        intervals: Metric name → 95 % bootstrap interval over queries, in percent.
+        queries: Part (a category; "" for the main or only part) → number of queries.
+        gallery: Part → number of candidates; 0 if the gallery is unknown.
+        skipped: Images that could not be used.
+        notes: Caveats that apply to the metrics.
     """
 
     benchmark: str
@@ -42,9 +42,9 @@ class EvaluationReport:
 
         ``queries`` and ``gallery`` are the main part's where there is one, else sums over the categories.
         """
-        figures: dict[str, Any] = {}
+        metrics: dict[str, Any] = {}
         for name, value in self.metrics.items():
-            figures |= {name: value, f"{name} interval": list(self.intervals[name])}
+            metrics |= {name: value, f"{name} interval": list(self.intervals[name])}
         about: dict[str, Any] = {
             "queries": self.queries.get("", sum(self.queries.values())),
             "gallery": self.gallery.get("", sum(self.gallery.values())),
@@ -59,7 +59,7 @@ class EvaluationReport:
             }
         about["notes"] = list(self.notes)
         about["skipped"] = [image.to_json() for image in self.skipped]
-        return figures | about
+        return metrics | about
 
 
 def build_report(
@@ -68,13 +68,13 @@ def build_report(
     notes: Sequence[str] = (),
     seed: int = 0,
 ) -> EvaluationReport:
-    """Return the report of a benchmark's parts, their means last where every category is there.
+    """Return the report of a benchmark's parts, followed by means over the categories if every category is present.
 
     Args:
-        parts: Each part with the metrics of its queries.
+        parts: Each part with its metrics by query.
         skipped: Images that could not be used.
         notes: Further notes.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     first = parts[0][0]
     columns: dict[str, list[npt.NDArray[np.float64]]] = {}
@@ -87,7 +87,7 @@ def build_report(
         columns |= {name: [values[name] for _, values in parts] for name in parts[0][1]}
     elif set(names) & set(CATEGORIES):
         absent = ", ".join(category for category in CATEGORIES if category not in names)
-        notes.append(f"No means over the categories are given: {absent} is not there.")
+        notes.append(f"Means over the categories are omitted: {absent} is missing.")
     return EvaluationReport(
         benchmark=first.name,
         split=first.split,

@@ -1,4 +1,4 @@
-"""CIRCO's metrics against a naive reading of their definition, on random rankings."""
+"""CIRCO's metrics against a naive implementation of their definition, on random rankings."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ from likebut.evaluation.benchmarks.circo import load_circo
 from likebut.evaluation.score import score
 
 
-def naive_average_precision(ranking: list[int], right: list[int], k: int) -> float:
+def naive_average_precision(ranking: list[int], relevant: list[int], k: int) -> float:
     total = 0.0
     for place in range(1, k + 1):
-        if ranking[place - 1] in right:
-            total += sum(image in right for image in ranking[:place]) / place
-    return total / min(len(right), k)
+        if ranking[place - 1] in relevant:
+            total += sum(image in relevant for image in ranking[:place]) / place
+    return total / min(len(relevant), k)
 
 
 @given(st.integers(0, 10_000))

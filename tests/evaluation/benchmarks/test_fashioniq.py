@@ -20,7 +20,7 @@ OFFICIAL = BENCHMARKS / "fashioniq"
 needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official annotations are not here")
 
 
-def test_one_benchmark_a_category(tmp_path: Path) -> None:
+def test_one_benchmark_for_each_category(tmp_path: Path) -> None:
     benchmarks = load_fashioniq(write_fashioniq(tmp_path), "val")
     assert [benchmark.part for benchmark in benchmarks] == ["dress", "shirt", "toptee"]
     dress = benchmarks[0]
@@ -51,7 +51,7 @@ def test_captions_are_stripped_and_joined() -> None:
     )
 
 
-def test_training_text_is_one_of_four_each_as_likely() -> None:
+def test_training_text_is_one_of_four_with_equal_probability() -> None:
     triplet = Triplet("r", "t", "one and two", meta={"captions": ["one.", " two"]})
     generator = np.random.default_rng(0)
     counts = Counter(training_text(triplet, generator) for _ in range(4000))
@@ -75,39 +75,44 @@ def test_training_triplets(tmp_path: Path) -> None:
 def test_the_labels_of_test_are_hidden(tmp_path: Path) -> None:
     write_fashioniq(tmp_path)
     assert {benchmark.labels for benchmark in load_fashioniq(tmp_path, "test")} == {"hidden"}
-    with pytest.raises(InputError, match="hidden"):
+    with pytest.raises(InputError) as error:
         load_fashioniq_triplets(tmp_path, "test")
+    assert error.value.code == "hidden-labels"
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "message"),
+    ("file", "content", "value"),
     [
-        ("captions/cap.shirt.val.json", [{"candidate": "B1100000", "target": "B1100001"}], 'has no "captions"'),
+        ("captions/cap.shirt.val.json", [{"candidate": "B1100000", "target": "B1100001"}], 'entry 0 has no "captions"'),
         (
             "captions/cap.shirt.val.json",
             [{"candidate": "B1100000", "target": "B1100001", "captions": ["one"]}],
-            "entry 0 does not have two captions",
+            "entry 0",
         ),
         (
             "captions/cap.shirt.val.json",
             [{"candidate": "B1100000", "target": "B999", "captions": ["one", "two"]}],
             'query 0 names "B999"',
         ),
-        ("image_splits/split.shirt.val.json", {"B1100000": 1}, "not a list of names"),
+        ("image_splits/split.shirt.val.json", {"B1100000": 1}, "split.shirt.val.json"),
     ],
 )
-def test_wrong_annotations_are_named(tmp_path: Path, file: str, content: object, message: str) -> None:
+def test_invalid_annotations_are_named(tmp_path: Path, file: str, content: object, value: str) -> None:
     write_fashioniq(tmp_path)
     (tmp_path / file).write_text(json.dumps(content))
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as error:
         load_fashioniq(tmp_path, "val")
+    assert error.value.code in ("invalid-annotations", "unknown-image-name")
+    assert str(tmp_path / file) in error.value.problem
+    assert value in error.value.problem
 
 
 def test_unknown_choices_name_the_near_miss(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match='Did you mean "val-split"'):
-        load_fashioniq(tmp_path, "val", "valsplit")
-    with pytest.raises(InputError, match='no FashionIQ split "dev"'):
-        load_fashioniq(tmp_path, "dev")
+    for split, protocol, value in (("val", "valsplit", '"val-split"'), ("dev", "original", "val")):
+        with pytest.raises(InputError) as error:
+            load_fashioniq(tmp_path, split, protocol)
+        assert error.value.code == "unknown-choice"
+        assert value in error.value.remedy
 
 
 @needs_official

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_any_target_is_right_and_the_reference_is_no_candidate(folder: Path) -> None:
+def test_every_target_is_relevant_and_the_reference_is_not_a_candidate(folder: Path) -> None:
     [benchmark] = load_folder(folder, "test")
     first, second = benchmark.queries
     assert benchmark.credits_of(first) == {"b.png": 1.0, "c.png": 1.0}
@@ -42,12 +42,11 @@ def test_any_target_is_right_and_the_reference_is_no_candidate(folder: Path) -> 
     assert (second.excluded, benchmark.credits_of(second)) == ((), {"e.png": 1.0})
 
 
-def test_says_which_metrics_are_over_fewer_queries(folder: Path) -> None:
+def test_metrics_over_fewer_queries_are_noted(folder: Path) -> None:
     [benchmark] = load_folder(folder, "test")
-    assert benchmark.notes == (
-        "Recall_subset@K is over the 1 of 2 queries that have what it needs.",
-        "The hard-negative rate is over the 1 of 2 queries that have what it needs.",
-    )
+    for note, metric in zip(benchmark.notes, ("Recall_subset@K", "hard-negative rate"), strict=True):
+        assert metric in note
+        assert "1 of 2" in note
 
 
 def test_missing_image_files_are_listed(folder: Path) -> None:
@@ -58,17 +57,22 @@ def test_missing_image_files_are_listed(folder: Path) -> None:
 
 def test_a_target_outside_the_gallery_is_an_error(folder: Path) -> None:
     write_jsonl(folder / "gallery.jsonl", [{"image": f"{name}.png", "split": "test"} for name in "abde"])
-    with pytest.raises(InputError, match=r'query 0 names "c\.png", which is not in the gallery'):
+    with pytest.raises(InputError) as error:
         load_folder(folder, "test")
+    assert error.value.code == "target-outside-gallery"
+    assert 'query 0 names "c.png"' in str(error.value)
 
 
 def test_two_queries_may_not_share_an_id(folder: Path) -> None:
     row = {"split": "test", "id": "x", "reference": "a.png", "target": "b.png", "modification": "bluer"}
     write_jsonl(folder / "triplets.jsonl", [row, row])
-    with pytest.raises(InputError, match='have the id "x"'):
+    with pytest.raises(InputError) as error:
         load_folder(folder, "test")
+    assert error.value.code == "duplicate-query-id"
+    assert '"x"' in str(error.value)
 
 
 def test_a_split_without_queries_is_an_error(folder: Path) -> None:
-    with pytest.raises(InputError, match="Splits there: test, train"):
+    with pytest.raises(InputError) as error:
         load_folder(folder, "val")
+    assert "test, train" in str(error.value)

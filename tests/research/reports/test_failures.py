@@ -8,7 +8,7 @@ from likebut.data.triplets import ImageRef, Query
 from likebut.errors import InputError
 from likebut.evaluation.benchmark import Benchmark, MetricPlan
 from likebut.evaluation.evaluator import RankedBenchmark, Rankings
-from likebut.evaluation.metrics import outcome_of_lists
+from likebut.evaluation.metrics import outcome_from_lists
 from likebut.research.reports.failures import KindOfChange, by_kind_of_change, changed_kinds
 
 SHIRT = {"type": "shirt", "colour": "red", "pattern": "plain", "sleeves": "long"}
@@ -29,7 +29,7 @@ def ranked(rankings: list[list[str]], targets: list[str]) -> RankedBenchmark:
     queries = [Query(str(n), "r", "change it", target, (target,)) for n, target in enumerate(targets)]
     images = {name: ImageRef(name, Path(name)) for name in names}
     benchmark = Benchmark("folder", "val", "folder", names, queries, images, MetricPlan())
-    outcomes = [outcome_of_lists(benchmark, *asked, None) for asked in zip(queries, rankings, strict=True)]
+    outcomes = [outcome_from_lists(benchmark, *asked, None) for asked in zip(queries, rankings, strict=True)]
     return RankedBenchmark(benchmark, Rankings(rankings, [[] for _ in rankings]), outcomes)
 
 

@@ -1,1 +1,1 @@
-"""Loaders of the official benchmark layouts, one module each."""
+"""Loaders of the official benchmark layouts, one module each, and the registry of benchmarks."""

@@ -1,4 +1,4 @@
-"""CIRCO (Baldrati et al., ICCV 2023) in its official layout. Gallery: all of COCO unlabeled2017."""
+"""CIRCO (Baldrati et al., ICCV 2023) in its official layout. The gallery is all of COCO unlabeled2017."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,11 +42,11 @@ _LISTING = "image_info_unlabeled2017.json"
 def load_circo(root: Path, split: str, protocol: str = "original") -> list[Benchmark]:
     """Load one split of CIRCO.
 
-    Without COCO's ``image_info_unlabeled2017.json`` the gallery is left empty: enough to score a ranking file, not
-    enough to evaluate a model.
+    Without COCO's ``image_info_unlabeled2017.json`` the gallery is empty: enough to score a ranking file, not enough to
+    evaluate a model.
 
     Args:
-        root: The folder with ``annotations/`` and, beside it, ``COCO2017_unlabeled/`` or what that holds.
+        root: The folder with ``annotations/`` and ``COCO2017_unlabeled/``, or the content of the latter.
         split: "val" or "test"; the labels of test are hidden.
         protocol: "original" (the reference stays in) or "original-without-reference".
 
@@ -54,7 +54,7 @@ def load_circo(root: Path, split: str, protocol: str = "original") -> list[Bench
         A list of one benchmark. An image's name is its COCO id in decimal digits.
 
     Raises:
-        InputError: A file is missing or wrong.
+        InputError: A file is missing or invalid.
     """
     require_root(root)
     require_choice(split, SPLITS, "CIRCO split")
@@ -63,30 +63,30 @@ def load_circo(root: Path, split: str, protocol: str = "original") -> list[Bench
     entries = read_entries(path, {"id": int, "reference_img_id": int, "relative_caption": str})
     labelled = has_labels(entries, "gt_img_ids", path)
     queries = [_query(entry, protocol) for entry in entries]
-    places = _gallery_places(root)
-    if places:
-        known = set(places)
+    file_names = _gallery_file_names(root)
+    if file_names:
+        known = set(file_names)
         for query in queries:
             require_names([query.reference, *query.targets], known, path, f"query {query.id}")
-    found = {"queries": len(queries), "gallery images": len(places)}
-    official = {"queries": _OFFICIAL_QUERIES[split]} | ({"gallery images": _OFFICIAL_GALLERY} if places else {})
+    found = {"queries": len(queries), "gallery images": len(file_names)}
+    official = {"queries": _OFFICIAL_QUERIES[split]} | ({"gallery images": _OFFICIAL_GALLERY} if file_names else {})
     benchmark = Benchmark(
         name="circo",
         split=split,
         protocol=protocol,
-        gallery=list(places),
+        gallery=list(file_names),
         queries=queries,
-        images=_images(root, places, queries),
+        images=_images(root, file_names, queries),
         plan=PLAN,
         labels="hard" if labelled else "hidden",
         aspects={str(entry["id"]): tuple(entry.get("semantic_aspects", ())) for entry in entries},
-        notes=count_notes(f"CIRCO {split}", found, official) + _gallery_note(root, places),
+        notes=count_notes(f"CIRCO {split}", found, official) + _gallery_note(root, file_names),
     )
     return [benchmark]
 
 
-def _gallery_note(root: Path, places: Mapping[str, str]) -> tuple[str, ...]:
-    if places:
+def _gallery_note(root: Path, file_names: Mapping[str, str]) -> tuple[str, ...]:
+    if file_names:
         return ()
     return (f"CIRCO's gallery is not known: there is no {_listing_candidates(root)[0]}.",)
 
@@ -99,15 +99,17 @@ def _listing_candidates(root: Path) -> list[Path]:
     ]
 
 
-def _gallery_places(root: Path) -> dict[str, str]:
-    """Return the file name of each gallery image by its id, or nothing if COCO's list is missing."""
+def _gallery_file_names(root: Path) -> dict[str, str]:
+    """Return the file name of each gallery image by its id; empty if COCO's list is missing."""
     path = first_existing(_listing_candidates(root))
     if path is None:
         return {}
     listing = read_json(path)
     images = listing.get("images") if isinstance(listing, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, dict) and "id" in image for image in images):
-        raise InputError(f'{path} has no list "images" of objects with an "id".', "Use COCO's own file.")
+        raise InputError(
+            f'{path} has no list "images" of objects with an "id".', "Use COCO's own file.", code="invalid-annotations"
+        )
     return {str(image["id"]): str(image.get("file_name", _file_name(image["id"]))) for image in images}
 
 
@@ -115,11 +117,11 @@ def _file_name(image_id: int | str) -> str:
     return f"{int(image_id):012d}.jpg"
 
 
-def _images(root: Path, places: Mapping[str, str], queries: list[Query]) -> dict[str, ImageRef]:
-    by_the_book = root / "COCO2017_unlabeled" / "unlabeled2017"
-    base = first_existing([by_the_book, root / "unlabeled2017"]) or by_the_book
+def _images(root: Path, file_names: Mapping[str, str], queries: list[Query]) -> dict[str, ImageRef]:
+    official = root / "COCO2017_unlabeled" / "unlabeled2017"
+    base = first_existing([official, root / "unlabeled2017"]) or official
     named = {name for query in queries for name in (query.reference, *query.targets)}
-    return locate_images(base, dict(places) or {name: _file_name(name) for name in sorted(named)})
+    return locate_images(base, dict(file_names) or {name: _file_name(name) for name in sorted(named)})
 
 
 def _query(entry: Mapping[str, Any], protocol: str) -> Query:

@@ -1,4 +1,4 @@
-"""CIRR (Liu et al., ICCV 2021) in its official layouts. Gallery: every key of the split file."""
+"""CIRR (Liu et al., ICCV 2021) in its official layouts. The gallery is every key of the split file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,13 +40,13 @@ def load_cirr(root: Path, split: str, labels: str = "hard") -> list[Benchmark]:
         root: The folder with ``captions/`` and ``image_splits/``, or the one above ``cirr/`` that holds them.
         split: "train", "val" or "test1"; the labels of test1 are hidden.
         labels: "hard" scores ``target_hard``, as every published table does. "soft" scores the authors' graded
-            labels: a query earns the best score among the images found.
+            labels: a query earns the highest label among the retrieved images.
 
     Returns:
         A list of one benchmark.
 
     Raises:
-        InputError: A file is missing or wrong.
+        InputError: A file is missing or invalid.
     """
     require_choice(split, SPLITS, "CIRR split")
     require_choice(labels, LABELS, "kind of labels")
@@ -82,13 +82,13 @@ def load_cirr_triplets(
     Args:
         root: As for :func:`load_cirr`.
         split: "train" or "val".
-        labels: With "soft", a triplet's ``targets`` also holds the images that annotators scored above 0.
+        labels: With "soft", a triplet's ``targets`` also contains the images that annotators scored above 0.
 
     Returns:
         The triplets, and every image of the split by name.
 
     Raises:
-        InputError: A file is missing or wrong, or the split's labels are hidden.
+        InputError: A file is missing or invalid, or the split's labels are hidden.
     """
     [benchmark] = load_cirr(root, split, labels)
     benchmark.require_labels()
@@ -111,13 +111,19 @@ def cirr_images(root: Path, split: str) -> dict[str, ImageRef]:
     """Return every image of a split by name, in the split file's order; the files may be missing.
 
     Raises:
-        InputError: The split file is missing or wrong.
+        InputError: The split file is missing or invalid.
     """
     path = _annotations(root) / "image_splits" / f"split.{VERSION}.{split}.json"
-    places = read_json(path)
-    if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
-        raise InputError(f"{path} does not map names to paths.", "Use the official image_splits file.")
-    return locate_images(_image_base(root), places)
+    paths = read_json(path)
+    if not isinstance(paths, dict) or not all(isinstance(value, str) for value in paths.values()):
+        raise InputError(
+            f"{path} does not map names to paths.", "Use the official image_splits file.", code="invalid-annotations"
+        )
+    official = root / "img_raw"
+    # The folder that holds train, dev and test1, in whichever of the three layouts is in use.
+    bases = (official, root / "cirr" / "img_raw", root)
+    found = (base for base in bases if any((base / name).is_dir() for name in ("train", "dev", "test1")))
+    return locate_images(next(found, official), paths)
 
 
 def _annotations(root: Path) -> Path:
@@ -127,16 +133,9 @@ def _annotations(root: Path) -> Path:
         raise InputError(
             f"CIRR's annotations are missing: there is no {root / 'captions'} and no {root / 'cirr' / 'captions'}.",
             "Clone the branch cirr_dataset of CIRR's repository there.",
+            code="missing-annotations",
         )
     return folder.parent
-
-
-def _image_base(root: Path) -> Path:
-    """Return the folder that holds ``train``, ``dev`` and ``test1``, in whichever layout is in use."""
-    by_the_book = root / "img_raw"
-    bases = [by_the_book, root / "cirr" / "img_raw", root]
-    has_images = [base for base in bases if any((base / name).is_dir() for name in ("train", "dev", "test1"))]
-    return has_images[0] if has_images else by_the_book
 
 
 def _read_captions(root: Path, split: str) -> tuple[Path, list[dict[str, Any]]]:
@@ -146,7 +145,9 @@ def _read_captions(root: Path, split: str) -> tuple[Path, list[dict[str, Any]]]:
         members = entry["img_set"].get("members")
         if not isinstance(members, list) or not all(isinstance(name, str) for name in members):
             raise InputError(
-                f'{path}: the img_set of pair {entry["pairid"]} has no "members".', "Use the official captions file."
+                f'{path}: the img_set of pair {entry["pairid"]} has no "members".',
+                "Use the official captions file.",
+                code="invalid-annotations",
             )
     return path, entries
 
@@ -165,12 +166,14 @@ def _query(entry: Mapping[str, Any]) -> Query:
 
 
 def _soft_credits(entries: list[dict[str, Any]], path: Path) -> dict[str, dict[str, float]]:
-    """Return the graded labels above 0. The reference, listed by mistake in some, is no candidate and is left out."""
+    """Return the graded labels above 0, without the reference, which some list by mistake."""
     credits: dict[str, dict[str, float]] = {}
     for entry in entries:
         scores = entry.get("target_soft")
         if not isinstance(scores, dict):
-            raise InputError(f'{path}: pair {entry["pairid"]} has no "target_soft".', "Use --labels hard.")
+            raise InputError(
+                f'{path}: pair {entry["pairid"]} has no "target_soft".', "Use --labels hard.", code="no-labels"
+            )
         credits[str(entry["pairid"])] = {
             name: float(score) for name, score in scores.items() if score > 0 and name != entry["reference"]
         }
@@ -181,4 +184,6 @@ def _unscorable_note(credits: Mapping[str, Mapping[str, float]]) -> tuple[str, .
     empty = sum(not scores for scores in credits.values())
     if not empty:
         return ()
-    return (f"{empty} of {len(credits)} queries have no positive soft label and count as misses, as its authors do.",)
+    return (
+        f"{empty} of {len(credits)} queries have no positive soft label and count as misses, as in the authors' code.",
+    )

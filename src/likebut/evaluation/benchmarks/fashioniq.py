@@ -46,10 +46,10 @@ def load_fashioniq(
         categories: Which to load.
 
     Returns:
-        One benchmark a category, in the order given.
+        One benchmark for each category, in the order given.
 
     Raises:
-        InputError: A file is missing or wrong.
+        InputError: A file is missing or invalid.
     """
     require_choice(split, SPLITS, "FashionIQ split")
     require_choice(protocol, PROTOCOLS, "FashionIQ protocol")
@@ -61,14 +61,14 @@ def load_fashioniq_triplets(
 ) -> tuple[list[Triplet], dict[str, ImageRef]]:
     """Load the human triplets of a split, for training.
 
-    A triplet's ``meta`` holds its ``category`` and its two ``captions``; :func:`training_text` makes a fresh text
-    of the captions each epoch. Its ``modification`` is the text of the evaluation.
+    A triplet's ``meta`` contains its ``category`` and its two ``captions``, from which :func:`training_text` samples a
+    text in each epoch. Its ``modification`` is the text used in evaluation.
 
     Returns:
         The triplets of all categories, and every image of the split by name.
 
     Raises:
-        InputError: A file is missing or wrong, or the split's labels are hidden.
+        InputError: A file is missing or invalid, or the split's labels are hidden.
     """
     triplets: list[Triplet] = []
     images: dict[str, ImageRef] = {}
@@ -92,14 +92,14 @@ def load_fashioniq_triplets(
 
 
 def join_captions(captions: Sequence[str]) -> str:
-    """Return a query's text: both captions, each stripped of ``.?, `` at its ends, joined by " and "."""
+    """Return the modification text of a query: its captions, stripped of ``.?, `` at both ends, joined by " and "."""
     return " and ".join(caption.strip(".?, ") for caption in captions)
 
 
 def training_text(triplet: Triplet, generator: np.random.Generator) -> str:
-    """Return at random "c1 and c2", "c2 and c1", "c1" or "c2", each as likely, as the published code trains.
+    """Return "c1 and c2", "c2 and c1", "c1" or "c2" with equal probability, as the published code trains.
 
-    A triplet without ``captions`` in its ``meta`` (a reversed one, say) keeps its own text.
+    A triplet without ``captions`` in its ``meta``, such as a reversed one, keeps its own text.
     """
     captions = triplet.meta.get("captions")
     if captions is None:
@@ -120,8 +120,8 @@ def _load_category(root: Path, split: str, protocol: str, category: str) -> Benc
         require_names([entry["candidate"], entry.get("target", entry["candidate"])], known, path, f"query {position}")
     gallery = listed
     if protocol == "val-split":
-        asked = {entry[role] for entry in entries for role in ("candidate", "target") if role in entry}
-        gallery = [name for name in listed if name in asked]
+        used = {entry[role] for entry in entries for role in ("candidate", "target") if role in entry}
+        gallery = [name for name in listed if name in used]
     official = {"queries": _OFFICIAL_QUERIES[category], "gallery images": _OFFICIAL_GALLERIES[protocol][category]}
     found = {"queries": len(entries), "gallery images": len(gallery)}
     return Benchmark(
@@ -144,7 +144,11 @@ def _read_captions(root: Path, split: str, category: str) -> tuple[Path, list[di
     for position, entry in enumerate(entries):
         captions = entry["captions"]
         if len(captions) != 2 or not all(isinstance(caption, str) for caption in captions):
-            raise InputError(f"{path}: entry {position} does not have two captions.", "Use the official captions file.")
+            raise InputError(
+                f"{path}: entry {position} does not have two captions.",
+                "Use the official captions file.",
+                code="invalid-annotations",
+            )
     return path, entries
 
 
@@ -152,7 +156,9 @@ def _read_split(root: Path, split: str, category: str) -> list[str]:
     path = root / "image_splits" / f"split.{category}.{split}.json"
     names = read_json(path)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{path} is not a list of names.", "Use the official image_splits file.")
+        raise InputError(
+            f"{path} is not a list of names.", "Use the official image_splits file.", code="invalid-annotations"
+        )
     return list(dict.fromkeys(names))
 
 

@@ -1,4 +1,4 @@
-"""A data folder as a benchmark: people's own data, and the sample data."""
+"""A data folder as a benchmark: the user's own data, and the sample data."""
 
 from pathlib import Path
 
@@ -15,25 +15,34 @@ PLAN = MetricPlan(
 def load_folder(path: Path, split: str) -> list[Benchmark]:
     """Load one split of a data folder.
 
-    Every image in a query's ``targets`` is right, so Recall@K asks for any one of them. The reference is no
+    Every image in a query's ``targets`` is relevant: Recall@K counts the best-ranked one. The reference is not a
     candidate unless it is among the targets.
 
     Returns:
         A list of one benchmark.
 
     Raises:
-        InputError: The folder is wrong, or a query names an image outside the split's gallery.
+        InputError: The folder is invalid, or a query names an image outside the split's gallery.
     """
     folder = DataFolder.open(path)
     queries = folder.queries(split)
     gallery = folder.gallery(split)
     known = set(gallery)
+    seen: set[str] = set()
     for query in queries:
+        if query.id in seen:
+            raise InputError(
+                f'{path}: two triplets of the split "{split}" have the id "{query.id}".',
+                "Give each its own id.",
+                code="duplicate-query-id",
+            )
+        seen.add(query.id)
         for name in (*query.targets, *query.subset, *query.hard_negatives):
             if name not in known:
                 raise InputError(
                     f'{path}: query {query.id} names "{name}", which is not in the gallery of the split "{split}".',
-                    f"Run `likebut data verify {path}` for the whole list.",
+                    f"Run `likebut data verify {path}` for the full list.",
+                    code="target-outside-gallery",
                 )
     files = folder.images()
     names = dict.fromkeys([*gallery, *(query.reference for query in queries)])
@@ -48,18 +57,7 @@ def load_folder(path: Path, split: str) -> list[Benchmark]:
         credits={query.id: dict.fromkeys(query.targets, 1.0) for query in queries},
         notes=_coverage_notes(queries),
     )
-    _require_distinct_ids(benchmark)
     return [benchmark]
-
-
-def _require_distinct_ids(benchmark: Benchmark) -> None:
-    seen: set[str] = set()
-    for query in benchmark.queries:
-        if query.id in seen:
-            raise InputError(
-                f'Two triplets of the split "{benchmark.split}" have the id "{query.id}".', "Give each its own."
-            )
-        seen.add(query.id)
 
 
 def _coverage_notes(queries: list[Query]) -> tuple[str, ...]:
@@ -67,7 +65,7 @@ def _coverage_notes(queries: list[Query]) -> tuple[str, ...]:
     with_hard_negatives = sum(bool(query.hard_negatives) for query in queries)
     counts = {"Recall_subset@K": with_subset, "The hard-negative rate": with_hard_negatives}
     return tuple(
-        f"{metric} is over the {count} of {len(queries)} queries that have what it needs."
+        f"{metric} is computed over the {count} of {len(queries)} queries that define it."
         for metric, count in counts.items()
         if 0 < count < len(queries)
     )

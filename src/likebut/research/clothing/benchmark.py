@@ -12,6 +12,7 @@ from random import Random
 from likebut.data.triplets import Query
 from likebut.evaluation.benchmark import Benchmark, MetricPlan
 from likebut.evaluation.benchmarks.layout import require_choice, require_root
+from likebut.evaluation.benchmarks.loading import BenchmarkEntry
 from likebut.research.clothing.annotations import (
     SPLITS,
     Photograph,
@@ -134,3 +135,11 @@ def load_clothing(root: Path, split: str, protocol: str = "original") -> list[Be
 def _written_queries(split: str) -> list[Query]:
     triplets = [triplet for triplet in load_triplets() if triplet.split == split]
     return [Query.from_triplet(triplet, position) for position, triplet in enumerate(triplets)]
+
+
+CLOTHING = BenchmarkEntry(
+    name="clothing",
+    splits=SPLITS,
+    protocols=PROTOCOLS,
+    load=lambda root, split, protocol, _: load_clothing(root, split, protocol),
+)

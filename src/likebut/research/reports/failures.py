@@ -62,7 +62,7 @@ def by_kind_of_change(
     groups: dict[str, list[int | None]] = {ALL: []}
     for part in ranked:
         for query, outcome in zip(part.benchmark.queries, part.outcomes, strict=True):
-            place = outcome.hits[0].position if outcome.hits else None
+            place = outcome.ranked[0].rank if outcome.ranked else None
             kinds = changed_kinds(*(_attributes(attributes, name) for name in (query.reference, query.target)))
             number = f"{len(kinds)} kinds at once" if len(kinds) != 1 else "one kind alone"
             for name in (ALL, *kinds, number):

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from likebut.evaluation.metrics import HARD_NEGATIVE_RATE
+from likebut.evaluation.metrics import HARD_NEGATIVE_RATE, higher_is_better
 from likebut.research.reports.contents import DemoContents, GroundingResult, RowResult
 from likebut.research.reports.wording import interval, numeral, ordinal, percent, plural
 
 METRICS = ("Recall@1", "Recall@5", "Recall@10", "Recall_subset@1", "mAP@10", HARD_NEGATIVE_RATE)
-_LOWER_IS_BETTER = frozenset({HARD_NEGATIVE_RATE})
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,6 @@ def score_of(row: RowResult, metric: str) -> Score | None:
     )
 
 
-def lower_is_better(metric: str) -> bool:
-    """Return whether the lowest figure of ``metric`` wins."""
-    return metric in _LOWER_IS_BETTER
-
-
 def shown_metrics(rows: Sequence[RowResult]) -> list[str]:
     """Return those of :data:`METRICS` that at least one row has."""
     return [metric for metric in METRICS if any(score_of(row, metric) is not None for row in rows)]
@@ -70,7 +64,7 @@ def shown_metrics(rows: Sequence[RowResult]) -> list[str]:
 def ranking(rows: Sequence[RowResult], metric: str) -> list[tuple[RowResult, Score]]:
     """Return the rows that have ``metric`` with their scores, best first; ties keep the table's order."""
     scored = [(row, score) for row in rows if (score := score_of(row, metric)) is not None]
-    return sorted(scored, key=lambda pair: pair[1].shown, reverse=not lower_is_better(metric))
+    return sorted(scored, key=lambda pair: pair[1].shown, reverse=higher_is_better(metric))
 
 
 DECIDING_METRIC = "Recall@1"

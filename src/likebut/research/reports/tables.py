@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from likebut.evaluation.metrics import HARD_NEGATIVE_RATE
+from likebut.evaluation.metrics import HARD_NEGATIVE_RATE, higher_is_better
 from likebut.research.reports.contents import RowResult, SynthesisResult
-from likebut.research.reports.summary import Score, lower_is_better, ranking, score_of, shown_metrics
+from likebut.research.reports.summary import Score, ranking, score_of, shown_metrics
 from likebut.research.reports.wording import count, duration, interval, percent
 
 METRIC_MEANINGS = {
@@ -99,7 +99,7 @@ def result_table(rows: Sequence[RowResult]) -> ResultTable:
     metrics = shown_metrics(rows)
     best = {metric: ranking(rows, metric)[0][1].shown for metric in metrics}
     lines = [ResultLine(row, [_cell(score_of(row, metric), best[metric]) for metric in metrics]) for row in rows]
-    columns = [Column(metric, METRIC_MEANINGS[metric], lower_is_better(metric)) for metric in metrics]
+    columns = [Column(metric, METRIC_MEANINGS[metric], not higher_is_better(metric)) for metric in metrics]
     return ResultTable(columns, lines, seeds=max((len(row.metrics) for row in rows), default=0))
 
 
