@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from likebut.errors import InputError
 from likebut.files import atomic_path, read_jsonl, write_jsonl
 
+CropBox = tuple[int, int, int, int]
+"""Left, top, right and bottom edge in pixels; right and bottom are exclusive."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
@@ -22,11 +25,13 @@ class ImageRef:
 
     Attributes:
         view: 0 for the image as it is; the others are views that training makes of it (``training/view_sampler.py``).
+        crop: The part of the file that is the image (:func:`likebut.data.images.crop_square`); all of it if None.
     """
 
     name: str
     path: Path
     view: int = 0
+    crop: CropBox | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,9 @@ class Query:
         subset: The images among which Recall_subset@K ranks, the reference not among them.
         hard_negatives: Images that look right and are not.
         excluded: Images that do not count as candidates: the reference, unless it is itself a target.
+        further_references: The second and later reference images of a query that has several.
+        further_modifications: The second and later modification texts of a query that is put in several ways. Such a
+            query, or one with several reference images, is the mean of its embeddings.
     """
 
     id: str
@@ -107,6 +115,18 @@ class Query:
     subset: tuple[str, ...] = ()
     hard_negatives: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    further_references: tuple[str, ...] = ()
+    further_modifications: tuple[str, ...] = ()
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every reference image, in order."""
+        return (self.reference, *self.further_references)
+
+    @property
+    def modifications(self) -> tuple[str, ...]:
+        """Every modification text, in order."""
+        return (self.modification, *self.further_modifications)
 
     @classmethod
     def from_triplet(cls, triplet: Triplet, position: int) -> "Query":

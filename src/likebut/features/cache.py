@@ -17,7 +17,7 @@ from likebut.data.triplets import ImageRef
 from likebut.errors import InputError
 from likebut.features.content_hashes import ContentHashes, Unread
 from likebut.features.encoding import EncodedBatch, encode_in_batches, in_groups
-from likebut.features.token_source import view_of
+from likebut.features.token_source import crop_of, view_of
 from likebut.files import atomic_path, fingerprint, home_folder, read_json, remove_temporaries, write_json
 from likebut.models.vision import VisionEncoder
 
@@ -172,7 +172,7 @@ class FeatureCache:
             if not isinstance(content, str):
                 self._unreadable[image.name] = content
                 continue
-            seen = view_of(content, image.view)
+            seen = view_of(crop_of(content, image.crop), image.view)
             if self._content_of.setdefault(image.name, seen) != seen:
                 raise InputError(
                     f"Two different images are called {image.name}; the second is {image.path}.", "Rename one of them."

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from likebut.data.triplets import ImageRef
+from likebut.data.triplets import CropBox, ImageRef
 
 
 class TokenSource(Protocol):
@@ -70,6 +70,11 @@ def view_name(name: str, view: int) -> str:
 def view_of(content: str, view: int) -> str:
     """Return what identifies a view's content, given what identifies the image's."""
     return content if view == 0 else f"{content}-view-{view}"
+
+
+def crop_of(content: str, crop: CropBox | None) -> str:
+    """Return what identifies the content of a part of an image, given what identifies the file's."""
+    return content if crop is None else f"{content}-crop-{'-'.join(map(str, crop))}"
 
 
 def with_views(images: Sequence[ImageRef], views: int) -> list[ImageRef]:
