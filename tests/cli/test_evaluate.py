@@ -126,7 +126,7 @@ def test_query_modes(command: Command, folder: Path) -> None:
         (["--data", "x", "--benchmark", "cirr"], "one of --data and --benchmark"),
         (["--benchmark", "cirr"], "Where cirr lies was not said"),
         (["--data", "nowhere"], "There is no folder nowhere"),
-        (["--data", "data", "--labels", "soft"], "no --root, --protocol or --labels"),
+        (["--data", "data", "--labels", "soft"], "no --root, --protocol, --labels or --query-template"),
         (["--data", "data", "--split", "val"], "Splits there: test."),
         (["--data", "data", "--device", "tpu"], 'There is no device "tpu"'),
         (["--data", "data", "--query-mode", "txt"], 'Did you mean "text"'),

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from likebut.evaluation.evaluator import RankedBenchmark
 
 
-_Benchmark = Annotated[str | None, typer.Option(help="cirr, fashioniq, circo or clothing, instead of --data.")]
+_Benchmark = Annotated[
+    str | None, typer.Option(help="cirr, fashioniq, circo, icir, pinpoint, genecis or clothing, instead of --data.")
+]
 _Protocol = Annotated[
     str | None,
     typer.Option(
@@ -31,10 +33,13 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="A data folder.")] = None,
     benchmark: _Benchmark = None,
     root: Annotated[Path | None, typer.Option(help="The benchmark's folder.")] = None,
-    split: Annotated[str | None, typer.Option(help="test for a data folder, val for a benchmark.")] = None,
+    split: Annotated[str | None, typer.Option(help="test for a data folder, val for a benchmark that has it.")] = None,
     model: Annotated[str, typer.Option(help="A trained retriever: a name or a folder.")] = "small",
     protocol: _Protocol = None,
     labels: Annotated[str | None, typer.Option(help="CIRR: hard, as published tables use, or soft.")] = None,
+    query_template: Annotated[
+        str | None, typer.Option(help="How queries are written, e.g. shared-concept for CIRCO; see docs/benchmarks.md.")
+    ] = None,
     query_mode: Annotated[str, typer.Option(help="What of a query is used: composed, text or image.")] = "composed",
     rankings: _Rankings = None,
     allow_missing: _AllowMissing = False,
@@ -46,7 +51,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a retriever on a benchmark or on a data folder."""
-    benchmarks = measured_on(data, benchmark, root, split, protocol, labels)
+    benchmarks = measured_on(data, benchmark, root, split, protocol, labels, query_template)
     if list_missing:
         missing = {image.name: image.reason for each in benchmarks for image in each.missing_images()}
         print(json.dumps([{"image": name, "reason": reason} for name, reason in missing.items()], ensure_ascii=False))
@@ -87,8 +92,8 @@ def _write_rankings(ranked: "list[RankedBenchmark]", path: Path) -> None:
 
 
 def score(
-    benchmark: Annotated[str, typer.Argument(help="cirr, fashioniq or circo.")],
-    split: Annotated[str, typer.Argument(help="The split that was ranked: val, mostly.")],
+    benchmark: Annotated[str, typer.Argument(help="cirr, fashioniq, circo, icir, pinpoint or genecis.")],
+    split: Annotated[str, typer.Argument(help="The split that was ranked: val, or test for icir, pinpoint, genecis.")],
     root: Annotated[Path, typer.Option(help="The benchmark's folder; its images are not needed.")],
     predictions: Annotated[
         Path | None, typer.Option(help="The ranking of the gallery, in the benchmark's own submission format.")

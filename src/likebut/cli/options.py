@@ -25,6 +25,7 @@ def measured_on(
     split: str | None,
     protocol: str | None,
     labels: str | None,
+    query_template: str | None = None,
 ) -> "list[Benchmark]":
     """Return the split of a data folder or of a benchmark that the options name.
 
@@ -40,10 +41,12 @@ def measured_on(
             "Say what to evaluate on: one of --data and --benchmark.", "Add --data FOLDER, or --benchmark NAME."
         )
     if data is not None:
-        if (protocol or labels or root) is not None:
-            raise InputError("A data folder has no --root, --protocol or --labels.", "Leave them out.")
+        if (protocol or labels or root or query_template) is not None:
+            raise InputError(
+                "A data folder has no --root, --protocol, --labels or --query-template.", "Leave them out."
+            )
         return load_folder(data, split or "test")
     if root is None:
         raise InputError(f"Where {benchmark} lies was not said.", "Add --root with its folder.")
     entries = {**BENCHMARKS, CLOTHING.name: CLOTHING}
-    return load_benchmark(benchmark or "", root, split or "val", protocol, labels, entries)
+    return load_benchmark(benchmark or "", root, split, protocol, labels, entries, query_template)

@@ -47,7 +47,8 @@ def print_report(report: "EvaluationReport", as_json: bool) -> None:
         for part, count in report.queries.items()
     )
     console.print(f"{report.benchmark} {report.split} ({sizes})")
-    console.print(f"protocol {report.protocol}, labels {report.labels}")
+    template = "" if report.query_template is None else f", query template {report.query_template}"
+    console.print(f"protocol {report.protocol}, labels {report.labels}{template}")
     console.print(_table(report))
     for note in report.notes:
         console.print(f"Note: {note}")

@@ -87,6 +87,10 @@ def build_report(
         columns |= {prefix + name: [column] for name, column in values.items()}
     names = [benchmark.part for benchmark, _ in parts]
     notes = [*dict.fromkeys(note for benchmark, _ in parts for note in benchmark.notes), *notes]
+    for benchmark, _ in parts:
+        if benchmark.candidates:
+            mean = np.mean([len(benchmark.candidates_of(query)) for query in benchmark.queries])
+            notes.append(f"Each query of {benchmark.title} ranks its own candidates, {mean:.1f} on average.")
     absent = [part for part in first.parts if part not in names]
     if first.parts and not absent:
         columns |= {name: [values[name] for _, values in parts] for name in parts[0][1]}
