@@ -42,9 +42,12 @@ def test_verify_lists_faults_and_exits_with_2(command: Command, tmp_path: Path) 
     assert "18 images, 12 triplets: 4 faults, 0 warnings." in result.out
 
 
+DATA_SETS = ["sample", "folder", "cirr", "fashioniq", "circo", "icir", "pinpoint", "genecis", "clothing"]
+
+
 def test_info_lists_every_data_set(command: Command) -> None:
     listed = json.loads(command("data", "info", "--json").out)
-    assert [item["name"] for item in listed] == ["sample", "folder", "cirr", "fashioniq", "circo", "clothing"]
+    assert [item["name"] for item in listed] == DATA_SETS
     assert all(item["licence"] and item["source"] and item["layout"] for item in listed)
 
 
