@@ -68,7 +68,6 @@ def load_pinpoint(root: Path, split: str = "test") -> list[Benchmark]:
         queries=queries,
         images=_images(root / "images", names),
         plan=PLAN,
-        credits={query.id: dict.fromkeys(query.targets, 1.0) for query in queries},
         aspects={query.id: (MULTI_IMAGE if query.further_references else SINGLE_IMAGE,) for query in queries},
         groups={query.id: "+".join(query.references) for query in queries},
         notes=count_notes("PinPoint", found, _OFFICIAL) + _notes(queries, known, len(rows) - len(complete)),
