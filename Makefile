@@ -1,4 +1,4 @@
-# Each target makes .venv itself if it is missing or older than what it is made from.
+# Every target creates .venv if it is missing or older than its requirements.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,20 +20,20 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src
 
-# The page's tests drive a Chromium of the system's; without one they are skipped.
+# The page's tests use the system's Chromium; without one they are skipped.
 browser:
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
-	command -v apt-get >/dev/null || { echo "There is no Chromium, and no apt-get to install it with. Install Chromium by hand." >&2; exit 1; }; \
-	test "$$(id -u)" = 0 || { echo "There is no Chromium, and installing it takes root: sudo make browser" >&2; exit 1; }; \
+	command -v apt-get >/dev/null || { echo "Chromium is missing and apt-get is not available. Install Chromium manually." >&2; exit 1; }; \
+	test "$$(id -u)" = 0 || { echo "Chromium is missing; installing it requires root: sudo make browser" >&2; exit 1; }; \
 	apt-get update && apt-get install -y --no-install-recommends chromium
 
-# The published weights trained again, below WEIGHTS, from the folder of photographs that docs/clothing.md tells of:
-# make small-generator PHOTOGRAPHS=FOLDER. Stopped, the same command goes on.
+# Train the published weights again, in WEIGHTS, on the photographs that docs/clothing.md describes:
+# make small-generator PHOTOGRAPHS=FOLDER. If interrupted, the same command resumes.
 WEIGHTS := weights
 TRAIN_GENERATOR = $(BIN)/likebut train generator --data $(WEIGHTS)/drawings
 
 photographs:
-	@test -d "$(PHOTOGRAPHS)" || { echo "Say where the photographs are: PHOTOGRAPHS=FOLDER after the target." >&2; exit 1; }
+	@test -d "$(PHOTOGRAPHS)" || { echo "PHOTOGRAPHS is not set. Add PHOTOGRAPHS=FOLDER." >&2; exit 1; }
 
 small-generator: photographs $(READY)
 	$(BIN)/likebut models pull small

@@ -1,10 +1,10 @@
-"""How long a person waits for the first picture in the page of a running server, in the system's Chromium.
+"""Time to the first image in the page of a running server, in the system's Chromium.
 
     likebut serve GALLERY &
     python benchmarks/page.py http://127.0.0.1:8333
 
-A link to a search is opened, and from there further texts are asked for. What is told is the median time until the
-first result's picture had been drawn: from the start of the navigation, and from the press of Enter.
+Opens links to searches, and enters further texts from there. Reports the median time until the first result's image is
+drawn, from the start of the navigation and from the press of Enter.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import urllib.request
 from playwright.sync_api import Page, sync_playwright
 
 TEXTS = ("in red", "with longer sleeves", "without a print", "in a lighter blue", "striped", "for children", "shorter")
-# Resolves with the time, on the page's own clock, of the frame after the first result's picture has been decoded.
-FIRST_PICTURE = """() => new Promise(done => {
+# Resolves to the time, on the page's clock, of the frame after the first result's image has been decoded.
+FIRST_IMAGE = """() => new Promise(done => {
     const look = async () => {
         const image = document.querySelector(".tile img");
         if (!image || image.closest("[data-seen]")) return requestAnimationFrame(look);
@@ -32,12 +32,12 @@ FIRST_PICTURE = """() => new Promise(done => {
 })"""
 
 
-def asked(page: Page, text: str) -> float:
-    """Ask for a text, and return the milliseconds until the first picture was there."""
+def search(page: Page, text: str) -> float:
+    """Enter a text, and return the milliseconds until the first image is drawn."""
     page.evaluate("addEventListener('keydown', event => { window.pressed = event.timeStamp; }, { capture: true })")
     page.locator("#text").fill(text)
     page.locator("#text").press("Enter")
-    return float(page.evaluate(FIRST_PICTURE)) - float(page.evaluate("window.pressed"))
+    return float(page.evaluate(FIRST_IMAGE)) - float(page.evaluate("window.pressed"))
 
 
 def main() -> None:
@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("url", help="The server's address.")
     parser.add_argument("--times", type=int, default=10)
     options = parser.parse_args()
-    with urllib.request.urlopen(f"{options.url}/v1/images?limit={options.times + 1}") as answer:
-        ids = [image["id"] for image in json.load(answer)["images"]]
+    with urllib.request.urlopen(f"{options.url}/v1/images?limit={options.times + 1}") as response:
+        ids = [image["id"] for image in json.load(response)["images"]]
     chromium = shutil.which("chromium")
     opened, typed = [], []
     with sync_playwright() as playwright:
@@ -55,19 +55,19 @@ def main() -> None:
         for number, image_id in enumerate(ids):
             text = TEXTS[number % len(TEXTS)]
             page.goto(f"{options.url}/?image_id={image_id}&text={text}", wait_until="commit")
-            opened.append(float(page.evaluate(FIRST_PICTURE)))
-            page.wait_for_load_state("networkidle")  # a person types for longer than the other pictures take to come
-            typed.append(asked(page, TEXTS[(number + 1) % len(TEXTS)]))
+            opened.append(float(page.evaluate(FIRST_IMAGE)))
+            page.wait_for_load_state("networkidle")  # as if the user were typing
+            typed.append(search(page, TEXTS[(number + 1) % len(TEXTS)]))
         browser.close()
-    figures = {
+    results = {
         "date": time.strftime("%Y-%m-%d"),
         "processors": os.cpu_count(),
         "machine": platform.machine(),
-        # What is slow the first time is not what is measured.
+        # Without the first call, which includes warm-up.
         "link_to_first_picture_ms": round(statistics.median(opened[1:])),
         "enter_to_first_picture_ms": round(statistics.median(typed[1:])),
     }
-    print(json.dumps(figures))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
     python benchmarks/search.py --images 10000 100000 1000000
 
-The embeddings are a mixture, because uniform noise has no neighbours to find. Each of images / 50 clusters has a
-centre uniform on the sphere; an image is its cluster's centre plus Gaussian noise of length about 0.6, and each of its
-N embeddings is the image plus Gaussian noise of length about 0.7, scaled to length 1. A query lies between an image
-and one of another cluster (1 : 0.5), with noise of length about 0.3: a reference and a change. Images carry a price,
-uniform in 0…100, to filter on. Thumbnails are left out; they add about 15 kB an image to the disk.
+The embeddings are a mixture, because uniform noise has no nearest neighbours. Each of images / 50 clusters has a centre
+uniform on the sphere. An image is its cluster's centre plus Gaussian noise of norm about 0.6, and each of its N
+embeddings is the image plus Gaussian noise of norm about 0.7, L2-normalised. A query is a mixture of an image and one
+of another cluster (1 : 0.5), with noise of norm about 0.3: a reference and a change. Images have a price, uniform in
+0…100, for filters. Thumbnails are left out; they add about 15 kB for each image.
 
-Building a million takes long, and latency means something on an idle machine alone. With --folder the galleries stay,
-and a further call with the same folder measures them again.
+Building a million images takes long, and latency is meaningful on an idle machine only. With --folder the galleries are
+kept, and a further call with the same folder measures them again.
 """
 
 import argparse
@@ -32,7 +32,6 @@ from likebut.gallery.fields import Field, FieldType
 from likebut.gallery.filters import parse_filter
 from likebut.gallery.identity import GalleryIdentity
 from likebut.gallery.lance_store import LanceStore
-from likebut.gallery.scoring import normalised
 from likebut.gallery.search import search_page
 from likebut.gallery.store import NewImage, StoredImage
 
@@ -40,7 +39,7 @@ BLOCK = 10_000
 PRICE = Field("price", FieldType.NUMBER)
 CHEAP = 10.0
 K = 10
-# Written last: where it is, the gallery is whole.
+# Written last: where it exists, the gallery is complete.
 BUILT = "built.json"
 
 
@@ -49,8 +48,14 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> np
     return values
 
 
+def l2_normalise(vectors: npt.NDArray[np.float32] | npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+    values = vectors.astype(np.float32)
+    normalised: npt.NDArray[np.float32] = values / np.linalg.norm(values, axis=-1, keepdims=True)
+    return normalised
+
+
 def cluster_centres(images: int, width: int) -> npt.NDArray[np.float32]:
-    return normalised(np.random.default_rng(1).standard_normal((max(images // 50, 2), width), dtype=np.float32))
+    return l2_normalise(np.random.default_rng(1).standard_normal((max(images // 50, 2), width), dtype=np.float32))
 
 
 def block_of_embeddings(
@@ -59,15 +64,15 @@ def block_of_embeddings(
     rng = np.random.default_rng([2, number])
     width = centres.shape[1]
     images = centres[rng.integers(0, len(centres), count)] + noise(rng, (count, width), 0.6)
-    return normalised(images[:, None] + noise(rng, (count, tokens, width), 0.7)).astype(np.float16)
+    return l2_normalise(images[:, None] + noise(rng, (count, tokens, width), 0.7)).astype(np.float16)
 
 
 def make_queries(images: int, centres: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng(3)
     width = centres.shape[1]
     pick = rng.integers(0, len(centres), (2, count))
-    reference, other = (normalised(centres[some] + noise(rng, (count, width), 0.6)) for some in pick)
-    return normalised(reference + 0.5 * other + noise(rng, (count, width), 0.3))
+    reference, other = (l2_normalise(centres[some] + noise(rng, (count, width), 0.6)) for some in pick)
+    return l2_normalise(reference + 0.5 * other + noise(rng, (count, width), 0.3))
 
 
 def identifier(number: int) -> str:
@@ -83,21 +88,21 @@ def new_images(first: int, embeddings: npt.NDArray[np.float16]) -> Iterator[NewI
         number = first + position
         signature = hashlib.shake_128(str(number).encode()).digest(192)
         metadata = {"price": price_of(number)}
-        image = StoredImage(identifier(number), f"/pictures/{number}.jpg", 1, 1, 1, signature, None, metadata)
+        image = StoredImage(identifier(number), f"/images/{number}.jpg", 1, 1, 1, signature, None, metadata)
         yield NewImage(image, each, b"")
 
 
 class Best:
-    """The K best of every query so far, by exact similarity."""
+    """The K nearest images of every query so far, by exact similarity."""
 
     def __init__(self, queries: npt.NDArray[np.float32]) -> None:
         self.queries = queries
         self.scores = np.full((len(queries), K), -2, dtype=np.float32)
         self.numbers = np.full((len(queries), K), -1)
 
-    def see(self, first: int, embeddings: npt.NDArray[np.float16], counts: npt.NDArray[np.bool_]) -> None:
-        """Compare with further images, those that count."""
-        cosines = normalised(embeddings) @ self.queries.T  # (count, N, Q)
+    def update(self, first: int, embeddings: npt.NDArray[np.float16], counts: npt.NDArray[np.bool_]) -> None:
+        """Compare with further images, except those for which ``counts`` is False."""
+        cosines = l2_normalise(embeddings) @ self.queries.T  # (count, N, Q)
         scores = np.where(counts[:, None], cosines.max(axis=1), -2).T  # (Q, count)
         numbers = np.broadcast_to(np.arange(first, first + len(embeddings)), scores.shape)
         scores, numbers = np.hstack([self.scores, scores]), np.hstack([self.numbers, numbers])
@@ -107,19 +112,19 @@ class Best:
 
 
 def build(folder: Path, images: int, tokens: int, width: int, queries: int) -> dict[str, object]:
-    """Fill a gallery, and write the exact answers beside it."""
+    """Fill a gallery, and write the exact nearest neighbours next to it."""
     store = LanceStore(folder / "gallery", GalleryIdentity("synthetic", "", "", "", tokens, width))
     store.add_fields([PRICE])
     centres = cluster_centres(images, width)
-    asked = make_queries(images, centres, queries)
-    best, cheap = Best(asked), Best(asked)
+    query_embeddings = make_queries(images, centres, queries)
+    best, cheap = Best(query_embeddings), Best(query_embeddings)
     adding = 0.0
     for number, first in enumerate(range(0, images, BLOCK)):
         embeddings = block_of_embeddings(number, min(BLOCK, images - first), centres, tokens)
         everything = np.ones(len(embeddings), dtype=np.bool_)
-        best.see(first, embeddings, everything)
+        best.update(first, embeddings, everything)
         prices = np.array([price_of(each) for each in range(first, first + len(embeddings))])
-        cheap.see(first, embeddings, prices < CHEAP)
+        cheap.update(first, embeddings, prices < CHEAP)
         batch = list(new_images(first, embeddings))
         started = time.perf_counter()
         store.put(batch)
@@ -127,34 +132,34 @@ def build(folder: Path, images: int, tokens: int, width: int, queries: int) -> d
     started = time.perf_counter()
     store.optimise()
     indexing = time.perf_counter() - started
-    np.savez(folder / "truth.npz", queries=asked, all=best.numbers, cheap=cheap.numbers)
+    np.savez(folder / "truth.npz", queries=query_embeddings, all=best.numbers, cheap=cheap.numbers)
     health = store.health()
-    figures: dict[str, object] = {
+    results: dict[str, object] = {
         "add seconds": round(adding, 1),
         "index seconds": round(indexing, 1),
         "index": health.search,
         "disk MB": round((health.disk_bytes or 0) / 1e6, 1),
         "build memory MB": _peak_memory(),
     }
-    (folder / BUILT).write_text(json.dumps(figures))
-    return figures
+    (folder / BUILT).write_text(json.dumps(results))
+    return results
 
 
 def measure(folder: Path) -> dict[str, object]:
-    """Search a gallery that :func:`build` filled; in a process of its own, so that its memory is its own."""
+    """Search a gallery of :func:`build`, in a separate process, so that its memory can be measured."""
     truth = np.load(folder / "truth.npz")
     store = LanceStore(folder / "gallery")
     started = time.perf_counter()
     search_page(store, truth["queries"][0], K)
-    figures: dict[str, object] = {"first query ms": round(1000 * (time.perf_counter() - started), 1)}
+    results: dict[str, object] = {"first query ms": round(1000 * (time.perf_counter() - started), 1)}
     for query in truth["queries"][:20]:
         search_page(store, query, K)
     conditions = parse_filter({"price": {"<": CHEAP}}, store.fields())
-    figures |= _timed(store, truth["queries"], truth["all"], (), False, "")
-    figures |= _timed(store, truth["queries"], truth["cheap"], conditions, False, "filtered ")
-    figures["search memory MB"] = _peak_memory()
-    figures |= _timed(store, truth["queries"][:10], truth["all"], (), True, "exact ")
-    return figures
+    results |= _timed(store, truth["queries"], truth["all"], (), False, "")
+    results |= _timed(store, truth["queries"], truth["cheap"], conditions, False, "filtered ")
+    results["search memory MB"] = _peak_memory()
+    results |= _timed(store, truth["queries"][:10], truth["all"], (), True, "exact ")
+    return results
 
 
 def _timed(
@@ -190,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=8, help="N")
     parser.add_argument("--width", type=int, default=256, help="E")
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--folder", type=Path, help="Keep the galleries here, and measure those that are here.")
+    parser.add_argument("--folder", type=Path, help="Keep the galleries here, and measure existing ones.")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure:
@@ -199,15 +204,15 @@ def main(arguments: list[str] | None = None) -> None:
     for images in options.images:
         with tempfile.TemporaryDirectory() as temporary:
             folder = (options.folder or Path(temporary)) / str(images)
-            figures: dict[str, object] = {"images": images, "tokens": options.tokens, "width": options.width}
-            figures |= {"cores": os.cpu_count(), "machine": platform.machine()}
+            results: dict[str, object] = {"images": images, "tokens": options.tokens, "width": options.width}
+            results |= {"cores": os.cpu_count(), "machine": platform.machine()}
             if (folder / BUILT).is_file():
-                figures |= json.loads((folder / BUILT).read_text())
+                results |= json.loads((folder / BUILT).read_text())
             else:
-                figures |= build(folder, images, options.tokens, options.width, options.queries)
+                results |= build(folder, images, options.tokens, options.width, options.queries)
             command = [sys.executable, __file__, "--measure", str(folder)]
-            figures |= json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            print(json.dumps(figures | {"date": time.strftime("%Y-%m-%d")}), flush=True)
+            results |= json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            print(json.dumps(results | {"date": time.strftime("%Y-%m-%d")}), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     likebut serve GALLERY &
     python benchmarks/serving.py http://127.0.0.1:8333 --clients 1 8 32 --seconds 20
 
-Each client sends one search after another over a connection of its own: a picture of the gallery and a modification
-text, or with --query text or upload a text alone or a picture's bytes with a text. What is told is the time until an
-answer had arrived whole, and from /metrics how many queries the model encoded together.
+Each client sends searches in sequence over its own connection: an image of the gallery with a modification text, or
+with --query text or upload a text only or an image's bytes with a text. Reports the time until the response is
+complete and, from /metrics, the number of queries that the model encodes together.
 """
 
 import argparse
@@ -27,7 +27,7 @@ TEXTS = ("in red", "with longer sleeves", "without a print", "in a lighter blue"
 
 @dataclass
 class Outcome:
-    """What the clients of one run saw."""
+    """The measurements of one run's clients."""
 
     seconds: list[float] = field(default_factory=list)
     stages: list[dict[str, float]] = field(default_factory=list)
@@ -44,8 +44,8 @@ def call(connection: http.client.HTTPConnection, method: str, path: str, body: b
     if token := os.environ.get("LIKEBUT_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
     connection.request(method, path, body or None, headers)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    response = connection.getresponse()
+    return response.status, response.read()
 
 
 def searches(url: str, query: str) -> list[tuple[bytes, str]]:
@@ -53,7 +53,7 @@ def searches(url: str, query: str) -> list[tuple[bytes, str]]:
     connection = connect(url)
     status, content = call(connection, "GET", "/v1/images?limit=200")
     if status != 200:
-        sys.exit(f"{url} answered {status}: {content.decode()[:300]}")
+        sys.exit(f"{url} returned {status}: {content.decode()[:300]}")
     ids = [image["id"] for image in json.loads(content)["images"]]
     if not ids:
         sys.exit("The gallery is empty.")
@@ -63,10 +63,10 @@ def searches(url: str, query: str) -> list[tuple[bytes, str]]:
     return [(json.dumps(body).encode(), "application/json") for body in bodies]
 
 
-def upload(picture: bytes) -> tuple[bytes, str]:
+def upload(image: bytes) -> tuple[bytes, str]:
     parts = f'--edge\r\nContent-Disposition: form-data; name="text"\r\n\r\n{random.choice(TEXTS)}\r\n--edge\r\n'
     parts += 'Content-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
-    return parts.encode() + picture + b"\r\n--edge--\r\n", "multipart/form-data; boundary=edge"
+    return parts.encode() + image + b"\r\n--edge--\r\n", "multipart/form-data; boundary=edge"
 
 
 def run(url: str, bodies: list[tuple[bytes, str]], clients: int, seconds: float) -> Outcome:
@@ -96,7 +96,7 @@ def run(url: str, bodies: list[tuple[bytes, str]], clients: int, seconds: float)
 
 
 def batches(url: str) -> tuple[float, float]:
-    """Return how many items the model has encoded for queries so far, and in how many batches."""
+    """Return the number of items that the model has encoded for queries so far, and of batches."""
     _, content = call(connect(url), "GET", "/metrics")
     items = calls = 0.0
     for line in content.decode().splitlines():
@@ -108,7 +108,7 @@ def batches(url: str) -> tuple[float, float]:
 
 
 def measure(url: str, bodies: list[tuple[bytes, str]], clients: int, seconds: float) -> dict[str, Any]:
-    run(url, bodies, clients, min(seconds, 2.0))  # what is slow the first time is not what is measured
+    run(url, bodies, clients, min(seconds, 2.0))  # warm-up
     before = batches(url)
     outcome = run(url, bodies, clients, seconds)
     items, calls = (after - earlier for after, earlier in zip(batches(url), before, strict=True))

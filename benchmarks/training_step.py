@@ -1,15 +1,14 @@
-"""A retriever's training step: with cached image tokens, and with the vision encoder run in every step.
+"""Cost of a retriever's training step with cached image tokens, and with the vision encoder run in every step.
 
     python benchmarks/training_step.py --preset paper --batch-size 128 --device cuda
 
 The published code runs the frozen vision encoder in every step; likebut reads its tokens from a cache. Weights and
-inputs are random, at the preset's sizes: nothing is downloaded, and speed does not depend on values. The two must give
-the same losses, up to the cache's float16, and the script fails if they do not. It prints steps per second, peak
-memory, and model-FLOP utilisation: the arithmetic of one step's matrix products, as torch counts it, over the step's
-time and the rate that the same device reaches on a single large matrix product.
+inputs are random with the preset's sizes: nothing is downloaded, and speed does not depend on values. Both must
+give the same losses, up to the cache's float16, or the script fails. It prints steps per second, peak memory, and
+model-FLOP utilisation: the FLOPs of one step's matrix products, as torch counts them, over the step's time and the rate
+that the device reaches on a single large matrix product.
 
-The preset `paper` needs a GPU for figures that mean anything. On a CPU the script runs with `--preset tiny` to show
-that it works.
+The preset `paper` needs a GPU for meaningful results. On a CPU `--preset tiny` shows that the script works.
 """
 
 import argparse
@@ -32,9 +31,10 @@ from likebut.models.loading import new_vision_network
 from likebut.models.preset import Preset, load_preset
 from likebut.models.query_encoder import QueryEncoder
 from likebut.models.tokenizers import TextBatch
+from likebut.recipes.schema import LossSettings
 from likebut.retriever.base import RetrieverCore, TripletBatch
 from likebut.retriever.ptha import PTHA
-from likebut.training.tasks import RetrievalTask, RetrievalWeights, summed
+from likebut.training.tasks import RetrievalTask, summed
 
 TEXT_LENGTH = 32
 WARM_UP = 3
@@ -42,10 +42,10 @@ LOSS_TOLERANCE = 0.02  # bf16 has 8 bits: two ways to the same loss differ by ab
 
 
 @dataclass
-class Figures:
-    """What one way of stepping costs."""
+class StepCost:
+    """The cost of one variant of the step."""
 
-    way: str
+    variant: str
     first_loss: float
     steps_per_second: float
     triplets_per_second: float
@@ -56,7 +56,7 @@ class Figures:
 
 @dataclass
 class Inputs:
-    """One batch, as pixels and as the tokens that a cache would hold."""
+    """One batch, as pixels and as cached tokens."""
 
     pixels: Tensor
     cached: Tensor
@@ -65,7 +65,7 @@ class Inputs:
 
 
 class Stepper:
-    """A retriever with random weights, and one optimiser step of it."""
+    """A retriever with random weights, and its optimiser step."""
 
     def __init__(self, preset: Preset, device: torch.device, compiled: bool) -> None:
         torch.manual_seed(0)
@@ -74,18 +74,18 @@ class Stepper:
         self.vision = random_vision(preset).to(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
         self.model = PTHA(RetrieverCore(QueryEncoder(preset.query_encoder.config()), preset.embedding_size)).to(device)
         nn.init.normal_(self.model.core.query_encoder.query_tokens, std=0.02)
-        self.task = RetrievalTask(self.model, RetrievalWeights())
+        self.task = RetrievalTask(self.model, LossSettings())
         self.stepped: Any = torch.compile(self.model) if compiled else self.model
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=device.type == "cuda")
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
-        """Return (2B, T, W) tokens of (2B, 3, S, S) pixels."""
+        """Return the tokens (2B, T, W) of pixels (2B, 3, S, S)."""
         tokens: Tensor = self.vision(pixels.to(next(self.vision.parameters()).dtype))
         return tokens
 
     def step(self, tokens: Tensor, inputs: Inputs) -> Tensor:
-        """Learn once from the tokens of B references and B targets; return the loss."""
+        """Run one step on the tokens of B references and B targets; return the loss."""
         reference, target = tokens.float().chunk(2)
         batch = TripletBatch(reference, target, inputs.texts, inputs.reverse_texts)
         with autocast(self.precision, self.device):
@@ -97,14 +97,14 @@ class Stepper:
 
 
 def random_vision(preset: Preset) -> nn.Module:
-    """Return the preset's vision encoder with random weights; BLIP-2's at the sizes that transformers knows it by."""
+    """Return the preset's vision encoder with random weights; BLIP-2's with its default sizes."""
     if preset.vision.kind == "blip2":
         return Blip2Vision({}).requires_grad_(False).eval()
     return new_vision_network(preset.vision).requires_grad_(False).eval()
 
 
 def random_inputs(preset: Preset, stepper: Stepper, batch_size: int) -> Inputs:
-    """Return a batch of pixels, and its tokens in float16 where a cache would keep them."""
+    """Return a batch of pixels with its float16 tokens, in pinned memory if there is a GPU."""
     generator = torch.Generator().manual_seed(1)
     side = preset.vision.image_size
     pixels = torch.randn(2 * batch_size, 3, side, side, generator=generator).to(stepper.device)
@@ -117,8 +117,8 @@ def random_inputs(preset: Preset, stepper: Stepper, batch_size: int) -> Inputs:
     return Inputs(pixels, cached.pin_memory() if stepper.device.type == "cuda" else cached, texts, reverse)
 
 
-def ways(stepper: Stepper, inputs: Inputs) -> dict[str, Callable[[], Tensor]]:
-    """Return the ways of stepping, by name; each returns the step's loss."""
+def variants(stepper: Stepper, inputs: Inputs) -> dict[str, Callable[[], Tensor]]:
+    """Return the variants of the step by name; each returns the loss."""
     resident = inputs.cached.to(stepper.device)
     return {
         "cached tokens, on the device": lambda: stepper.step(resident, inputs),
@@ -129,8 +129,10 @@ def ways(stepper: Stepper, inputs: Inputs) -> dict[str, Callable[[], Tensor]]:
     }
 
 
-def measure(way: str, step: Callable[[], Tensor], device: torch.device, steps: int, batch: int, rate: float) -> Figures:
-    """Run ``step`` and return what it costs, against ``rate`` in FLOP/s."""
+def measure(
+    variant: str, step: Callable[[], Tensor], device: torch.device, steps: int, batch: int, rate: float
+) -> StepCost:
+    """Return the cost of ``step``; utilisation is relative to ``rate`` in FLOP/s."""
     with FlopCounterMode(display=False) as counter:
         loss = step().item()
     for _ in range(WARM_UP):
@@ -139,8 +141,8 @@ def measure(way: str, step: Callable[[], Tensor], device: torch.device, steps: i
         torch.cuda.reset_peak_memory_stats(device)
     seconds = timed(lambda: [step() for _ in range(steps)], device) / steps
     operations = counter.get_total_flops()
-    return Figures(
-        way=way,
+    return StepCost(
+        variant=variant,
         first_loss=loss,
         steps_per_second=1 / seconds,
         triplets_per_second=batch / seconds,
@@ -151,7 +153,7 @@ def measure(way: str, step: Callable[[], Tensor], device: torch.device, steps: i
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds that ``work`` takes, the device's queue included."""
+    """Return the duration of ``work`` in seconds, including the device's queue."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()
@@ -162,7 +164,7 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the FLOP/s of one large matrix product, the best of several."""
+    """Return the FLOP/s of a large matrix product, the best of several runs."""
     side = 8192 if device.type == "cuda" else 512
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best = min(timed(lambda: one @ other, device) for _ in range(10))
@@ -170,58 +172,60 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes held: of the GPU since the last reset, or of the process since its beginning."""
+    """Return the peak memory in bytes: of the GPU since the last reset, or of the process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def check_losses(figures: list[Figures]) -> None:
-    """Fail unless every way gave the same first loss."""
-    expected = figures[0].first_loss
-    for row in figures:
+def check_losses(costs: list[StepCost]) -> None:
+    """Exit unless every variant has the same first loss."""
+    expected = costs[0].first_loss
+    for row in costs:
         if abs(row.first_loss - expected) > LOSS_TOLERANCE * abs(expected):
-            raise SystemExit(f"{row.way} gave the loss {row.first_loss}, not {expected}: the ways differ.")
+            raise SystemExit(f"{row.variant} has the loss {row.first_loss}, not {expected}.")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Return what the command line says."""
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", default="paper", help="whose sizes")
+    parser.add_argument("--preset", default="paper", help="preset of the sizes")
     parser.add_argument("--batch-size", type=int, default=128, help="triplets")
-    parser.add_argument("--steps", type=int, default=20, help="timed steps of each way")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps of each variant")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true", help="compile the retriever with torch.compile")
-    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
+    parser.add_argument("--out", type=Path, help="a JSON file for the results")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure every way and print a table."""
+    """Measure every variant and print a table."""
     options = parse(arguments)
     device = torch.device(options.device)
     preset = load_preset(options.preset)
-    figures = []
-    for way in ("cached tokens, on the device", "cached tokens, from the host", "vision encoder in every step"):
-        # From the same weights each time, so that the first losses can be compared.
+    costs = []
+    for variant in ("cached tokens, on the device", "cached tokens, from the host", "vision encoder in every step"):
+        # With the same weights, so that the first losses are comparable.
         stepper = Stepper(preset, device, options.compile)
         dtype = torch.bfloat16 if stepper.precision == "bf16" else torch.float32
         inputs = random_inputs(preset, stepper, options.batch_size)
         rate = matrix_rate(device, dtype)
-        figures.append(measure(way, ways(stepper, inputs)[way], device, options.steps, options.batch_size, rate))
-    check_losses(figures)
+        costs.append(
+            measure(variant, variants(stepper, inputs)[variant], device, options.steps, options.batch_size, rate)
+        )
+    check_losses(costs)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"
     print(f"{preset.name}, batch {options.batch_size}, {stepper.precision}, {name}: {rate / 1e12:.1f} TFLOP/s at most")
-    for row in figures:
+    for row in costs:
         print(
-            f"{row.way:<30} {row.steps_per_second:8.2f} steps/s {row.triplets_per_second:9.0f} triplets/s "
+            f"{row.variant:<30} {row.steps_per_second:8.2f} steps/s {row.triplets_per_second:9.0f} triplets/s "
             f"{row.peak_memory_gb:7.2f} GB {row.step_teraflops:8.3f} TFLOP/step {row.utilisation:6.1%} of the rate, "
             f"loss {row.first_loss:.4f}"
         )
     if options.out is not None:
-        said = {"preset": preset.name, "device": name, "matrix_rate": rate, "torch": torch.__version__}
-        write_json(options.out, {**said, "batch_size": options.batch_size, "ways": [asdict(row) for row in figures]})
+        setup = {"preset": preset.name, "device": name, "matrix_rate": rate, "torch": torch.__version__}
+        write_json(options.out, {**setup, "batch_size": options.batch_size, "variants": [asdict(row) for row in costs]})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.errors import raises
 from likebut.errors import InputError
 from likebut.files import (
     atomic_path,
@@ -24,7 +25,7 @@ from likebut.files import (
 )
 
 
-def test_the_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_home_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path))
     assert home_folder() == tmp_path
     monkeypatch.setenv("LIKEBUT_HOME", "~/elsewhere")
@@ -42,7 +43,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert path.read_text() == "old" and list(path.parent.iterdir()) == [path]
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "folder") as temporary:
         temporary.mkdir()
         (temporary / "half").write_text("")
@@ -84,7 +85,7 @@ JSON = st.recursive(
 
 
 @given(value=JSON)
-def test_json_comes_back(value: object, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_json_round_trips(value: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "value.json"
     write_json(path, value)
     assert read_json(path) == value
@@ -92,13 +93,13 @@ def test_json_comes_back(value: object, tmp_path_factory: pytest.TempPathFactory
 
 
 @given(rows=st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=4))
-def test_json_lines_come_back(rows: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_json_lines_round_trip(rows: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "rows.jsonl"
     write_jsonl(path, rows)
     assert [row for _, row in read_jsonl(path)] == rows
 
 
-def test_empty_lines_are_passed_over_and_lines_counted_from_one(tmp_path: Path) -> None:
+def test_empty_lines_are_skipped_and_lines_numbered_from_one(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('\n{"a": 1}\n   \n{"a": 2}\n')
     assert list(read_jsonl(tmp_path / "rows.jsonl")) == [(2, {"a": 1}), (4, {"a": 2})]
 
@@ -106,13 +107,13 @@ def test_empty_lines_are_passed_over_and_lines_counted_from_one(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"a": 1,\n "b" 2}', "is not valid JSON: Expecting ':' delimiter in line 2"),
-        (b"\xff\xfe{}", "is not a text file"),
-        (b"[" * 100_000, "cannot be read as JSON"),
-        (b"1" * 10_000, "cannot be read as JSON"),
+        (b'{"a": 1,\n "b" 2}', "line 2"),
+        (b"\xff\xfe{}", r"\.json"),
+        (b"[" * 100_000, r"\.json"),
+        (b"1" * 10_000, r"\.json"),
     ],
 )
-def test_what_is_no_json_is_said_with_its_place(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_json_is_reported_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "value.json").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_json(tmp_path / "value.json")
@@ -121,25 +122,25 @@ def test_what_is_no_json_is_said_with_its_place(tmp_path: Path, content: bytes, 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"a": 1}\n{"a": \n', "line 2 is not valid JSON: Expecting value"),
-        (b"\n[1]\n", "line 2 holds a list, not an object"),
-        (b'{"a": 1}\n\xff\n', "is not a text file"),
-        (b"{}\n" + b"[" * 100_000, "line 2 cannot be read as JSON"),
+        (b'{"a": 1}\n{"a": \n', "line 2"),
+        (b"\n[1]\n", "line 2 .*list"),
+        (b'{"a": 1}\n\xff\n', r"\.json"),
+        (b"{}\n" + b"[" * 100_000, "line 2"),
     ],
 )
-def test_a_bad_line_is_said_with_its_number(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_invalid_json_line_is_reported_with_its_number(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "rows.jsonl").write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(read_jsonl(tmp_path / "rows.jsonl"))
 
 
-def test_missing_files_are_said(tmp_path: Path) -> None:
+def test_missing_files_are_errors(tmp_path: Path) -> None:
     for read in (read_json, lambda path: list(read_jsonl(path))):
-        with pytest.raises(InputError, match="There is no file"):
+        with raises(InputError, "no-such-file"):
             read(tmp_path / "absent")
 
 
-def test_places_are_checked_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_paths_are_checked_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     require_output_folder(tmp_path / "folder", "the work")
@@ -147,17 +148,17 @@ def test_places_are_checked_before_the_work(tmp_path: Path, monkeypatch: pytest.
     require_output_file(tmp_path / "file")
     require_output_file(tmp_path / "new" / "file")
     assert not (tmp_path / "new").exists()
-    with pytest.raises(InputError, match="file is a file, not a folder. Give a folder for the work."):
+    with raises(InputError, None, "the work"):
         require_output_folder(tmp_path / "file", "the work")
-    with pytest.raises(InputError, match="folder is a folder, not a file"):
+    with raises(InputError):
         require_output_file(tmp_path / "folder")
-    with pytest.raises(InputError, match="er cannot be made: .*file is a file, not a folder"):
+    with raises(InputError):
         require_output_folder(tmp_path / "file" / "deep" / "er", "the work")
     # Root may write anywhere, so the system's answer is put in its mouth.
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / "folder")
-    with pytest.raises(InputError, match="new cannot be made: .*folder may not be written to"):
+    with raises(InputError, "not-writable"):
         require_output_file(tmp_path / "folder" / "new")
-    with pytest.raises(InputError, match="may not be written to"):
+    with raises(InputError, "not-writable"):
         require_output_folder(tmp_path / "folder", "the work")
 
 
@@ -166,21 +167,21 @@ def test_sha256_of_a_known_text(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_fingerprints_heed_values_and_not_the_order_of_keys() -> None:
+def test_fingerprints_depend_on_values_and_not_on_key_order() -> None:
     assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
     assert len({fingerprint(value) for value in ({"a": 1}, {"a": 2}, {"a": "1"}, {"a": [1]}, [1], None)}) == 6
 
 
-def test_a_mark_at_the_beginning_is_no_part_of_a_file(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     (tmp_path / "lines.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
     assert read_json(tmp_path / "one.json") == {"a": 1}
     assert [row for _, row in read_jsonl(tmp_path / "lines.jsonl")] == [{"a": 1}, {"a": 2}]
 
 
-def test_nothing_lies_above_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_root_has_no_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: True)
     require_output_folder(Path("/"), "the work")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(InputError, match="may not be written to"):
+    with raises(InputError, "not-writable"):
         require_output_folder(Path("/"), "the work")

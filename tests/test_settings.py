@@ -45,7 +45,7 @@ def test_good_values_are_parsed() -> None:
         ),
     ],
 )
-def test_wrong_values_are_said_with_their_key(values: dict[str, object], problem: str, remedy: str) -> None:
+def test_invalid_values_are_reported_with_their_key(values: dict[str, object], problem: str, remedy: str) -> None:
     with pytest.raises(InputError) as error:
         parse_settings(Outer, values, "f")
     assert error.value.problem == problem and error.value.remedy.startswith(remedy)

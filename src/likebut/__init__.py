@@ -1,5 +1,6 @@
-"""likebut: "like this, but in red". Composed image retrieval for your own pictures and for the benchmarks."""
+"""likebut: composed image retrieval, "like this, but in red"."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,19 +12,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Gallery", "ModificationGenerator", "Retriever", "__version__"]
 
+_MODULES = {
+    "Gallery": "likebut.gallery.gallery",
+    "ModificationGenerator": "likebut.generator.generator",
+    "Retriever": "likebut.retriever.retriever",
+}
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the application configures logging
+
 
 def __getattr__(name: str) -> Any:
-    """Import a public class when it is first asked for: torch takes seconds, and ``likebut --help`` needs none."""
-    if name == "Retriever":
-        from likebut.retriever.retriever import Retriever
+    """Import a public name on first use: torch takes seconds to import, and ``likebut --help`` does not need it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return Retriever
-    if name == "ModificationGenerator":
-        from likebut.generator.generator import ModificationGenerator
+    return getattr(import_module(_MODULES[name]), name)
 
-        return ModificationGenerator
-    if name == "Gallery":
-        from likebut.gallery.gallery import Gallery
 
-        return Gallery
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""`python -m likebut`, which is how launchers of several processes start it."""
+"""``python -m likebut``, for launchers of several processes such as torchrun."""
 
 from likebut.cli.main import main
 

@@ -1,17 +1,19 @@
-"""The errors a user can cause, each with what is wrong and what to do about it."""
+"""Errors a user can cause; each says what is wrong and what to do about it."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class LikebutError(Exception):
     """A failure with a known cause and a remedy.
 
-    The command line prints ``problem`` and ``remedy`` and exits with ``exit_code``; a user never sees a traceback.
+    The command line prints ``problem`` and ``remedy`` and exits with ``exit_code``, without a traceback.
 
     Args:
-        problem: One sentence saying what is wrong, with the values, the file and the line concerned.
-        remedy: One sentence saying what to do.
-        code: A stable name of this error, in kebab-case, where the class alone does not identify it. Programs and tests
+        problem: One sentence that says what is wrong, with the values, the file and the line.
+        remedy: One sentence that says what to do.
+        code: A stable kebab-case name of the error, where the class alone does not identify it. Programs and tests
             compare it instead of the wording.
     """
 
@@ -27,49 +29,64 @@ class LikebutError(Exception):
 
 
 class InputError(LikebutError):
-    """Wrong usage or wrong input, which the user can fix."""
+    """Wrong usage or wrong input, which the user can correct."""
 
     exit_code = 2
     code = "invalid-input"
 
 
 class ImageError(InputError):
-    """An image that cannot be used; ``problem`` is the reason a report lists beside its name."""
+    """An image that cannot be used; ``problem`` is the reason that reports list next to its name."""
 
     code = "unusable-image"
 
 
 class UnreadableImageError(ImageError):
-    """An image file that could not be read this time (permissions, a disk fault): its content may be sound."""
+    """An image file that could not be read this time (permissions, disk failure); its content may be valid."""
 
     code = "unreadable-image"
 
 
 class UnknownImageError(InputError):
-    """An image id that a gallery does not hold."""
+    """An image id that is not in the gallery."""
 
     code = "unknown-image"
 
 
 class ResumeError(InputError):
-    """Unfinished work was started with other settings than those given now."""
+    """Unfinished work was started with other settings."""
 
     code = "settings-changed"
 
 
 class MissingWeightsError(InputError):
-    """Weights that a preset needs are not on this machine yet."""
+    """Weights that a preset needs are not on this machine."""
 
     code = "missing-weights"
 
 
 class MissingDependencyError(InputError):
-    """An optional library that a feature needs is not installed."""
+    """An optional package that a feature needs is not installed."""
 
     code = "missing-dependency"
 
 
-# What Pillow raises on damaged files, as found with 100,000 mutated ones.
+@contextmanager
+def require_extra(extra: str) -> Iterator[None]:
+    """Wrap imports of packages that an optional extra installs.
+
+    Raises:
+        MissingDependencyError: An import in the block failed; the message has the pip command.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"The package {error.name} is not installed.", f"Run `pip install 'likebut[{extra}]'`."
+        ) from None
+
+
+# What Pillow raises on damaged files, found with 100,000 mutated ones.
 IMAGE_DAMAGE: tuple[type[Exception], ...] = (
     OSError,
     SyntaxError,

@@ -1,4 +1,4 @@
-"""Reading and writing files so that a kill at any moment leaves either the old file or the new one."""
+"""File reading and atomic writing: a kill at any moment leaves either the old file or the new one."""
 
 import hashlib
 import json
@@ -26,11 +26,10 @@ def home_folder() -> Path:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; rename it to ``path`` on success, remove it on failure.
+    """Yield a temporary path next to ``path``; rename it to ``path`` on success, remove it on failure.
 
-    Works for a file and for a folder: the caller creates whichever it wants under the temporary name. A folder
-    replaces nothing: ``path`` must then not exist. The content is flushed to disk before the rename, so that a
-    power cut cannot leave a complete name on incomplete bytes.
+    The caller creates a file or a folder under the temporary path. A folder replaces nothing: ``path`` must not exist.
+    A file is flushed to disk before the rename, so that a power failure cannot leave the final name on partial data.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
@@ -48,31 +47,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def normal_path(path: Path | str) -> Path:
-    """Return ``path`` absolute and without "..", so that one file has one name wherever it is spoken of from."""
+    """Return ``path`` absolute and without "..", so that a file has one name whatever the working directory."""
     return Path(os.path.abspath(path))
 
 
 def files_below(folder: Path) -> tuple[list[Path], list[OSError]]:
-    """Return what is no folder below ``folder``, hidden files left out, and why folders below it could not be listed.
+    """Return the files below ``folder``, except hidden ones, and the errors of folders that could not be listed.
 
-    Symbolic links to folders are not followed. Every error has the folder's name as its ``filename``.
+    Symbolic links to folders are not followed. The ``filename`` of an error is the folder.
     """
     unlisted: list[OSError] = []
     files: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=unlisted.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
-    # A folder that went away meanwhile has no files.
+    # A folder that was removed in the meantime has no files.
     return files, [error for error in unlisted if not is_absence(error)]
 
 
 def is_absence(error: OSError) -> bool:
-    """Return whether an error says that there is no such file, and not that it cannot be reached just now."""
+    """Return whether an error means that the file does not exist, as opposed to being unreachable for the moment."""
     return isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
 def is_gone(path: Path) -> bool:
-    """Return whether there is surely no file at ``path``; one that cannot be reached just now may be there."""
+    """Return whether no file exists at ``path``; False for a path that is unreachable for the moment."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
@@ -80,28 +79,28 @@ def is_gone(path: Path) -> bool:
 
 
 def require_place(path: Path) -> None:
-    """Check that a file or a folder can be made at ``path``: to be asked before the work whose result it will hold.
+    """Check that a file or folder can be created at ``path``; call it before the work whose result it will hold.
 
     Raises:
-        InputError: Something that is no folder is in the way, or the folder may not be written to.
+        InputError: A parent is not a folder, or is not writable.
     """
     whole = path.absolute()
-    above = next((parent for parent in whole.parents if parent.exists()), whole)  # nothing is above the root
+    above = next((parent for parent in whole.parents if parent.exists()), whole)  # the root has no parent
     if not above.is_dir():
-        raise InputError(f"{path} cannot be made: {above} is a file, not a folder.", "Give another path.")
+        raise InputError(f"{path} cannot be created: {above} is a file, not a folder.", "Give another path.")
     if not os.access(path if path.is_dir() else above, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be made: {above} may not be written to.", "Give another path.")
+        raise InputError(f"{path} cannot be created: {above} is not writable.", "Give another path.", "not-writable")
 
 
 def require_output_folder(path: Path, what: str) -> None:
-    """Check that a folder can be made, or written to, at ``path``.
+    """Check that ``path`` is a folder, or that one can be created there.
 
     Args:
-        path: Where.
-        what: What it is for, for the message: "the shards".
+        path: The output folder.
+        what: What it will hold, for the message: "the shards".
 
     Raises:
-        InputError: It is a file, or cannot be made.
+        InputError: ``path`` is a file, or cannot be created.
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file, not a folder.", f"Give a folder for {what}.")
@@ -112,15 +111,15 @@ def require_output_file(path: Path) -> None:
     """Check that a file can be written at ``path``.
 
     Raises:
-        InputError: It is a folder, or cannot be made.
+        InputError: ``path`` is a folder, or cannot be created.
     """
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not a file.", "Give a file's name.")
+        raise InputError(f"{path} is a folder, not a file.", "Give a file name.")
     require_place(path)
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what a killed process left under temporary names in ``folder``. Only its single writer may call this."""
+    """Remove temporary files of killed processes from ``folder``; only the folder's single writer may call this."""
     for leftover in folder.glob(".*.tmp"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -145,7 +144,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write ``rows`` to ``path`` atomically, one JSON object a line."""
+    """Write ``rows`` to ``path`` atomically, one JSON object per line."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
@@ -153,30 +152,30 @@ def read_json(path: Path) -> Any:
     """Return the JSON value in ``path``.
 
     Raises:
-        InputError: The file is missing or is not JSON; the message names the file and the line.
+        InputError: The file is missing or is not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise InputError(f"There is no file {path}.", "Check the path.") from None
+        raise InputError(f"There is no file {path}.", "Check the path.", "no-such-file") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file.", "Give a JSON file in UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}.", "Mend that line.") from None
+        raise InputError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}.", "Fix that line.") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}).", "Make it simpler.") from None
+        raise InputError(f"{path} cannot be read as JSON ({error}).", "Simplify it.") from None
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield ``(line number, object)`` for each non-empty line of ``path``.
 
     Raises:
-        InputError: The file is missing, or a line is not a JSON object; the message names the line.
+        InputError: The file is missing, or a line is not a JSON object.
     """
     try:
-        handle = path.open(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
+        handle = path.open(encoding="utf-8-sig")  # editors on Windows write a byte order mark
     except FileNotFoundError:
-        raise InputError(f"There is no file {path}.", "Check the path.") from None
+        raise InputError(f"There is no file {path}.", "Check the path.", "no-such-file") from None
     with handle:
         try:
             for number, line in enumerate(handle, start=1):
@@ -190,12 +189,12 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path} line {number} is not valid JSON: {error.msg}.", "Mend that line.") from None
+        raise InputError(f"{path} line {number} is not valid JSON: {error.msg}.", "Fix that line.") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} line {number} cannot be read as JSON ({error}).", "Make it simpler.") from None
+        raise InputError(f"{path} line {number} cannot be read as JSON ({error}).", "Simplify it.") from None
     if not isinstance(value, dict):
         raise InputError(
-            f"{path} line {number} holds a {type(value).__name__}, not an object.", "Write one {…} a line."
+            f"{path} line {number} holds a {type(value).__name__}, not an object.", "Write one {…} per line."
         )
     return value
 

@@ -1,4 +1,4 @@
-"""Settings that come from outside (recipes, configuration files), checked with errors a person can act on."""
+"""Validation of settings from recipes and configuration files, with errors that name the key."""
 
 import difflib
 from collections.abc import Mapping
@@ -37,11 +37,11 @@ def parse_settings(model: type[Settings], values: Mapping[str, Any], where: str)
 
     Args:
         model: A pydantic model that forbids unknown keys.
-        values: What the file or the command line says.
+        values: Content of the file, or options of the command line.
         where: The file, for the message.
 
     Raises:
-        InputError: A key is unknown (the near miss is named), missing, or its value is wrong.
+        InputError: A key is unknown (the message suggests the closest one) or missing, or a value is invalid.
     """
     try:
         return model.model_validate(current_names(values))
@@ -50,7 +50,7 @@ def parse_settings(model: type[Settings], values: Mapping[str, Any], where: str)
 
 
 def _explained(model: type[BaseModel], error: ValidationError, where: str) -> InputError:
-    # A misspelt key is often a missing one as well, and says more.
+    # A misspelt key is often reported as a missing key too; the misspelling is more informative.
     found = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     first = found[0]
     key = ".".join(str(part) for part in first["loc"])
@@ -64,13 +64,13 @@ def _explained(model: type[BaseModel], error: ValidationError, where: str) -> In
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if isinstance(first["input"], Mapping):
-        # The rule is about several keys together, so that no single value is wrong.
+        # The rule concerns several keys together.
         return InputError(f'{where}: in "{key}", {message}.', "Change one of them.")
     return InputError(f'{where}: "{key}" is {first["input"]!r}, but {message}.', f'Change "{key}".')
 
 
 def known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
-    """Return the dotted names of every setting of a model, nested models included."""
+    """Return the dotted names of all settings of a model, including nested models."""
     keys = set()
     for name, field in model.model_fields.items():
         keys.add(prefix + name)
@@ -81,7 +81,7 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return a phrase for each leaf in which two nested settings differ: "writing.batch_size was 8, now 16"."""
+    """Return one phrase per leaf in which nested settings differ: "writing.batch_size was 8, now 16"."""
     before, now = dict(_leaves(found)), dict(_leaves(wanted))
     return [
         f"{key} was {before.get(key, 'absent')}, now {now.get(key, 'absent')}"

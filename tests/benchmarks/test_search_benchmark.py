@@ -1,4 +1,4 @@
-"""benchmarks/search.py runs, at toy size, and measures a gallery again that it kept."""
+"""benchmarks/search.py at toy size: it runs, and measures a kept gallery again."""
 
 import json
 import runpy
@@ -12,7 +12,7 @@ SCRIPT = REPOSITORY / "benchmarks" / "search.py"
 OF_THE_BUILD = ("add seconds", "index seconds", "disk MB", "build memory MB")
 
 
-def test_a_gallery_that_was_kept_is_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kept_gallery_is_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(SCRIPT))["main"]
     command = ["--images", "300", "--tokens", "2", "--width", "16", "--queries", "5", "--folder", str(tmp_path)]
     main(command)

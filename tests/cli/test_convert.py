@@ -58,54 +58,55 @@ def test_every_key_is_used_or_ignored_by_name(published: dict[str, Tensor], tmp_
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "named"),
     [
-        (lambda c: c.pop("text_proj.bias"), r"c\.pth lacks text_proj\.bias\."),
-        (lambda c: c.pop("ln_vision.bias"), r"lacks ln_vision\.bias\."),
+        (lambda c: c.pop("text_proj.bias"), ("c.pth", "text_proj.bias")),
+        (lambda c: c.pop("ln_vision.bias"), ("ln_vision.bias",)),
         (
             lambda c: c.pop("Qformer.bert.encoder.layer.1.intermediate_query.dense.weight"),
-            r"lacks Qformer\.bert\.encoder\.layer\.1\.intermediate_query\.dense\.weight\.",
+            ("Qformer.bert.encoder.layer.1.intermediate_query.dense.weight",),
         ),
         (
             lambda c: c.pop("Qformer.bert.encoder.layer.2.crossattention.output.LayerNorm.bias"),
-            r"lacks Qformer\.bert\.encoder\.layer\.2\.crossattention\.output\.LayerNorm\.bias\.",
+            ("Qformer.bert.encoder.layer.2.crossattention.output.LayerNorm.bias",),
         ),
-        (lambda c: c.pop("query_tokens"), r"lacks query_tokens\."),
-        (lambda c: c.pop("prompt_tokens"), r"lacks prompt_tokens\."),
-        (lambda c: c.update(stranger=torch.ones(1)), r"has the unknown key stranger\."),
-        (lambda c: c.update({"llm_proj.weight": torch.ones(2, 2)}), r"has the unknown key llm_proj\.weight"),
+        (lambda c: c.pop("query_tokens"), ("query_tokens",)),
+        (lambda c: c.pop("prompt_tokens"), ("prompt_tokens",)),
+        (lambda c: c.update(stranger=torch.ones(1)), ("stranger",)),
+        (lambda c: c.update({"llm_proj.weight": torch.ones(2, 2)}), ("llm_proj.weight",)),
         (
             lambda c: c.update({"Qformer.bert.encoder.layer.0.attention.self.gate.weight": torch.ones(1)}),
-            r"unknown key Qformer\.bert\.encoder\.layer\.0\.attention\.self\.gate\.weight",
+            ("Qformer.bert.encoder.layer.0.attention.self.gate.weight",),
         ),
-        (lambda c: c.update({"vision_proj.weight": torch.ones(16, 7)}), r"vision_proj\.weight has shape \(16, 7\)"),
+        (lambda c: c.update({"vision_proj.weight": torch.ones(16, 7)}), ("vision_proj.weight", "(16, 7)")),
         (
             lambda c: c.update({"Qformer.bert.encoder.layer.3.output.dense.weight": torch.ones(3, 3)}),
-            r"layer\.3\.output\.dense\.weight has shape \(3, 3\), where \(48, 96\)",
+            ("layer.3.output.dense.weight", "(3, 3)", "(48, 96)"),
         ),
     ],
 )
-def test_a_wrong_checkpoint_names_the_key(
-    change: Callable[[dict[str, Tensor]], object], message: str, published: dict[str, Tensor], tmp_path: Path
+def test_wrong_checkpoint_names_the_key(
+    change: Callable[[dict[str, Tensor]], object], named: tuple[str, ...], published: dict[str, Tensor], tmp_path: Path
 ) -> None:
     content = dict(published)
     change(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as error:
         convert(tmp_path, content, *HEADS)
+    assert all(value in error.value.problem for value in named)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_retriever_is_no_generator(published: dict[str, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has the unknown key \w+"):
+def test_retriever_checkpoint_as_a_generator(published: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(InputError):
         convert(tmp_path, published, *HEADS, job="generator")
 
 
-def test_heads_that_cannot_be_told_are_asked_for(published: dict[str, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be told from its width 48\. Say it with --heads"):
+def test_unknown_number_of_heads(published: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="48.* --heads"):
         convert(tmp_path, published)
 
 
-def test_stage_one_has_its_prompt_tokens_drawn(published: dict[str, Tensor], tmp_path: Path) -> None:
+def test_stage_one_initialises_prompt_tokens(published: dict[str, Tensor], tmp_path: Path) -> None:
     content = {name: value for name, value in published.items() if name != "prompt_tokens"}
     convert(tmp_path, content, *HEADS, "--stage-one")
     prompts = Retriever.from_pretrained(tmp_path / "out", "cpu").module.get_parameter("core.prompt_tokens")
@@ -114,36 +115,35 @@ def test_stage_one_has_its_prompt_tokens_drawn(published: dict[str, Tensor], tmp
 
 
 @pytest.mark.parametrize(("options", "pooling"), [([], "published"), (["--kind", "sprc"], "cls")])
-def test_pooling_is_the_releases(
+def test_default_pooling_is_that_of_the_release(
     options: list[str], pooling: str, published: dict[str, Tensor], tmp_path: Path
 ) -> None:
     convert(tmp_path, published, *HEADS, *options)
     assert Retriever.from_pretrained(tmp_path / "out", "cpu").config.pooling == pooling
 
 
-def test_what_the_checkpoint_does_not_bring_is_refused_in_one_sentence(
-    published: dict[str, Tensor], tmp_path: Path
-) -> None:
+def test_parts_missing_from_the_checkpoint(published: dict[str, Tensor], tmp_path: Path) -> None:
     convert(tmp_path, published, *HEADS)
     retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
-    with pytest.raises(InputError, match="without its vision encoder"):
+    with pytest.raises(InputError, match="vision encoder"):
         retriever.embed_images([Image.new("RGB", (9, 9))])
-    with pytest.raises(InputError, match="without its tokenizer"):
+    with pytest.raises(InputError, match="tokenizer"):
         retriever.embed_texts(["red"])
 
 
-def test_a_folder_that_exists_is_left_alone(published: dict[str, Tensor], tmp_path: Path) -> None:
+def test_existing_folder_is_not_overwritten(published: dict[str, Tensor], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError) as error:
         convert(tmp_path, published, *HEADS)
+    assert error.value.code == "already-exists"
 
 
-def test_a_preset_of_other_sizes_is_refused(published: dict[str, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has hidden_size 48, but the preset tiny says 32"):
+def test_preset_of_other_sizes(published: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="hidden_size.* 48.* tiny .*32"):
         convert(tmp_path, published, "--preset", "tiny")
 
 
-def test_a_converted_model_saved_again_is_the_same(published: dict[str, Tensor], tmp_path: Path) -> None:
+def test_converted_model_saved_again_is_equal(published: dict[str, Tensor], tmp_path: Path) -> None:
     convert(tmp_path, published, *HEADS)
     retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
     retriever.save(tmp_path / "again")
@@ -192,7 +192,7 @@ def random_vision() -> Blip2VisionModel:
 
 
 @torch.no_grad()
-def test_the_vision_encoder_comes_along(published: dict[str, Tensor], tmp_path: Path) -> None:
+def test_vision_encoder_is_converted(published: dict[str, Tensor], tmp_path: Path) -> None:
     model = random_vision()
     convert(tmp_path, {**published, **lavis_vision(model)}, *HEADS, "--vision-heads", "4")
     retriever = Retriever.from_pretrained(tmp_path / "out", "cpu")
@@ -206,30 +206,26 @@ def test_the_vision_encoder_comes_along(published: dict[str, Tensor], tmp_path: 
     assert len(read_tensors(tmp_path / "out" / "vision", [""])) == len(list(model.parameters())) - 2
 
 
-def test_a_converted_model_is_exported_with_its_vision_encoder(published: dict[str, Tensor], tmp_path: Path) -> None:
+def test_export_includes_the_converted_vision_encoder(published: dict[str, Tensor], tmp_path: Path) -> None:
     convert(tmp_path, {**published, **lavis_vision(random_vision())}, *HEADS, "--vision-heads", "4")
-    picture = [Image.new("RGB", (30, 20), "red")]
-    expected = Retriever.from_pretrained(tmp_path / "out", "cpu").embed_images(picture)
+    images = [Image.new("RGB", (30, 20), "red")]
+    expected = Retriever.from_pretrained(tmp_path / "out", "cpu").embed_images(images)
     arguments = ["models", "export", str(tmp_path / "out"), "retriever", str(tmp_path / "small")]
     assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
     (tmp_path / "out").rename(tmp_path / "elsewhere")
-    exported = Retriever.from_pretrained(tmp_path / "small", "cpu").embed_images(picture)
+    exported = Retriever.from_pretrained(tmp_path / "small", "cpu").embed_images(images)
     torch.testing.assert_close(torch.from_numpy(exported), torch.from_numpy(expected), rtol=0, atol=1e-2)
 
 
-def test_a_vision_encoder_that_lacks_a_block_is_refused_before_it_is_used(
-    published: dict[str, Tensor], tmp_path: Path
-) -> None:
+def test_incomplete_vision_encoder(published: dict[str, Tensor], tmp_path: Path) -> None:
     content = {**published, **lavis_vision(random_vision())}
     del content["visual_encoder.blocks.1.mlp.fc2.bias"]
-    with pytest.raises(InputError, match=r"lacks visual_encoder\.blocks\.1\.mlp\.fc2\.bias"):
+    with pytest.raises(InputError, match=r"visual_encoder\.blocks\.1\.mlp\.fc2\.bias"):
         convert(tmp_path, content, *HEADS, "--vision-heads", "4")
 
 
 @pytest.mark.parametrize("heads", ["7", "0"])
-def test_a_number_of_vision_heads_that_does_not_divide_the_width_is_refused(
-    published: dict[str, Tensor], tmp_path: Path, heads: str
-) -> None:
-    with pytest.raises(InputError, match=f"width 40 is not divisible among {heads} attention heads"):
+def test_vision_heads_must_divide_the_width(published: dict[str, Tensor], tmp_path: Path, heads: str) -> None:
+    with pytest.raises(InputError, match=rf"\b40\b.*\b{heads}\b"):
         convert(tmp_path, {**published, **lavis_vision(random_vision())}, *HEADS, "--vision-heads", heads)
     assert not (tmp_path / "out").exists()

@@ -11,11 +11,11 @@ from likebut.files import write_jsonl
 from likebut.retriever.retriever import Retriever
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(Retriever, "from_pretrained", lambda name, device=None: colour_retriever())
-    return Command(monkeypatch, capsys)
+@pytest.fixture(autouse=True)
+def _colour_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model is the colour retriever, except in the test of the tiny preset."""
+    if request.node.name != "test_tiny_preset":
+        monkeypatch.setattr(Retriever, "from_pretrained", lambda name, device=None: colour_retriever())
 
 
 @pytest.fixture
@@ -41,25 +41,25 @@ def folder(tmp_path: Path) -> Path:
     return data
 
 
-def test_a_data_folder(command: Command, folder: Path, tmp_path: Path) -> None:
+def test_a_data_folder(likebut: Command, folder: Path, tmp_path: Path) -> None:
     rankings = tmp_path / "rankings.json"
-    result = command("evaluate", "--data", folder, "--model", "m", "--json", "--rankings", rankings)
+    result = likebut("evaluate", "--data", folder, "--model", "m", "--json", "--rankings", rankings)
     assert result.code == 0
-    figures = json.loads(result.out)
+    metrics = json.loads(result.out)
     for metric in ("Recall@1", "Recall@10", "Recall_subset@1", "mAP@10", "Hard-negative rate"):
-        low, high = figures[f"{metric} interval"]
-        assert 0 <= low <= figures[metric] <= high <= 100
-    assert (figures["queries"], figures["gallery"], figures["protocol"]) == (20, 40, "folder")
+        low, high = metrics[f"{metric} interval"]
+        assert 0 <= low <= metrics[metric] <= high <= 100
+    assert (metrics["queries"], metrics["gallery"], metrics["protocol"]) == (20, 40, "folder")
     lists = json.loads(rankings.read_text())
     hits = sum(bool({f"{n + 1}.png", f"{n + 12}.png"} & set(lists[str(n)][:10])) for n in range(20))
     # Lists cannot say that images tie, and ties count against the model.
-    assert figures["Recall@10"] <= 100 * hits / 20
+    assert metrics["Recall@10"] <= 100 * hits / 20
     assert all(f"{number}.png" not in lists[str(number)] for number in range(20))
 
 
-def test_the_cache_changes_no_figure(command: Command, folder: Path) -> None:
+def test_cache_and_batch_size_change_no_metric(likebut: Command, folder: Path) -> None:
     cached, again, direct = (
-        json.loads(command("evaluate", "--data", folder, "--model", "m", "--json", *options).out)
+        json.loads(likebut("evaluate", "--data", folder, "--model", "m", "--json", *options).out)
         for options in ([], ["--batch-size", "7"], ["--no-cache", "--batch-size", "3"])
     )
     assert cached == again
@@ -68,25 +68,25 @@ def test_the_cache_changes_no_figure(command: Command, folder: Path) -> None:
     }
 
 
-def test_damaged_images_are_set_aside_and_listed(command: Command, folder: Path) -> None:
+def test_damaged_images_are_skipped_and_listed(likebut: Command, folder: Path) -> None:
     (folder / "images" / "39.png").write_bytes(b"")
-    figures = json.loads(command("evaluate", "--data", folder, "--model", "m", "--json").out)
-    assert figures["skipped"] == [{"image": "39.png", "reason": "The file is empty."}]
-    table = command("evaluate", "--data", folder, "--model", "m").out
-    assert "1 image was set aside:\n  39.png: The file is empty." in table
-    assert "not comparable" in table
+    metrics = json.loads(likebut("evaluate", "--data", folder, "--model", "m", "--json").out)
+    [skipped] = metrics["skipped"]
+    assert skipped["image"] == "39.png" and skipped["reason"]
+    table = likebut("evaluate", "--data", folder, "--model", "m").out
+    assert f"1 image skipped:\n  39.png: {skipped['reason']}" in table
+    assert any(line.startswith("Note: ") for line in table.splitlines())
 
 
-def test_missing_images_are_listed_and_stop_it(command: Command, tmp_path: Path) -> None:
+def test_missing_images(likebut: Command, tmp_path: Path) -> None:
     root = write_cirr(tmp_path / "cirr", splits=["val"])
     (root / "img_raw" / "dev" / "dev-0-1-img0.png").unlink()
     common = ["evaluate", "--benchmark", "cirr", "--root", str(root), "--model", "m"]
-    stopped = command(*common)
-    assert (stopped.code, stopped.out) == (2, "")
-    assert "1 of the 26 images of cirr val are missing" in stopped.err
-    [listed] = json.loads(command(*common, "--list-missing").out)
+    stopped = likebut(*common)
+    stopped.require_refused("1", "26", "--list-missing")
+    [listed] = json.loads(likebut(*common, "--list-missing").out)
     assert listed["image"] == "dev-0-1-img0"
-    allowed = json.loads(command(*common, "--allow-missing", "--json").out)
+    allowed = json.loads(likebut(*common, "--allow-missing", "--json").out)
     assert [image["image"] for image in allowed["skipped"]] == ["dev-0-1-img0"]
     assert allowed["queries"] == 8
 
@@ -95,69 +95,64 @@ WRITERS: dict[str, Callable[[Path], Path]] = {"cirr": write_cirr, "fashioniq": w
 
 
 @pytest.mark.parametrize("name", ["cirr", "fashioniq", "circo"])
-def test_official_benchmarks_and_the_files_they_leave(command: Command, tmp_path: Path, name: str) -> None:
+def test_benchmarks_and_their_ranking_files(likebut: Command, tmp_path: Path, name: str) -> None:
     root = WRITERS[name](tmp_path / name)
     out = tmp_path / "rankings.json"
-    result = command("evaluate", "--benchmark", name, "--root", root, "--model", "m", "--json", "--rankings", out)
+    result = likebut("evaluate", "--benchmark", name, "--root", root, "--model", "m", "--json", "--rankings", out)
     assert result.code == 0
-    figures = json.loads(result.out)
+    metrics = json.loads(result.out)
     more: list[str | Path] = ["--subset-predictions", tmp_path / "rankings_subset.json"] if name == "cirr" else []
-    scored = json.loads(command("score", name, "val", "--root", root, "--predictions", out, *more, "--json").out)
+    scored = json.loads(likebut("score", name, "val", "--root", root, "--predictions", out, *more, "--json").out)
     first = {"cirr": "Recall@1", "fashioniq": "dress Recall@10", "circo": "mAP@5"}[name]
-    assert next(iter(figures)) == first
+    assert next(iter(metrics)) == first
     # A file cannot say that images tie, so that it may score higher than the model did.
-    metrics = [metric for metric in figures if f"{metric} interval" in figures]
-    assert all(figures[metric] <= scored[metric] + 1e-9 for metric in metrics)
-    assert figures["labels"] == scored["labels"] == "hard"
+    measured = [name for name in metrics if f"{name} interval" in metrics]
+    assert measured and all(metrics[name] <= scored[name] + 1e-9 for name in measured)
+    assert metrics["labels"] == scored["labels"] == "hard"
 
 
-def test_query_modes(command: Command, folder: Path) -> None:
-    figures = [
-        json.loads(command("evaluate", "--data", folder, "--model", "m", "--query-mode", mode, "--json").out)
+def test_query_modes(likebut: Command, folder: Path) -> None:
+    metrics = [
+        json.loads(likebut("evaluate", "--data", folder, "--model", "m", "--query-mode", mode, "--json").out)
         for mode in ("composed", "text", "image")
     ]
-    assert len({figure["mAP@50"] for figure in figures}) == 3
+    assert len({figure["mAP@50"] for figure in metrics}) == 3
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "named"),
     [
-        ([], "one of --data and --benchmark"),
-        (["--data", "x", "--benchmark", "cirr"], "one of --data and --benchmark"),
-        (["--benchmark", "cirr"], "Where cirr lies was not said"),
-        (["--data", "nowhere"], "There is no folder nowhere"),
-        (["--data", "data", "--labels", "soft"], "no --root, --protocol, --labels or --query-template"),
-        (["--data", "data", "--split", "val"], "Splits there: test."),
-        (["--data", "data", "--device", "tpu"], 'There is no device "tpu"'),
-        (["--data", "data", "--query-mode", "txt"], 'Did you mean "text"'),
-        (["--benchmark", "circo", "--root", "circo"], "gallery is not known"),
-        (["--benchmark", "circo", "--root", "circo", "--split", "test"], "labels of circo test are hidden"),
+        ([], ["--data", "--benchmark"]),
+        (["--data", "x", "--benchmark", "cirr"], ["--data", "--benchmark"]),
+        (["--benchmark", "cirr"], ["cirr", "--root"]),
+        (["--data", "nowhere"], ["nowhere"]),
+        (["--data", "data", "--labels", "soft"], ["--labels"]),
+        (["--data", "data", "--split", "val"], ["val", "test"]),
+        (["--data", "data", "--device", "tpu"], ["tpu"]),
+        (["--data", "data", "--query-mode", "txt"], ["txt", "text"]),
+        (["--benchmark", "circo", "--root", "circo"], ["circo"]),
+        (["--benchmark", "circo", "--root", "circo", "--split", "test"], ["circo", "test"]),
     ],
 )
-def test_wrong_input_gives_one_sentence_and_code_2(
-    command: Command,
+def test_wrong_input(
+    likebut: Command,
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
-    message: str,
+    named: list[str],
 ) -> None:
     write_circo(tmp_path / "circo", listing=False, images=False)
     monkeypatch.chdir(tmp_path)
-    result = command("evaluate", *arguments, "--model", "m")
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
-    assert "Traceback" not in result.err
+    likebut("evaluate", *arguments, "--model", "m").require_refused(*named)
 
 
-def test_with_the_real_parts_of_the_tiny_preset(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
+def test_tiny_preset(likebut: Command, folder: Path, tmp_path: Path) -> None:
     Retriever.from_preset("tiny").save(tmp_path / "model")
-    run = Command(monkeypatch, capsys)
     one, seven = (
-        json.loads(run("evaluate", "--data", folder, "--model", tmp_path / "model", "--batch-size", size, "--json").out)
+        json.loads(
+            likebut("evaluate", "--data", folder, "--model", tmp_path / "model", "--batch-size", size, "--json").out
+        )
         for size in ("1", "7")
     )
     assert one == seven

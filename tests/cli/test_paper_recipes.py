@@ -26,12 +26,6 @@ from likebut.files import write_json
 SMALL = ("--set", "preset=tiny", "--set", "training.batch_size=4", "--set", "training.epochs=2", "--json")
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
-    return Command(monkeypatch, capsys)
-
-
 def write_run(folder: Path, job: str, rows: Sequence[SyntheticRow]) -> Path:
     """Write what `likebut synthesize` leaves behind."""
     folder.mkdir()
@@ -55,7 +49,7 @@ def write_runs(folder: Path, triplets: list[Triplet]) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("benchmark", ["cirr", "fashioniq"])
-def test_pretrain_fine_tune_evaluate(command: Command, tmp_path: Path, benchmark: str) -> None:
+def test_pretrain_fine_tune_evaluate(likebut: Command, tmp_path: Path, benchmark: str) -> None:
     root = tmp_path / benchmark
     if benchmark == "cirr":
         triplets, _ = load_cirr_triplets(write_cirr(root))
@@ -64,30 +58,30 @@ def test_pretrain_fine_tune_evaluate(command: Command, tmp_path: Path, benchmark
     shards, reverse = write_runs(tmp_path, triplets)
     common = ("train", "retriever", "--data", root, *SMALL)
 
-    refused = command(*common, "--recipe", f"{benchmark}-paper", "--out", tmp_path / "refused")
-    assert refused.code == 2 and "have no reverse modification text" in refused.err
+    refused = likebut(*common, "--recipe", f"{benchmark}-paper", "--out", tmp_path / "refused")
+    refused.require_refused("loss.alpha")
 
     pretraining = ("--recipe", f"{benchmark}-paper-pretrain", "--synthetic", shards, "--out", tmp_path / "pretrained")
-    pretrained = command(*common, *pretraining)
+    pretrained = likebut(*common, *pretraining)
     assert pretrained.code == 0, pretrained.err
     # Six pairs, as in the paper forwards alone, are six triplets: one step of four, twice.
     assert json.loads(pretrained.out) | {"model": ""} == {"model": "", "steps": 2, "triplets": 6, "skipped": []}
 
     fine_tuning = ("--recipe", f"{benchmark}-paper", "--reverse-texts", reverse, "--init", tmp_path / "pretrained")
     watched = ("--set", "training.evaluate_every=2", "--out", tmp_path / "tuned")
-    tuned = command(*common, *fine_tuning, *watched)
+    tuned = likebut(*common, *fine_tuning, *watched)
     assert tuned.code == 0, tuned.err
     assert json.loads(tuned.out)["triplets"] == len(triplets) and json.loads(tuned.out)["best_step"]
     assert "left_out" not in json.loads(tuned.out)
 
-    measured = command("evaluate", "--benchmark", benchmark, "--root", root, "--model", tmp_path / "tuned", "--json")
+    measured = likebut("evaluate", "--benchmark", benchmark, "--root", root, "--model", tmp_path / "tuned", "--json")
     assert measured.code == 0, measured.err
-    figures = json.loads(measured.out)
-    recalls = [value for name, value in figures.items() if name.startswith("Recall") and "interval" not in name]
+    metrics = json.loads(measured.out)
+    recalls = [value for name, value in metrics.items() if name.startswith("Recall") and "interval" not in name]
     assert sum(recalls) / len(recalls) == pytest.approx(json.loads(tuned.out)["best_value"])
 
 
-def test_loss_weights_are_those_of_the_command_line(command: Command, tmp_path: Path) -> None:
+def test_loss_weights_from_the_command_line(likebut: Command, tmp_path: Path) -> None:
     root = write_fashioniq(tmp_path / "fashioniq")
     _, reverse = write_runs(tmp_path, load_fashioniq_triplets(root)[0])
     common = ("train", "retriever", "--data", root, *SMALL, "--recipe", "fashioniq-paper", "--reverse-texts", reverse)
@@ -97,7 +91,7 @@ def test_loss_weights_are_those_of_the_command_line(command: Command, tmp_path: 
     def first_losses(alpha: str, text: str) -> dict[str, float]:
         out = tmp_path / f"{alpha}-{text}"
         weights = ("--set", f"loss.alpha={alpha}", "--set", f"loss.lambda_text={text}")
-        trained = command(*common, *weights, "--out", out)
+        trained = likebut(*common, *weights, "--out", out)
         assert trained.code == 0, trained.err
         row: dict[str, float] = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
         return row
@@ -112,21 +106,21 @@ def test_loss_weights_are_those_of_the_command_line(command: Command, tmp_path: 
     assert ones["prototype_loss"] > 0 and ones["text_loss"] > 0
 
 
-def test_what_cannot_be_measured_is_told_before_a_training_begins(command: Command, tmp_path: Path) -> None:
+def test_evaluation_problems_are_reported_before_training(likebut: Command, tmp_path: Path) -> None:
     root = write_cirr(tmp_path / "cirr")
     _, reverse = write_runs(tmp_path, load_cirr_triplets(root)[0])
     common = ("train", "retriever", "--data", root, *SMALL, "--recipe", "cirr-paper", "--reverse-texts", reverse)
     common = (*common, "--out", tmp_path / "out")
-    hidden = command(*common, "--set", "data.evaluation_split=test1", "--set", "training.best_metric=null")
-    assert hidden.code == 2 and "are hidden, so nothing can be measured" in hidden.err
+    hidden = likebut(*common, "--set", "data.evaluation_split=test1", "--set", "training.best_metric=null")
+    hidden.require_refused("test1")
     for image in sorted((root / "img_raw" / "dev").iterdir())[:5]:
         image.unlink()
-    missing = command(*common)
-    assert missing.code == 2 and "5 of the 26 images of" in missing.err and "are missing" in missing.err
+    missing = likebut(*common)
+    missing.require_refused("5", "26")
     assert not list((tmp_path / "out").glob("checkpoints/*"))
 
 
-def test_human_triplets_whose_reverse_text_was_dropped_are_counted(command: Command, tmp_path: Path) -> None:
+def test_human_triplets_without_reverse_text_are_counted(likebut: Command, tmp_path: Path) -> None:
     root = write_cirr(tmp_path / "cirr")
     triplets, _ = load_cirr_triplets(root)
     rows = [synthetic_row(number, each.target, each.reference, False) for number, each in enumerate(triplets)]
@@ -134,8 +128,8 @@ def test_human_triplets_whose_reverse_text_was_dropped_are_counted(command: Comm
     reverse = write_run(tmp_path / "reverse", REVERSE_JOB, rows)
     common = ("train", "retriever", "--data", root, *SMALL, "--recipe", "cirr-paper", "--reverse-texts", reverse)
     common = (*common, "--set", "training.evaluate_every=null", "--set", "training.best_metric=null")
-    trained = command(*common, "--out", tmp_path / "out")
+    trained = likebut(*common, "--out", tmp_path / "out")
     assert trained.code == 0, trained.err
     assert (json.loads(trained.out)["triplets"], json.loads(trained.out)["left_out"]) == (len(triplets) - 1, 1)
-    again = command(*(each for each in common if each != "--json"), "--out", tmp_path / "out")
-    assert "1 more were left out: no reverse modification text of theirs was kept" in again.out
+    again = likebut(*(each for each in common if each != "--json"), "--out", tmp_path / "out")
+    assert again.code == 0 and "1 more" in again.out

@@ -10,29 +10,22 @@ import pytest
 from PIL import Image
 
 from helpers.command import Command
-from likebut.cli.serve import default_uploads, let_threads_rest, read_token
 from likebut.errors import InputError
+from likebut.server.settings import default_uploads, limit_idle_threads, read_token
 
 
-@pytest.fixture
-def likebut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    monkeypatch.delenv("LIKEBUT_TOKEN", raising=False)
-    return Command(monkeypatch, capsys)
+def test_public_address_requires_a_token(likebut: Command) -> None:
+    likebut("serve", "gallery", "--host", "0.0.0.0").require_refused("--token-file", code="token-required")
 
 
-def test_an_open_address_without_a_token_is_refused_before_anything_is_loaded(likebut: Command) -> None:
-    result = likebut("serve", "gallery", "--host", "0.0.0.0")
-    assert result.code == 2 and "there is no token" in result.err and "--token-file" in result.err
-
-
-def test_wrong_options_are_refused(likebut: Command, tmp_path: Path) -> None:
+def test_wrong_options(likebut: Command, tmp_path: Path) -> None:
     assert likebut("serve", "gallery", "--port", "70000").code == 2
     assert likebut("serve").code == 2
     missing = likebut("serve", "gallery", "--token-file", tmp_path / "none")
-    assert missing.code == 2 and "cannot be read" in missing.err
+    missing.require_refused(str(tmp_path / "none"), code="unreadable-token")
 
 
-def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIKEBUT_TOKEN", "from-the-environment")
     file = tmp_path / "token"
     file.write_text("from-the-file-itself\n")
@@ -43,49 +36,49 @@ def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypa
     assert read_token(None) is None
 
 
-@pytest.mark.parametrize("token", ["", "short", "with a space in the midst", "ümlaut-ümlaut-ümlaut", "x" * 15])
-def test_tokens_that_are_not_safe_are_refused(tmp_path: Path, token: str) -> None:
+@pytest.mark.parametrize("token", ["", "short", "with a space in the middle", "ümlaut-ümlaut-ümlaut", "x" * 15])
+def test_unsafe_tokens(tmp_path: Path, token: str) -> None:
     file = tmp_path / "token"
     file.write_text(token, encoding="utf-8")
-    with pytest.raises(InputError, match="characters"):
+    with pytest.raises(InputError) as error:
         read_token(file)
+    assert error.value.code == "unsafe-token" and str(file) in error.value.problem
 
 
-def test_added_pictures_go_beside_the_gallery(tmp_path: Path) -> None:
+def test_default_uploads_folder_is_next_to_the_gallery(tmp_path: Path) -> None:
     assert default_uploads(str(tmp_path / "my.gallery")) == tmp_path / "my.gallery-uploads"
     assert default_uploads("s3://bucket/gallery") is None
 
 
-def test_a_place_where_nothing_can_be_added_is_told_before_anything_is_loaded(likebut: Command, tmp_path: Path) -> None:
+def test_unusable_uploads_folder_is_reported_before_the_gallery_is_opened(likebut: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    asked = ("serve", tmp_path / "none", "--port", "0", "--uploads", tmp_path / "file")
-    refused = likebut(*asked)
-    assert refused.code == 2 and "file is a file, not a folder. Give a folder for added pictures." in refused.err
-    assert "There is no gallery" in likebut(*asked, "--read-only").err
+    arguments = ("serve", tmp_path / "none", "--port", "0", "--uploads", tmp_path / "file")
+    likebut(*arguments).require_refused(str(tmp_path / "file"))
+    likebut(*arguments, "--read-only").require_refused(str(tmp_path / "none"))
 
 
 @pytest.mark.slow
-def test_a_folder_is_indexed_and_served(likebut: Command, tmp_path: Path) -> None:
+def test_index_and_serve(likebut: Command, tmp_path: Path) -> None:
     from likebut.retriever.retriever import Retriever
 
     Retriever.from_preset("tiny").save(tmp_path / "model")
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for name in ("red", "green", "blue"):
-        Image.new("RGB", (64, 48), name).save(tmp_path / "pictures" / f"{name}.png")
+        Image.new("RGB", (64, 48), name).save(tmp_path / "images" / f"{name}.png")
     gallery = tmp_path / "my-gallery"
-    assert likebut("index", tmp_path / "pictures", "--gallery", gallery, "--model", tmp_path / "model").code == 0
+    assert likebut("index", tmp_path / "images", "--gallery", gallery, "--model", tmp_path / "model").code == 0
     run = "from likebut.cli.main import main; main()"
     command = [sys.executable, "-c", run, "serve", str(gallery), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
-        said = server.stderr.readline()
+        line = server.stderr.readline()
         try:
-            assert "searches 3 images" in said and str(gallery) in said
-            url = next(word for word in said.split() if word.startswith("http://127.0.0.1:"))
+            assert " 3 images " in line and str(gallery) in line
+            url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
             body = json.dumps({"text": "red", "k": 2}).encode()
             request = urllib.request.Request(f"{url}v1/search", body, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                assert len(json.loads(answer.read())["hits"]) == 2
+            with urllib.request.urlopen(request, timeout=30) as response:
+                assert len(json.loads(response.read())["hits"]) == 2
             with urllib.request.urlopen(url, timeout=30) as page:
                 assert b"<title>likebut</title>" in page.read()
             server.send_signal(signal.SIGINT)
@@ -94,11 +87,11 @@ def test_a_folder_is_indexed_and_served(likebut: Command, tmp_path: Path) -> Non
             server.kill()
 
 
-def test_idle_threads_rest_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limit_idle_threads_respects_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"GOMP_SPINCOUNT": "7"}
     with monkeypatch.context() as patch:
         patch.setattr(os, "environ", environment)
-        let_threads_rest()
+        limit_idle_threads()
     assert environment == {"OPENBLAS_NUM_THREADS": "1", "GOMP_SPINCOUNT": "7"}
     # Both are read once, when numpy and torch are imported.
     code = "import sys, likebut.cli.serve, likebut.server.settings; print({'numpy', 'torch'} & set(sys.modules))"

@@ -3,58 +3,69 @@ from pathlib import Path
 
 import pytest
 
-from helpers.colour_retriever import colour_retriever
 from helpers.command import Command
 from helpers.official import write_circo, write_cirr
 from likebut.retriever.retriever import Retriever
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(Retriever, "from_pretrained", lambda name, device=None: colour_retriever())
-    return Command(monkeypatch, capsys)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    Retriever.from_preset("tiny").save(folder)
+    return folder
 
 
-def test_cirr(command: Command, tmp_path: Path) -> None:
-    root, out = write_cirr(tmp_path / "cirr"), tmp_path / "out"
-    result = command("submit", "cirr", "--root", root, "--model", "m", "--out", out)
-    assert result.code == 0
+def test_cirr(likebut: Command, model: Path) -> None:
+    root, out = write_cirr(Path("cirr")), Path("out")
+    printed = likebut("submit", "cirr", "--root", root, "--model", model, "--out", out, "--json").json()
     recall, subset = out / "cirr_test1_recall.json", out / "cirr_test1_recall_subset.json"
-    assert result.out == f"Wrote {recall}.\nWrote {subset}.\n"
-    assert json.loads(recall.read_text())["metric"] == "recall"
-    checked = command("submit", "check", "cirr", "--root", root, "--predictions", recall, "--predictions", subset)
-    assert (checked.code, checked.out.count("is in order: 8 queries of cirr test1")) == (0, 2)
+    assert printed == {"files": [str(recall), str(subset)], "unasked": 0, "skipped": []}
+    content = json.loads(recall.read_text())
+    assert (content.pop("version"), content.pop("metric")) == ("rc2", "recall")
+    entries = {str(entry["pairid"]): entry for entry in json.loads((root / "captions/cap.rc2.test1.json").read_text())}
+    assert content.keys() == entries.keys()
+    gallery = json.loads((root / "image_splits/split.rc2.test1.json").read_text())
+    for query, names in content.items():
+        assert set(names) == gallery.keys() - {entries[query]["reference"]}  # the gallery has fewer than 50 images
+    content = json.loads(subset.read_text())
+    assert (content.pop("version"), content.pop("metric")) == ("rc2", "recall_subset")
+    for query, names in content.items():
+        assert len(set(names)) == 3 and set(names) <= set(entries[query]["img_set"]["members"])
+    files = ("--predictions", recall, "--predictions", subset)
+    checked = likebut("submit", "check", "cirr", "--root", root, *files, "--json").json()
+    assert [each["queries"] for each in checked] == [8, 8]
 
 
-def test_circo(command: Command, tmp_path: Path) -> None:
-    root, out = write_circo(tmp_path / "circo"), tmp_path / "out"
-    result = command("submit", "circo", "--root", root, "--model", "m", "--out", out, "--no-cache")
-    assert result.code == 0
-    content = json.loads((out / "circo_test.json").read_text())
-    assert {key: len(ids) for key, ids in content.items()} == {"0": 50, "1": 50, "2": 50}
-
-
-def test_files_for_val_can_be_scored(command: Command, tmp_path: Path) -> None:
-    root, out = write_cirr(tmp_path / "cirr"), tmp_path / "out"
-    assert command("submit", "cirr", "--root", root, "--model", "m", "--out", out, "--split", "val").code == 0
+def test_files_rank_as_the_model_does(likebut: Command, model: Path) -> None:
+    """The files for val, scored, give the metrics of ``likebut evaluate`` with the same model."""
+    root, out = write_cirr(Path("cirr")), Path("out")
+    likebut("submit", "cirr", "--root", root, "--model", model, "--out", out, "--split", "val", "--json").json()
     files: list[str | Path] = ["--predictions", out / "cirr_val_recall.json"]
     files += ["--subset-predictions", out / "cirr_val_recall_subset.json"]
-    scored = command("score", "cirr", "val", "--root", root, *files, "--json")
-    assert scored.code == 0
-    assert "Avg" in json.loads(scored.out)
+    scored = likebut("score", "cirr", "val", "--root", root, *files, "--json").json()
+    measured = likebut("evaluate", "--benchmark", "cirr", "--root", root, "--model", model, "--json").json()
+    names = [name for name in measured if f"{name} interval" in measured]
+    assert {"Recall@1", "Recall_subset@1", "Avg"} <= set(names)
+    assert {name: scored[name] for name in names} == pytest.approx({name: measured[name] for name in names})
+    other = Path("other-model")
+    Retriever.from_preset("tiny", seed=1).save(other)
+    likebut("submit", "cirr", "--root", root, "--model", other, "--out", "other", "--split", "val", "--json").json()
+    assert Path("other/cirr_val_recall.json").read_text() != (out / "cirr_val_recall.json").read_text()
 
 
-def test_a_file_that_breaks_a_limit_is_refused(command: Command, tmp_path: Path) -> None:
-    root = write_cirr(tmp_path / "cirr")
-    path = tmp_path / "mine.json"
+def test_circo(likebut: Command, model: Path) -> None:
+    root = write_circo(Path("circo"))
+    likebut("submit", "circo", "--root", root, "--model", model, "--out", "out", "--no-cache", "--json").json()
+    content = json.loads(Path("out/circo_test.json").read_text())
+    assert {key: len(set(ids)) for key, ids in content.items()} == {"0": 50, "1": 50, "2": 50}
+
+
+def test_file_that_breaks_a_limit(likebut: Command) -> None:
+    root, path = write_cirr(Path("cirr")), Path("mine.json")
     path.write_text(json.dumps({"version": "rc2", "metric": "recall"}))
-    result = command("submit", "check", "cirr", "--root", root, "--predictions", path)
-    assert (result.code, result.out) == (2, "")
-    assert "lacks 8 of the 8 queries" in result.err
+    likebut("submit", "check", "cirr", "--root", root, "--predictions", path).require_refused("mine.json", "8")
 
 
-def test_fashioniq_has_no_test_server(command: Command, tmp_path: Path) -> None:
-    result = command("submit", "check", "fashioniq", "--root", tmp_path, "--predictions", tmp_path / "x.json")
-    assert result.code == 2
-    assert 'no benchmark with a test server "fashioniq"' in result.err
+def test_benchmark_without_a_test_server(likebut: Command) -> None:
+    refused = likebut("submit", "check", "fashioniq", "--root", "cirr", "--predictions", "x.json")
+    refused.require_refused("fashioniq", "cirr", "circo")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from likebut.cli.output import contact_strip, escape_sequence, picture_protocol
+from likebut.cli.terminal_images import contact_strip, escape_sequence, image_protocol
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ from likebut.cli.output import contact_strip, escape_sequence, picture_protocol
     ],
 )
 def test_protocols(environment: dict[str, str], expected: str | None) -> None:
-    assert picture_protocol(environment) == expected
+    assert image_protocol(environment) == expected
 
 
-def test_strip_holds_every_thumbnail() -> None:
+def test_strip_contains_every_thumbnail() -> None:
     thumbnails = []
     for colour in ("red", "lime", "blue", "white", "yellow", "cyan"):
         buffer = io.BytesIO()
@@ -38,14 +38,14 @@ def test_strip_holds_every_thumbnail() -> None:
     np.testing.assert_allclose(strip[80 + 142, 64], (0, 255, 255), atol=4)
 
 
-def test_kitty_and_iterm_carry_the_picture() -> None:
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8))
-    kitty = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", escape_sequence(picture, "kitty"))
+def test_kitty_and_iterm_encode_the_image() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8))
+    kitty = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", escape_sequence(image, "kitty"))
     assert len(kitty) > 1 and kitty[0][0] == "a=T,f=100,m=1" and kitty[-1][0] == "m=0"
-    iterm = escape_sequence(picture, "iterm")
+    iterm = escape_sequence(image, "iterm")
     for encoded in ("".join(chunk for _, chunk in kitty), iterm[iterm.index(":") + 1 : -1]):
-        with Image.open(io.BytesIO(base64.b64decode(encoded))) as carried:
-            np.testing.assert_array_equal(np.asarray(carried), np.asarray(picture))
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as decoded:
+            np.testing.assert_array_equal(np.asarray(decoded), np.asarray(image))
 
 
 def test_sixels_draw_every_pixel_once() -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -54,11 +55,14 @@ def test_a_retriever_is_trained_and_then_evaluated(command: Command, folder: Pat
     assert measured.code == 0 and json.loads(measured.out)["queries"] == 4
 
 
-def test_the_best_weights_by_an_evaluation_are_named(command: Command, folder: Path, tmp_path: Path) -> None:
+def test_the_best_step_and_its_metric_are_printed(command: Command, folder: Path, tmp_path: Path) -> None:
     watched = (*WATCHED, "--set", "training.best_metric=Mean")
     trained = command("train", "retriever", *watched, "--data", folder, "--out", tmp_path / "out")
     assert trained.code == 0
-    assert "4 steps on 8 triplets" in trained.out and "the best by the recipe's metric" in trained.out
+    # The retriever's folder, its steps and triplets; the best step and its metric.
+    [about, best] = trained.out.splitlines()
+    assert str(tmp_path / "out" / "retriever") in about and {"4", "8"} <= set(re.findall(r"\b\d+\b", about))
+    assert re.search(r"step [24], \d+\.\d\d", best)
 
 
 def test_a_generator_is_trained(command: Command, folder: Path, tmp_path: Path) -> None:
@@ -68,15 +72,15 @@ def test_a_generator_is_trained(command: Command, folder: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["null", "2026-11-28", "run #2"])
-def test_a_generator_s_start_is_a_path_whatever_it_looks_like(
+def test_initial_weights_are_a_path_even_if_they_look_like_yaml(
     command: Command, folder: Path, tmp_path: Path, name: str
 ) -> None:
     options = ("--recipe", "tiny-generator", "--set", "training.steps=3", "--data", folder)
     refused = command("train", "generator", *options, "--init", name, "--out", tmp_path / "out")
-    assert refused.code == 2 and f'no generator called "{name}"' in refused.err
+    assert refused.code == 2 and f'"{name}"' in refused.err
 
 
-def test_several_folders_are_learnt_from_at_once(command: Command, folder: Path, tmp_path: Path) -> None:
+def test_several_folders_are_trained_on(command: Command, folder: Path, tmp_path: Path) -> None:
     other = shutil.copytree(folder, tmp_path / "other")
     write_jsonl(other / "captions.jsonl", [{"split": "train", "image": "0-red.png", "captions": ["a red square"]}])
     both = ("--data", folder, "--also", other)
@@ -87,10 +91,10 @@ def test_several_folders_are_learnt_from_at_once(command: Command, folder: Path,
     written = command("train", "generator", *settings, *both, "--out", tmp_path / "generator", "--json")
     assert written.code == 0 and json.loads(written.out)["triplets"] == 16
     nothing = command("train", "retriever", *SMALL, "--data", folder, "--also", tmp_path, "--out", tmp_path / "no")
-    assert nothing.code == 2 and "has no images/ folder" in nothing.err
+    assert nothing.code == 2 and str(tmp_path) in nothing.err and "images/" in nothing.err
 
 
-def test_ctrl_c_says_how_to_go_on(command: Command, folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_writes_a_checkpoint(command: Command, folder: Path, tmp_path: Path) -> None:
     options = ("--recipe", "tiny-retriever", "--data", folder, "--out", tmp_path / "out")
     many = ("--set", "training.steps=100000", "--set", "training.checkpoint_every=100000")
     log = tmp_path / "out" / "metrics.jsonl"
@@ -98,7 +102,7 @@ def test_ctrl_c_says_how_to_go_on(command: Command, folder: Path, tmp_path: Path
     watcher.start()
     stopped = command("train", "retriever", *options, *many)
     watcher.join()
-    assert stopped.code == 130 and "The same command goes on from here." in stopped.err
+    assert stopped.code == 130 and "Traceback" not in stopped.err
     assert len(list((tmp_path / "out" / "checkpoints").glob("step-*"))) == 1
 
 
@@ -112,53 +116,50 @@ def interrupt_once_there(log: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "named"),
     [
-        (("--recipe", "retriver-small"), 'no recipe "retriver-small". Did you mean "retriever-small"?'),
-        (("--recipe", "tiny-generator"), "is for train-generator. Use `likebut train generator`."),
-        (("--recipe", "tiny-retriever"), "Where the training data lies was not said. Add --data FOLDER."),
-        ((*SMALL, "--data", "nowhere"), "There is no folder nowhere."),
-        ((*SMALL, "--set", "training.step=5"), 'Did you mean "training.steps"?'),
-        ((*SMALL, "--set", "preset=huge", "--data", "DATA"), 'There is no preset "huge".'),
-        ((*SMALL, "--init", "nothing", "--data", "DATA"), 'There is no retriever called "nothing".'),
-        ((*SMALL, "--set", "data.split=trian", "--data", "DATA"), 'no training triplets of the split "trian"'),
-        ((*SMALL, "--set", "data.use=synthetic", "--data", "DATA"), "Add --synthetic FOLDER."),
-        ((*SMALL, "--synthetic", "shards", "--data", "DATA"), "Add --set data.use=synthetic or --set data.use=both."),
+        (("--recipe", "retriver-small"), ("retriver-small", "retriever-small")),
+        (("--recipe", "tiny-generator"), ("tiny-generator", "likebut train generator")),
+        (("--recipe", "tiny-retriever"), ("--data",)),
+        ((*SMALL, "--data", "nowhere"), ("nowhere",)),
+        ((*SMALL, "--set", "training.step=5"), ("training.step=5", '"training.steps"')),
+        ((*SMALL, "--set", "preset=huge", "--data", "DATA"), ('"huge"',)),
+        ((*SMALL, "--init", "nothing", "--data", "DATA"), ('"nothing"',)),
+        ((*SMALL, "--set", "data.split=trian", "--data", "DATA"), ('"trian"',)),
+        ((*SMALL, "--set", "data.use=synthetic", "--data", "DATA"), ("--synthetic",)),
+        ((*SMALL, "--synthetic", "shards", "--data", "DATA"), ("data.use=synthetic", "data.use=both")),
         (
             (*SMALL, "--set", "data.use=synthetic", "--reverse-texts", "shards", "--data", "DATA"),
-            "Leave them out, or add --set data.use=both.",
+            ("--reverse-texts", "data.use=both"),
         ),
-        ((*SMALL, "--set", "training.batch_size=99", "--data", "DATA"), "fewer than a batch of 99"),
-        ((*SMALL, "--set", "data.source=cirr", "--data", "DATA"), "CIRR's annotations are missing"),
-        (
-            (*WATCHED, "--set", "training.best_metric=Recal@1", "--data", "DATA"),
-            'best_metric is "Recal@1", which is not',
-        ),
+        ((*SMALL, "--set", "training.batch_size=99", "--data", "DATA"), ("99", "training.batch_size")),
+        ((*SMALL, "--set", "data.source=cirr", "--data", "DATA"), ("CIRR",)),
+        ((*WATCHED, "--set", "training.best_metric=Recal@1", "--data", "DATA"), ('"Recal@1"', "Recall@1")),
     ],
 )
-def test_wrong_input_is_one_sentence_and_code_2(
-    command: Command, folder: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+def test_invalid_input_is_one_message_and_exit_code_2(
+    command: Command, folder: Path, tmp_path: Path, arguments: tuple[str, ...], named: tuple[str, ...]
 ) -> None:
     given = [str(folder) if argument == "DATA" else argument for argument in arguments]
     refused = command("train", "retriever", *given, "--out", tmp_path / "out")
-    assert refused.code == 2 and message in refused.err and "Traceback" not in refused.err
+    assert refused.code == 2 and all(each in refused.err for each in named) and "Traceback" not in refused.err
     assert sum(line.startswith("likebut: ") for line in refused.err.splitlines()) == 1
 
 
 def test_an_out_that_is_a_file_is_refused(command: Command, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     refused = command("train", "retriever", *SMALL, "--data", folder, "--out", tmp_path / "out")
-    assert refused.code == 2 and "is a file, not a folder" in refused.err
+    assert refused.code == 2 and str(tmp_path / "out") in refused.err
 
 
-def test_other_settings_for_a_begun_training_are_refused(command: Command, folder: Path, tmp_path: Path) -> None:
+def test_other_settings_for_a_started_training_are_refused(command: Command, folder: Path, tmp_path: Path) -> None:
     options = ("--data", folder, "--out", tmp_path / "out")
     assert command("train", "retriever", *SMALL, *options).code == 0
     refused = command("train", "retriever", *SMALL, "--set", "training.batch_size=2", *options)
     assert refused.code == 2 and "training.batch_size was 4, now 2" in refused.err
 
 
-def test_damaged_images_where_it_is_measured_are_listed(command: Command, folder: Path, tmp_path: Path) -> None:
+def test_damaged_images_of_the_evaluation_split_are_listed(command: Command, folder: Path, tmp_path: Path) -> None:
     (folder / "images" / "5-red.png").write_bytes(b"")
     trained = command("train", "retriever", *WATCHED, "--data", folder, "--out", tmp_path / "out", "--json")
     assert trained.code == 0, trained.err

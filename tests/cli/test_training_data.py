@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from helpers.errors import raises
 from likebut.data.synthetic_triplets import KEPT, SyntheticRow, write_rows
 from likebut.data.triplets import Triplet, read_triplets, write_triplets
 from likebut.errors import InputError
@@ -38,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return data
 
 
-def test_human_triplets_without_a_reverse_text_stay_where_none_is_needed(folder: Path, tmp_path: Path) -> None:
+def test_human_triplets_without_reverse_text_are_kept_if_none_is_needed(folder: Path, tmp_path: Path) -> None:
     rows = [row(0, "c.png", "b.png", "two back")]
     settings = DataSettings(root=folder, reverse_texts=shards(tmp_path / "reverse", "reverse texts", rows))
     found = gather(settings)
@@ -48,11 +49,11 @@ def test_human_triplets_without_a_reverse_text_stay_where_none_is_needed(folder:
         ("three", None),
     ]
     assert found.left_out == 0
-    with pytest.raises(InputError, match="written for other triplets: of 2 of the 3 that training reads"):
+    with raises(InputError, "other-reverse-texts", "2 of the 3"):
         gather(settings, reverse=True)
 
 
-def test_human_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_is_needed(
+def test_human_triplets_without_accepted_reverse_text_are_left_out_if_it_is_needed(
     folder: Path, tmp_path: Path
 ) -> None:
     dropped = replace(row(1, "b.png", "a.png", "one back"), status="blocked words")
@@ -64,7 +65,7 @@ def test_human_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_
     assert [each.modification for each in needed.triplets] == ["two"] and needed.left_out == 2
 
 
-def test_synthetic_triplets_whose_reverse_text_no_filter_kept_are_left_out_where_it_is_needed(
+def test_synthetic_triplets_without_accepted_reverse_text_are_left_out_if_it_is_needed(
     folder: Path, tmp_path: Path
 ) -> None:
     rows = [row(0, "a.png", "c.png", "forth", "back"), row(1, "b.png", "a.png", "only forth")]
@@ -80,8 +81,8 @@ def test_synthetic_triplets_whose_reverse_text_no_filter_kept_are_left_out_where
     assert len(gather(both, reverse=True).triplets) == 3 + 2
 
 
-def test_what_the_recipe_does_not_read_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="learns from human triplets alone"):
+def test_sources_that_the_recipe_does_not_use_are_refused(folder: Path, tmp_path: Path) -> None:
+    with raises(InputError, "unused-synthetic"):
         gather(DataSettings(root=folder, synthetic=(tmp_path,)))
-    with pytest.raises(InputError, match="learns from synthetic triplets alone"):
+    with raises(InputError, "unused-reverse-texts"):
         gather(DataSettings(root=folder, use="synthetic", reverse_texts=tmp_path))

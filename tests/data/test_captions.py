@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from likebut.data.captions import Caption, read_captions
+from helpers.errors import raises
+from likebut.data.folder import Caption, read_captions
 from likebut.errors import InputError
 
 
-def test_the_captions_of_one_split(tmp_path: Path) -> None:
+def test_captions_of_one_split_are_read(tmp_path: Path) -> None:
     (tmp_path / "captions.jsonl").write_text(
         '{"split": "train", "image": "a.png", "captions": ["one", "two"]}\n'
         '{"split": "val", "image": "b.png", "captions": ["three"]}\n'
@@ -26,7 +27,7 @@ def test_the_captions_of_one_split(tmp_path: Path) -> None:
         ("{", "line 1 is not valid JSON"),
     ],
 )
-def test_wrong_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
+def test_invalid_lines_are_reported(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "captions.jsonl").write_text(line + "\n")
-    with pytest.raises(InputError, match=message):
+    with raises(InputError, None, "line 1"):
         read_captions(tmp_path, "train")

@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
+from helpers.errors import raises
 from helpers.made_pictures import encoded, noise
 from likebut.data.images import Preprocessing, as_rgb, as_source, decode
 from likebut.errors import ImageError, InputError
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
-def test_a_picture_whose_exif_is_malformed_is_shown_upright(kind: str) -> None:
+def test_malformed_exif_keeps_the_orientation(kind: str) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "Maker"
     # The maker's tag is given the number of one that holds a whole number: Pillow cannot write such EXIF anew.
@@ -24,7 +25,7 @@ def test_a_picture_whose_exif_is_malformed_is_shown_upright(kind: str) -> None:
     assert decode(encoded(noise(64, 48), kind, exif=raw)).size == (48, 64)
 
 
-def test_a_decoded_picture_is_seen_as_its_file_is(tmp_path: Path) -> None:
+def test_a_pil_image_equals_its_decoded_file(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     for name in ("phone.jpg", "phone.png", "phone.webp", "phone.tif"):
@@ -40,16 +41,16 @@ def test_a_decoded_picture_is_seen_as_its_file_is(tmp_path: Path) -> None:
             assert torch.equal(Preprocessing(size=16)(image), Preprocessing(size=16)(decode(path)))
     plain = noise()
     assert as_rgb(plain) is plain
-    with pytest.raises(ImageError, match="damaged"):
+    with raises(ImageError):
         as_rgb(Image.open(io.BytesIO(encoded(noise(200, 200), "JPEG")[:-500])))
 
 
-def test_pictures_are_taken_in_any_sensible_form(tmp_path: Path) -> None:
+def test_image_arguments_are_paths_bytes_files_or_pil_images(tmp_path: Path) -> None:
     content = encoded(noise(), "PNG")
     for form in (content, bytearray(content), memoryview(content), io.BytesIO(content)):
         assert as_source(form) == content
     assert as_source("a.png") == as_source(Path("a.png")) == Path("a.png")
-    with pytest.raises(InputError, match=r"given as a ndarray.*fromarray"):
+    with raises(InputError, "unsupported-image-type", "ndarray", "fromarray"):
         as_source(np.zeros((4, 4, 3)))
-    with pytest.raises(ImageError, match="There is no file"):
+    with raises(ImageError):
         decode(Path("a\0.png"))

@@ -1,9 +1,9 @@
 import json
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
+from helpers.errors import raises
 from likebut.data.folder import find_images
 from likebut.data.triplets import Triplet, write_triplets
 from likebut.errors import InputError
@@ -32,29 +32,28 @@ def test_the_images_of_one_split(tmp_path: Path) -> None:
     ]
     (tmp_path / "gallery.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert [image.name for image in find_images(tmp_path, "pool")] == ["c.png", "b.png"]
-    with pytest.raises(InputError, match='no image of the split "pond"'):
+    with raises(InputError, None, "pond"):
         find_images(tmp_path, "pond")
 
 
-def test_without_a_listing_what_other_splits_name_is_no_image_of_a_split(tmp_path: Path) -> None:
+def test_without_gallery_file_images_of_other_splits_are_excluded(tmp_path: Path) -> None:
     for name in "abcd":
         draw(tmp_path / "images" / f"{name}.png")
-    with pytest.raises(InputError, match="neither gallery.jsonl nor triplets.jsonl"):
+    with raises(InputError, None, "train"):
         find_images(tmp_path, "train")
     write_triplets(
         tmp_path / "triplets.jsonl", [Triplet("a.png", "b.png", "x"), Triplet("b.png", "c.png", "x", split="val")]
     )
     assert [image.name for image in find_images(tmp_path, "train")] == ["a.png", "d.png"]
-    with pytest.raises(InputError, match='no split "trian"') as refused:
+    with raises(InputError, None, "trian", "train, val"):
         find_images(tmp_path, "trian")
-    assert "train, val" in refused.value.remedy
 
 
 def test_wrong_folders_are_input_errors(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="There is no folder"):
+    with raises(InputError, "no-such-folder"):
         find_images(tmp_path / "absent", "pool")
-    with pytest.raises(InputError, match="holds no image files"):
+    with raises(InputError, "no-images"):
         find_images(tmp_path)
     draw(tmp_path / "a.png")
-    with pytest.raises(InputError, match='is no data folder .* so it has no split "pool"'):
+    with raises(InputError, None, "pool"):
         find_images(tmp_path, "pool")

@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.errors import raises
 from helpers.made_pictures import encoded, noise
 from likebut.data.images import (
     MAX_PIXELS,
     Preprocessing,
     decode,
+    image_size,
     list_images,
-    picture_size,
     shrink_for_padding,
     target_pad,
 )
-from likebut.errors import ImageError, InputError
+from likebut.errors import ImageError, InputError, UnreadableImageError
 
 
 def pixels(image: Image.Image) -> list[list[list[int]]]:
@@ -27,12 +28,12 @@ def pixels(image: Image.Image) -> list[list[list[int]]]:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
-def test_lossless_kinds_keep_every_pixel(kind: str) -> None:
+def test_lossless_formats_keep_every_pixel(kind: str) -> None:
     assert pixels(decode(encoded(noise(), kind))) == pixels(noise())
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF"])
-def test_other_kinds_are_read(kind: str) -> None:
+def test_lossy_formats_are_read(kind: str) -> None:
     image = decode(encoded(noise(), kind))
     assert (image.mode, image.size) == ("RGB", (20, 12))
 
@@ -47,7 +48,7 @@ def test_exif_rotation_is_applied(orientation: int) -> None:
     assert pixels(decode(encoded(stored, "PNG", exif=exif))) == pixels(noise())
 
 
-def test_transparency_is_laid_over_white() -> None:
+def test_transparency_is_composited_on_white() -> None:
     image = Image.new("RGBA", (2, 1), (200, 0, 0, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))
     assert pixels(decode(encoded(image, "PNG"))) == [[[200, 0, 0], [255, 255, 255]]]
@@ -59,7 +60,7 @@ def test_transparency_is_laid_over_white() -> None:
     assert pixels(decode(encoded(grey, "PNG"))) == [[[255, 255, 255]]]
 
 
-def test_the_first_frame_of_an_animation_is_taken() -> None:
+def test_the_first_frame_of_an_animation_is_used() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert pixels(decode(content))[0][0] == [255, 0, 0]
@@ -100,7 +101,7 @@ def test_cmyk_becomes_rgb() -> None:
     assert red > 200 and green < 60 and blue < 60
 
 
-def test_a_jpeg_is_decoded_at_a_reduced_scale_where_that_is_enough() -> None:
+def test_a_jpeg_is_decoded_at_a_sufficient_reduced_scale() -> None:
     content = encoded(noise(1600, 800), "JPEG")
     assert decode(content).size == (1600, 800)
     reduced = decode(content, least_side=100)
@@ -119,19 +120,19 @@ def flat_png(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(20_000, 20_000), (10_001, 10_000)])
-def test_a_bomb_is_refused_before_its_pixels_are_decoded(size: tuple[int, int]) -> None:
+def test_a_decompression_bomb_is_refused_before_decoding(size: tuple[int, int]) -> None:
     content = flat_png(*size)
     assert len(content) < 1_000_000
-    with pytest.raises(ImageError, match="more than 100000000"):
+    with raises(ImageError, None, 100000000):
         decode(content)
 
 
 def test_limits_can_be_tightened() -> None:
     content = encoded(noise(), "PNG")
-    with pytest.raises(ImageError, match="The image has 20×12 pixels, more than 239."):
+    with raises(ImageError, None, "20×12", 239):
         decode(content, max_pixels=239)
     assert decode(content, max_pixels=240).size == (20, 12)
-    with pytest.raises(ImageError, match=f"The file has {len(content)} bytes, more than 10."):
+    with raises(ImageError, None, len(content), 10):
         decode(content, max_bytes=10)
 
 
@@ -139,31 +140,29 @@ def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     with path.open("wb") as handle:
         handle.truncate(65 * 1024 * 1024)
-    with pytest.raises(ImageError, match="The file has 68157440 bytes, more than 67108864."):
+    with raises(ImageError, None, 68157440, 67108864):
         decode(path)
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    "content",
     [
-        (b"", "The file is empty."),
-        (b"not a picture", "The file is not an image that can be read."),
-        (encoded(noise(), "PNG")[:-40], "The image is damaged"),
-        (encoded(noise(64, 64), "JPEG")[:600], "The image is damaged"),
-        # A kind that Pillow reads and we do not: its decoder is little tested.
-        (encoded(noise(), "PPM"), "The file is not an image that can be read."),
+        b"",
+        b"not an image",
+        encoded(noise(), "PNG")[:-40],
+        encoded(noise(64, 64), "JPEG")[:600],
+        encoded(noise(), "PPM"),  # Pillow supports the format, but its decoder is little tested
     ],
 )
-def test_what_cannot_be_used_is_said(content: bytes, reason: str) -> None:
-    with pytest.raises(ImageError) as error:
+def test_unusable_content_is_an_image_error(content: bytes) -> None:
+    with raises(ImageError, "unusable-image"):
         decode(content)
-    assert error.value.problem.startswith(reason) and error.value.remedy
 
 
-def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="There is no file"):
+def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
+    with raises(ImageError):
         decode(tmp_path / "absent.png")
-    with pytest.raises(ImageError, match="is a folder, not an image"):
+    with raises(ImageError):
         decode(tmp_path)
 
 
@@ -182,7 +181,7 @@ SEEDS = [
 
 @settings(max_examples=150, deadline=None)
 @given(seed=st.sampled_from(SEEDS), changes=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=6))
-def test_damage_of_any_kind_is_an_image_error_or_a_picture(seed: bytes, changes: list[tuple[int, int]]) -> None:
+def test_any_damage_is_an_image_error_or_decodes(seed: bytes, changes: list[tuple[int, int]]) -> None:
     content = bytearray(seed)
     for place, value in changes:
         content[place % len(content)] = value
@@ -194,9 +193,9 @@ def test_damage_of_any_kind_is_an_image_error_or_a_picture(seed: bytes, changes:
 
 
 def test_the_size_is_read_from_the_header_alone() -> None:
-    assert picture_size(encoded(noise(64, 48), "JPEG")[:700]) == (64, 48)
+    assert image_size(encoded(noise(64, 48), "JPEG")[:700]) == (64, 48)
     with pytest.raises(ImageError):
-        picture_size(b"not a picture")
+        image_size(b"not a picture")
 
 
 @pytest.mark.parametrize(
@@ -237,19 +236,19 @@ def test_another_preprocessing_has_another_fingerprint() -> None:
     assert len(prints) == 4 and Preprocessing().fingerprint() == Preprocessing(size=224).fingerprint()
 
 
-def test_images_are_listed_by_name_hidden_ones_left_out(tmp_path: Path) -> None:
+def test_images_are_listed_by_name_without_hidden_ones(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpg", "deep/er/c.webp", "notes.txt", ".hidden.png", ".cache/d.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert [image.name for image in list_images(tmp_path)] == ["a.jpg", "b.PNG", "deep/er/c.webp"]
-    with pytest.raises(InputError, match="There is no folder"):
+    with raises(InputError, "no-such-folder"):
         list_images(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no image files"):
+    with raises(InputError, "no-images"):
         list_images(tmp_path / "empty")
 
 
-def test_a_long_thin_picture_takes_no_gigabytes() -> None:
+def test_an_elongated_image_needs_little_memory() -> None:
     # Padded as it is, a picture of 16×60,000 pixels would have 2,880,000,000.
     thin = Image.new("RGB", (16, 60_000), "white")
     shrunk = shrink_for_padding(thin, 1.25, 3584)
@@ -258,17 +257,17 @@ def test_a_long_thin_picture_takes_no_gigabytes() -> None:
 
 
 @pytest.mark.parametrize("size", [(6000, 4000), (9000, 8000), (50, 11_000)])
-def test_other_pictures_are_padded_as_they_are(size: tuple[int, int]) -> None:
+def test_other_images_are_padded_unchanged(size: tuple[int, int]) -> None:
     image = Image.new("L", size)
     assert shrink_for_padding(image, 1.25, 3584) is image
 
 
-def test_a_thread_of_pixels_is_refused() -> None:
-    with pytest.raises(ImageError, match="70000 pixels long, more than 65535"):
+def test_a_side_beyond_the_limit_is_refused() -> None:
+    with raises(ImageError, None, 70000, 65535):
         decode(encoded(Image.new("1", (70_000, 1)), "PNG"))
 
 
 def test_a_file_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("now a file")
-    with pytest.raises(ImageError, match=r"cannot be read \(Not a directory\)"):
+    with raises(UnreadableImageError, None, "Not a directory"):
         decode(tmp_path / "folder" / "picture.png")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.errors import raises
 from likebut.data.verification import Verification, verify_folder
 from likebut.errors import InputError
 
@@ -41,7 +42,7 @@ def listed(result: Verification) -> list[tuple[str, str, int | None, str]]:
     return [(finding.severity, finding.where, finding.line, finding.problem) for finding in result.findings]
 
 
-def test_a_sound_folder(folder: Path) -> None:
+def test_a_valid_folder_has_no_findings(folder: Path) -> None:
     write(folder, "triplets.jsonl", row(id="1", subset=["b.png", "c.png"], hard_negatives=["c.png"]))
     write(folder, "gallery.jsonl", *({"image": f"{name}.png", "split": "test"} for name in "abc"))
     assert verify_folder(folder) == Verification(images=4, triplets=1, findings=())
@@ -52,8 +53,8 @@ def test_a_sound_folder(folder: Path) -> None:
     [
         ({"reference": None}, "fault", 'no "reference"'),
         ({"modification": ""}, "fault", "empty modification"),
-        ({"modification": 7}, "fault", '"modification" is 7, not a text'),
-        ({"targets": "b.png"}, "fault", '"targets" is not a list of names'),
+        ({"modification": 7}, "fault", '"modification" is 7'),
+        ({"targets": "b.png"}, "fault", '"targets"'),
         ({"caption": "x"}, "fault", 'unknown field "caption"'),
         ({"target": "z.png"}, "fault", "no image z.png"),
         ({"hard_negatives": ["z.png"]}, "fault", "no image z.png"),
@@ -62,7 +63,7 @@ def test_a_sound_folder(folder: Path) -> None:
         ({"hard_negatives": ["a.png"]}, "fault", 'reference is among "hard_negatives"'),
         ({"subset": ["a.png", "b.png"]}, "fault", 'reference is in "subset"'),
         ({"subset": ["c.png"]}, "fault", 'target b.png is not in "subset"'),
-        ({"subset": ["b.png", "c.png", "c.png"]}, "fault", 'c.png stands 2 times in "subset"'),
+        ({"subset": ["b.png", "c.png", "c.png"]}, "fault", "c.png is listed 2 times"),
         ({"reverse_modification": " "}, "fault", "reverse modification text is empty"),
         ({"targets": ["a.png", "b.png"]}, "warning", "reference is among the targets"),
     ],
@@ -94,10 +95,8 @@ def test_every_fault_of_a_line_and_of_the_file_is_listed(folder: Path) -> None:
     found = [(item[0], item[2]) for item in listed(verify_folder(folder))]
     assert found == [*(("fault", line) for line in (1, 1, 1, 2, 3, 5)), ("warning", 6), ("warning", 7)]
     warnings = [item[3] for item in listed(verify_folder(folder)) if item[0] == "warning"]
-    assert warnings == [
-        "The same reference and text stand in line 4 with other targets.",
-        "The same reference and text stand in line 4 with the same targets.",
-    ]
+    assert all("4" in warning for warning in warnings)
+    assert "other targets" in warnings[0] and "the same targets" in warnings[1]
 
 
 def test_targets_must_be_in_their_splits_gallery(folder: Path) -> None:
@@ -106,8 +105,8 @@ def test_targets_must_be_in_their_splits_gallery(folder: Path) -> None:
         folder, "gallery.jsonl", {"image": "c.png", "split": "test"}, {"image": "c.png", "split": "test"}, {"image": 1}
     )
     assert listed(verify_folder(folder)) == [
-        ("fault", "gallery.jsonl", 3, '"image" is missing or not a text.'),
-        ("fault", "gallery.jsonl", 3, '"split" is missing or not a text.'),
+        ("fault", "gallery.jsonl", 3, '"image" is missing or not a string.'),
+        ("fault", "gallery.jsonl", 3, '"split" is missing or not a string.'),
         ("fault", "triplets.jsonl", 1, 'The target b.png is not in the gallery of the split "test".'),
         ("warning", "gallery.jsonl", 2, 'c.png is listed twice in the split "test".'),
         (
@@ -124,30 +123,30 @@ def test_captions_are_checked(folder: Path) -> None:
     write(folder, "captions.jsonl", {"image": "z.png", "split": "train", "captions": [""]})
     assert [item[2:] for item in listed(verify_folder(folder))] == [
         (1, "There is no image z.png below images/."),
-        (1, '"captions" is not a list of texts.'),
+        (1, '"captions" is not a list of strings.'),
     ]
 
 
-def test_what_training_reads_is_no_fault_and_the_other_way_round(folder: Path) -> None:
+def test_verification_accepts_exactly_what_training_reads(folder: Path) -> None:
     """A mark at a file's beginning is read everywhere, captions without a text nowhere, absurd numbers neither."""
     write(folder, "triplets.jsonl", row())
     path = folder / "triplets.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     path.write_bytes(path.read_bytes() + b'{"x": ' + b"1" * 5000 + b"}\n")
     write(folder, "captions.jsonl", {"image": "a.png", "split": "train", "captions": []})
-    found = [(each.where, each.line, each.problem[:30]) for each in verify_folder(folder).findings]
-    assert ("captions.jsonl", 1, '"captions" is not a list of te') in found
+    found = [(each.where, each.line, each.problem) for each in verify_folder(folder).findings]
+    assert [each[:2] for each in found if '"captions"' in each[2]] == [("captions.jsonl", 1)]
     assert [each[:2] for each in found if "not valid JSON" in each[2]] == [("triplets.jsonl", 2)]
 
 
-def test_images_alone_are_a_folder_too(folder: Path) -> None:
+def test_a_folder_of_images_alone_is_valid(folder: Path) -> None:
     result = verify_folder(folder)
     assert (result.count("fault"), result.count("warning")) == (0, 1)
 
 
 def test_no_images_and_no_folder(tmp_path: Path) -> None:
     assert verify_folder(tmp_path).count("fault") == 1
-    with pytest.raises(InputError, match="no folder"):
+    with raises(InputError, "no-such-folder"):
         verify_folder(tmp_path / "missing")
 
 
@@ -166,7 +165,7 @@ def bomb() -> bytes:
     )
 
 
-def test_strange_images(folder: Path) -> None:
+def test_unusual_images(folder: Path) -> None:
     images = folder / "images"
     photo = Image.fromarray(np.random.default_rng(9).integers(0, 256, (60, 90, 3), dtype=np.uint8))
     photo.save(images / "whole.jpg")

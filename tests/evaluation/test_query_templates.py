@@ -131,16 +131,12 @@ def test_several_texts_and_images_are_averaged(tmp_path: Path) -> None:
         assert (together[[0, 2]] == embed(mode, single[0], single[3])).all()
 
 
-def test_the_command_prints_the_template(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path / "home"))
+def test_the_command_prints_the_template(likebut: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Retriever, "from_pretrained", lambda name, device=None: colour_retriever())
-    command = Command(monkeypatch, capsys)
     root = write_circo(tmp_path / "circo")
     options = ["evaluate", "--benchmark", "circo", "--root", root, "--model", "m"]
-    assert "query template relative-caption" in command(*options).out
-    shared = json.loads(command(*options, "--query-template", "shared-concept", "--json").out)
+    assert "query template relative-caption" in likebut(*options).out
+    shared = json.loads(likebut(*options, "--query-template", "shared-concept", "--json").out)
     assert shared["query_template"] == "shared-concept"
-    wrong = command(*options, "--query-template", "captions-and")
+    wrong = likebut(*options, "--query-template", "captions-and")
     assert wrong.code == 2 and "shared-concept" in wrong.err

@@ -20,7 +20,7 @@ def test_hash_is_of_the_content(tmp_path: Path) -> None:
     assert ContentHashes(tmp_path / "hashes.json").of(file) == hashlib.sha256(b"hello").hexdigest()
 
 
-def test_old_files_are_remembered_and_not_read_again(tmp_path: Path, monkeypatch) -> None:
+def test_hashes_of_settled_files_are_stored(tmp_path: Path, monkeypatch) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"hello")
     age(file, 60, monkeypatch)
@@ -31,7 +31,7 @@ def test_old_files_are_remembered_and_not_read_again(tmp_path: Path, monkeypatch
     assert ContentHashes(tmp_path / "hashes.json").of(file) == first
 
 
-def test_young_files_are_not_remembered(tmp_path: Path, monkeypatch) -> None:
+def test_hashes_of_recent_files_are_not_stored(tmp_path: Path, monkeypatch) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"hello")
     hashes = ContentHashes(tmp_path / "hashes.json")
@@ -53,12 +53,12 @@ def test_a_change_that_keeps_size_and_modification_time_is_noticed(tmp_path: Pat
     assert hashes.of(file) != first
 
 
-def test_what_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
+def test_unreadable_files_are_skipped(tmp_path: Path) -> None:
     found = ContentHashes(tmp_path / "hashes.json").of(tmp_path / "absent.png")
     assert isinstance(found, SkippedImage) and "There is no file" in found.reason
 
 
-def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
+def test_a_damaged_store_is_treated_as_empty(tmp_path: Path) -> None:
     (tmp_path / "hashes.json").write_text("{broken")
     file = tmp_path / "a"
     file.write_bytes(b"hello")
@@ -77,7 +77,7 @@ def test_many_files_keep_their_order(tmp_path: Path, monkeypatch) -> None:
     assert "There is no file" in found[2].reason and found[3].reason == "The file has 6 bytes, more than 5."
 
 
-def test_what_a_killed_process_left_goes_with_the_next_save(tmp_path: Path, monkeypatch) -> None:
+def test_leftovers_of_a_killed_process_are_removed_by_the_next_save(tmp_path: Path, monkeypatch) -> None:
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"content")
     age(picture, 60, monkeypatch)

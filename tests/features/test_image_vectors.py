@@ -20,12 +20,12 @@ class Swapping:
         return image_tokens.float().flip(2)
 
 
-def test_the_mean_token_at_length_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frozen_vectors_are_normalised_mean_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BATCH", 2)
     found = frozen_vectors(TwoTokens(), ["1", "0", "3"])
     assert torch.allclose(found, torch.tensor([[0.5**0.5, 0.5**0.5], [0.0, 1.0], [0.9**0.5, 0.1**0.5]]), atol=1e-6)
 
 
-def test_the_mean_target_embedding_at_length_one() -> None:
+def test_retriever_vectors_are_normalised_mean_embeddings() -> None:
     found = retriever_vectors(TwoTokens(), ["3", "0"], Swapping())
     assert torch.allclose(found, torch.tensor([[0.1**0.5, 0.9**0.5], [1.0, 0.0]]), atol=1e-6)

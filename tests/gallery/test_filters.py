@@ -11,50 +11,52 @@ FIELDS = (
     Field("colour", FieldType.TEXT),
     Field("price", FieldType.NUMBER),
     Field("tags", FieldType.LABELS),
-    Field("kids", FieldType.TRUTH),
+    Field("kids", FieldType.BOOLEAN),
 )
 
 
-def stated(filters: dict[str, Any]) -> list[tuple[str, str, Any]]:
+def parsed(filters: dict[str, Any]) -> list[tuple[str, str, Any]]:
     return [(each.field.name, each.operator.value, each.value) for each in parse_filter(filters, FIELDS)]
 
 
-def test_short_forms_say_what_they_mean() -> None:
-    assert stated({"colour": "red"}) == [("colour", "=", "red")]
-    assert stated({"colour": ["red", "blue"]}) == [("colour", "in", ("red", "blue"))]
-    assert stated({"price": {"<": "50", ">=": 10}}) == [("price", "<", 50.0), ("price", ">=", 10.0)]
-    assert stated({"tags": "a"}) == [("tags", "contains", "a")]
-    assert stated({"tags": {"=": "a"}}) == [("tags", "contains", "a")]
-    assert stated({"kids": "true"}) == [("kids", "=", True)]
+def test_short_forms() -> None:
+    assert parsed({"colour": "red"}) == [("colour", "=", "red")]
+    assert parsed({"colour": ["red", "blue"]}) == [("colour", "in", ("red", "blue"))]
+    assert parsed({"price": {"<": "50", ">=": 10}}) == [("price", "<", 50.0), ("price", ">=", 10.0)]
+    assert parsed({"tags": "a"}) == [("tags", "contains", "a")]
+    assert parsed({"tags": {"=": "a"}}) == [("tags", "contains", "a")]
+    assert parsed({"kids": "true"}) == [("kids", "=", True)]
 
 
 @pytest.mark.parametrize(
-    ("filters", "message"),
+    ("filters", "code", "named"),
     [
-        ({"color": "red"}, 'no field "color". Did you mean "colour"'),
-        ({"id": "x"}, 'no field "id"'),
-        ({"colour": {"<": "x"}}, 'cannot be compared with "<"'),
-        ({"colour": {"DROP TABLE": "x"}}, "cannot be compared with"),
-        ({"price": "cheap"}, "'cheap', which is not a number"),
-        ({"price": None}, "None, which is not a number"),
-        ({"colour": []}, "list of 1 to 256 values"),
-        ({"colour": {"in": "red"}}, "list of 1 to 256 values"),
-        ({"kids": {"contains": "x"}}, "cannot be compared"),
-        ({"tags": [["a"]]}, "which is not a text"),
-        ({"price": {"<": 1, ">": 2, "<=": 3, ">=": 4, "=": 5, "!=": 6}, "width": list(range(257))}, "256"),
+        ({"color": "red"}, "unknown-field", ('"color"', '"colour"')),
+        ({"id": "x"}, "unknown-field", ('"id"',)),
+        ({"colour": {"<": "x"}}, "invalid-filter", ('"colour"', '"<"')),
+        ({"colour": {"DROP TABLE": "x"}}, "invalid-filter", ('"DROP TABLE"',)),
+        ({"price": "cheap"}, "invalid-filter", ('"price"', "'cheap'", "number")),
+        ({"price": None}, "invalid-filter", ('"price"', "None", "number")),
+        ({"colour": []}, "invalid-filter", ('"colour"', "256")),
+        ({"colour": {"in": "red"}}, "invalid-filter", ('"colour"', "256")),
+        ({"kids": {"contains": "x"}}, "invalid-filter", ('"kids"', '"contains"', "boolean")),
+        ({"tags": [["a"]]}, "invalid-filter", ('"tags"', "text")),
+        ({"price": {"<": 1, ">": 2}, "width": list(range(257))}, "invalid-filter", ('"width"', "256")),
+        ({"price": [{"<": 1}] * 33}, "invalid-filter", ("33", "32")),
     ],
 )
-def test_wrong_filters_are_explained(filters: dict[str, Any], message: str) -> None:
+def test_invalid_filters(filters: dict[str, Any], code: str, named: tuple[str, ...]) -> None:
     with pytest.raises(InputError) as error:
         parse_filter(filters, FIELDS)
-    assert message in str(error.value)
+    assert error.value.code == code
+    assert all(part in str(error.value) for part in named)
 
 
-def test_several_conditions_on_one_field_must_all_hold() -> None:
+def test_several_conditions_on_one_field() -> None:
     twice = [("tags", "contains", "a"), ("tags", "contains", "b")]
-    assert stated({"tags": [{"contains": "a"}, {"contains": "b"}]}) == twice
-    assert stated(parse_expressions(["tags=a", "tags~b"])) == twice
-    assert stated(parse_expressions(["price!=1", "price!=2"])) == [("price", "!=", 1.0), ("price", "!=", 2.0)]
+    assert parsed({"tags": [{"contains": "a"}, {"contains": "b"}]}) == twice
+    assert parsed(parse_expressions(["tags=a", "tags~b"])) == twice
+    assert parsed(parse_expressions(["price!=1", "price!=2"])) == [("price", "!=", 1.0), ("price", "!=", 2.0)]
 
 
 def test_command_line_expressions() -> None:
@@ -64,5 +66,6 @@ def test_command_line_expressions() -> None:
         "title": [{Operator.CONTAINS.value: "linen=x"}],
         "size": [{Operator.IN.value: ["S", "M"]}],
     }
-    with pytest.raises(InputError, match="not of the form"):
+    with pytest.raises(InputError) as error:
         parse_expressions(["colour"])
+    assert error.value.code == "invalid-filter" and '"colour"' in error.value.problem

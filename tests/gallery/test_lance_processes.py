@@ -1,9 +1,7 @@
-"""A gallery on disk under kills, and under several processes at once."""
+"""A gallery on disk when processes are killed, and when several use it concurrently."""
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -11,24 +9,22 @@ from pathlib import Path
 import pytest
 
 from helpers.fake_retriever import FakeRetriever
-from helpers.paths import HELPERS
 from helpers.pictures_on_disk import write_pictures
+from helpers.processes import child_environment, helper_command
 from helpers.store_samples import IDENTITY, sample
 from likebut.errors import LikebutError
 from likebut.gallery import lance_store
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.lance_store import LanceStore
 
-WORKER = HELPERS / "store_worker.py"
-
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "LANCE_IO_THREADS": "2", "LANCE_CPU_THREADS": "1"}
-    command = [sys.executable, str(WORKER), *map(str, arguments)]
+    environment = child_environment(OMP_NUM_THREADS="1", LANCE_IO_THREADS="2", LANCE_CPU_THREADS="1")
+    command = helper_command("store_worker", *arguments)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+def test_a_kill_loses_no_acknowledged_image(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", range(200))
     process = start("add", tmp_path / "gallery", tmp_path / "photos")
     assert process.stdout is not None
@@ -43,10 +39,10 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     assert {hit.id for hit in gallery.search(text="red", k=200)} == gallery.store.ids()
     gallery.add(tmp_path / "photos")
     assert len(gallery) == 200
-    assert retriever.embedded == 200 - there, "what was done before the kill is not encoded again"
+    assert retriever.embedded == 200 - there, "images stored before the kill are not encoded again"
 
 
-def test_killed_indexing_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_killed_indexing_resumes(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", range(400))
     process = start("index", tmp_path / "gallery", tmp_path / "photos")
     assert process.stdout is not None and process.stdout.readline() == "begin\n"
@@ -87,12 +83,12 @@ def test_readers_and_a_writer(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # nine processes have to start besides, which takes a busy machine minutes
+@pytest.mark.timeout(900)  # starting nine processes takes minutes on a busy machine
 def test_eight_readers_and_a_writer_for_a_minute(tmp_path: Path) -> None:
     assert min(stress(tmp_path, readers=8, images=1000, seconds=60)) > 0
 
 
-def test_threads_that_add_the_same_folder(tmp_path: Path) -> None:
+def test_threads_add_the_same_folder(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", range(40))
     galleries = [Gallery.open(tmp_path / "gallery", FakeRetriever()) for _ in range(3)]
     threads = [threading.Thread(target=gallery.add, args=[tmp_path / "photos"]) for gallery in galleries]
@@ -103,17 +99,17 @@ def test_threads_that_add_the_same_folder(tmp_path: Path) -> None:
     assert len(galleries[0]) == 40 == len(galleries[0].store.ids())
 
 
-def test_one_optimises_while_another_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_process_optimises_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = LanceStore(tmp_path / "gallery", IDENTITY)
     first.put([sample(number) for number in range(5)])
     second = LanceStore(tmp_path / "gallery")
-    inside, done, told = threading.Event(), threading.Event(), []
+    inside, done, events = threading.Event(), threading.Event(), []
 
     def train(table: object, tokens: int, trained_with: int) -> int:
-        told.append("begin")
+        events.append("begin")
         inside.set()
-        done.wait(20 if len(told) == 1 else 0)
-        told.append("end")
+        done.wait(20 if len(events) == 1 else 0)
+        events.append("end")
         return 0
 
     monkeypatch.setattr(lance_store, "train_if_due", train)
@@ -121,16 +117,16 @@ def test_one_optimises_while_another_waits(tmp_path: Path, monkeypatch: pytest.M
     threads[0].start()
     assert inside.wait(20)
     threads[1].start()
-    second.put([sample(6)])  # writers wait for nobody's training
+    second.put([sample(6)])  # writers do not wait for training
     time.sleep(0.3)
-    assert told == ["begin"]
+    assert events == ["begin"]
     done.set()
     for thread in threads:
         thread.join(20)
-    assert told == ["begin", "end", "begin", "end"]
+    assert events == ["begin", "end", "begin", "end"]
 
 
-def test_a_tidying_in_the_background_that_fails_is_a_warning(
+def test_a_failure_of_background_optimisation_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gallery = Gallery.open(tmp_path / "gallery", FakeRetriever())
@@ -138,9 +134,10 @@ def test_a_tidying_in_the_background_that_fails_is_a_warning(
     def conflict(table: object) -> None:
         raise RuntimeError("lance error: CreateIndex transaction was preempted by Rewrite. Please retry.")
 
-    monkeypatch.setattr(lance_store, "tidy", conflict)
-    with pytest.raises(LikebutError, match="Run the command again"):
+    monkeypatch.setattr(lance_store, "compact", conflict)
+    with pytest.raises(LikebutError) as error:
         gallery.optimise()
+    assert error.value.code == "concurrent-change"
     gallery.optimise(in_background=True)
     gallery.close()
-    assert "Another process changed the gallery" in caplog.text
+    assert error.value.problem in caplog.text

@@ -12,12 +12,12 @@ from likebut.gallery.requests import AddReport
 from likebut.gallery.watching import watch
 
 
-def test_files_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_synchronised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("likebut.gallery.watching._SETTLE_MS", 50)
     monkeypatch.setattr("likebut.gallery.watching._POLL_MS", 100)
     folder = tmp_path / "photos"
     write_pictures(folder, range(3))
-    # Inside the folder, as when one indexes the folder one stands in: its own files must not set it off.
+    # Inside the folder, as when the working directory is indexed: its own files must not trigger a synchronisation.
     gallery = Gallery.open(folder / "likebut-gallery", FakeRetriever())
     outcomes: queue.Queue[AddReport | InputError] = queue.Queue()
     stop = threading.Event()
@@ -30,7 +30,7 @@ def test_files_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     thread.start()
     try:
         first = outcomes.get(timeout=20)
-        assert isinstance(first, AddReport) and first.added == 3, "what came before the first change is taken up"
+        assert isinstance(first, AddReport) and first.added == 3, "images from before the first change are added"
         coloured(50).save(folder / "new.png")
         second = outcomes.get(timeout=20)
         assert isinstance(second, AddReport) and (second.added, second.removed) == (1, 0)

@@ -1,1 +1,1 @@
-"""What the tests share: toy models, small data in official layouts, servers, and commands as a person runs them."""
+"""What tests share: small models, small data in official layouts, servers, commands, child processes."""

@@ -1,16 +1,16 @@
-"""Small ablations with figures that can be worked out by hand."""
+"""Small ablations whose metrics can be computed by hand."""
 
 from likebut.research.ablations.plan import AblationSettings
-from likebut.research.ablations.results import AblationOutcome, Outcome, RowOutcome, Spread
+from likebut.research.ablations.results import AblationOutcome, AblationOutcomes, RowOutcome, SeedValues
 
 
 def make_row(label: str, x: float | None, *recalls: float, series: str = "", pretraining: int = 6) -> RowOutcome:
-    metrics = {"Recall@1": Spread(tuple(value / 2 for value in recalls)), "Recall@10": Spread(recalls)}
+    metrics = {"Recall@1": SeedValues(tuple(value / 2 for value in recalls)), "Recall@10": SeedValues(recalls)}
     synthetic = 1200 if pretraining else 0
     return RowOutcome(label, series, x, pretraining + 4, pretraining, 30, synthetic, metrics)
 
 
-def make_outcome() -> Outcome:
+def make_outcome() -> AblationOutcomes:
     numbered = AblationOutcome(
         "synthetic-size",
         "How many",
@@ -26,4 +26,4 @@ def make_outcome() -> Outcome:
     named = AblationOutcome("hops-and-losses", "Hops", "Two?", "", rows)
     data = {"split": "val", "queries": 432, "gallery": 486, "human_triplets": 1920}
     settings = AblationSettings(only=("synthetic-size", "hops-and-losses"))
-    return Outcome(settings, data, {"processor": "a fast one"}, (numbered, named), 12, 5, 4200, 3720.0)
+    return AblationOutcomes(settings, data, {"processor": "a fast one"}, (numbered, named), 12, 5, 4200, 3720.0)

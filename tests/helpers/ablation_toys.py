@@ -6,17 +6,17 @@ from typing import Any
 from helpers.training_toys import make_data_folder
 from likebut.data.folder import DataFolder
 from likebut.generator.generator import ModificationGenerator
-from likebut.research.ablations.plan import AblationSettings, Place, sized
+from likebut.research.ablations.plan import AblationFolders, AblationSettings, sized
 
 
-def make_place(folder: Path) -> Place:
-    """Three families to learn from, one to measure on; 48 of the 66 pairs of training pictures are undescribed."""
+def make_folders(folder: Path) -> AblationFolders:
+    """Three families for training, one for evaluation; 48 of the 66 pairs of training images have no annotation."""
     data = DataFolder.open(make_data_folder(folder / "data"))
-    return Place(data, folder / "out", features=folder / "features")
+    return AblationFolders(data, folder / "out", features=folder / "features")
 
 
 def save_generator(folder: Path) -> Path:
-    """Save a generator that writes noise."""
+    """Save an untrained generator."""
     ModificationGenerator.from_preset("tiny").save(folder)
     return folder
 

@@ -1,4 +1,4 @@
-"""Pictures as they lie on people's disks: damaged, enormous, oddly coded, turned, doubled."""
+"""Image files as they occur in practice: damaged, enormous, unusually encoded, rotated, duplicated."""
 
 import struct
 import zlib
@@ -7,26 +7,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from likebut.data.images import decode
+from likebut.errors import ImageError
+
 SIDE = 32
 BOMB_SIDE = 20_000
 
-# What cannot be used, and a part of the reason that is given.
-DAMAGED = {
-    "bomb.png": "more than 100000000 pixels",
-    "text.png": "not an image that can be read",
-    "truncated.jpg": "The image is damaged (",
-    "zero.png": "The file is empty.",
-}
+DAMAGED = ("bomb.png", "text.png", "truncated.jpg", "zero.png")  # cannot be used
 ODD = ("animated.gif", "cmyk.jpg", "palette.png", "turned.jpg")
 GOOD = tuple(f"good-{number}.png" for number in range(6))
-COPY, ORIGINAL = "twin-b.png", "twin-a.png"  # two files with one content
+COPY, ORIGINAL = "twin-b.png", "twin-a.png"  # two files with the same content
 USABLE = (*GOOD, *ODD, ORIGINAL, COPY)
 EVERYTHING = (*USABLE, *DAMAGED)
-TURNED_SIZE = (24, 40)  # width and height of turned.jpg, seen upright
+TURNED_SIZE = (24, 40)  # width and height of turned.jpg after rotation
 
 
 def noise(seed: int, width: int = SIDE, height: int = SIDE) -> Image.Image:
-    """Return a picture like no other."""
+    """Return an image that is unique to the seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
@@ -43,18 +40,27 @@ def write_awkward_images(folder: Path) -> None:
     noise(120).convert("CMYK").save(folder / "cmyk.jpg")
     noise(130).quantize(16).save(folder / "palette.png", transparency=0)
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side: 40 × 24 in the file, 24 × 40 upright
+    exif[0x0112] = 6  # rotated: 40 × 24 in the file, 24 × 40 upright
     noise(140, *reversed(TURNED_SIZE)).save(folder / "turned.jpg", exif=exif)
     write_damaged_images(folder)
 
 
 def write_damaged_images(folder: Path) -> None:
-    """Write what :data:`DAMAGED` names."""
+    """Write all of :data:`DAMAGED` into ``folder``."""
     write_bomb(folder / "bomb.png")
-    (folder / "text.png").write_text("This is no picture.\n")
+    (folder / "text.png").write_text("This is not an image.\n")
     noise(150, 64, 64).save(folder / "truncated.jpg")
     truncate(folder / "truncated.jpg")
     (folder / "zero.png").write_bytes(b"")
+
+
+def damage_of(path: Path) -> str:
+    """Return the reason why an image file cannot be used."""
+    try:
+        decode(path.read_bytes())
+    except ImageError as error:
+        return error.problem
+    raise AssertionError(f"{path} can be used")
 
 
 def truncate(path: Path) -> None:

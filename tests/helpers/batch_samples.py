@@ -1,4 +1,4 @@
-"""Triplets, tokens and a tokenizer whose batches are known by hand."""
+"""Triplets, tokens and a tokenizer whose batches can be computed by hand."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ class NamedTokens:
 
 
 class WordLengths:
-    """Ids are the words' lengths."""
+    """A tokenizer whose ids are the lengths of the words."""
 
     vocabulary_size = 100
 

@@ -1,4 +1,4 @@
-"""A retriever that sees colours: real code around parts small enough to know by heart."""
+"""A retriever of colours: the real code around a model small enough to compute by hand."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class HalfColours(nn.Module):
 
 
 class ColourModel(nn.Module):
-    """Adds to the reference's mean colour the red, green and blue that the text asks for."""
+    """Adds the red, green and blue that the text names to the reference's mean colour."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,13 +42,16 @@ class ColourModel(nn.Module):
 
 
 class ColourTokenizer:
-    """Three numbers a text: whether it says red, green, blue."""
+    """Three numbers per text: whether it contains red, green, blue."""
 
     vocabulary_size = 2
 
     def __call__(self, texts: Sequence[str], max_length: int = 32) -> TextBatch:
         ids = torch.tensor([[int(colour in text) for colour in ("red", "green", "blue")] for text in texts])
         return TextBatch(ids, torch.ones_like(ids))
+
+    def is_truncated(self, text: str, max_length: int = 32) -> bool:
+        return False
 
 
 def colour_retriever() -> Retriever:

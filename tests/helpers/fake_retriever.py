@@ -1,4 +1,4 @@
-"""A retriever whose embeddings can be worked out by hand: colour is all it sees and all it reads."""
+"""A retriever whose embeddings can be computed by hand: they depend on colours only."""
 
 import threading
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 TOKENS, WIDTH = 2, 8
+MAX_WORDS = 30
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
 
@@ -37,7 +38,7 @@ def text_direction(text: str) -> npt.NDArray[np.float32]:
 
 @dataclass
 class FakeRetriever:
-    """Embeds an image as its mean colour and its corner's, a text as the colours it names."""
+    """Embeds an image as its mean colour and the colour of its corner, a text as the colours it names."""
 
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     query_tokens: int = TOKENS
@@ -61,3 +62,6 @@ class FakeRetriever:
 
     def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         return np.stack([text_direction(text) for text in texts])
+
+    def is_truncated(self, text: str) -> bool:
+        return len(text.split()) > MAX_WORDS

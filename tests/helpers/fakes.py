@@ -1,4 +1,4 @@
-"""Models whose every embedding is known, so that every rank and every metric can be worked out by hand."""
+"""Models with known embeddings, so that every rank and metric can be computed by hand."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

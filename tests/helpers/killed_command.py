@@ -1,7 +1,7 @@
-"""A process that runs ``likebut`` commands in children of its own, so that a test can kill them.
+"""A program that runs ``likebut`` commands in child processes, so that a test can kill them.
 
-It imports what is slow once and forks; each child then begins at once. When it is ready it reads a line of JSON
-a command from standard input and answers with how the child ended.
+It imports slow modules once and forks, so that each child starts at once. It prints "ready", then reads one command
+per line of standard input, as JSON, and prints how the child ended.
 """
 
 import importlib
@@ -24,7 +24,7 @@ SLOW_TO_IMPORT = (
 
 
 def run_command(arguments: Sequence[str], home: str) -> int:
-    """Run the command with a home of its own, silently, and return its exit code."""
+    """Run the command silently with its own cache folder and return its exit code."""
     os.environ["LIKEBUT_HOME"] = home
     sys.argv = ["likebut", *arguments]
     silence = os.open(os.devnull, os.O_RDWR)
@@ -48,13 +48,13 @@ def run_in_child(arguments: Sequence[str], home: str, kill_after: float | None) 
             os._exit(code)
     if kill_after is not None:
         time.sleep(kill_after)
-        # A child that has ended is still a child until it is waited for: nobody else can be hit.
+        # Until it is waited for, a child that has ended keeps its process id, so no other process can be hit.
         os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def serve() -> None:
-    """Answer until standard input ends."""
+    """Run commands until standard input ends."""
     for name in SLOW_TO_IMPORT:
         importlib.import_module(name)
     print("ready", flush=True)

@@ -14,11 +14,11 @@ import uvicorn
 from likebut.server.running import server_config
 from likebut.server.service import Service
 
-_PATIENCE = 60.0  # seconds; nothing waits longer than it has to
+_TIMEOUT = 60.0  # seconds
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     content: bytes
@@ -43,7 +43,7 @@ class LiveServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while not self._server.started:
             assert time.monotonic() < deadline and self._thread.is_alive(), "the server did not start"
             time.sleep(0.01)
@@ -51,25 +51,25 @@ class LiveServer:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=_PATIENCE)
+        self._thread.join(timeout=_TIMEOUT)
         assert not self._thread.is_alive(), "the server did not stop"
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
+    ) -> Response:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
-            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+            return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
             connection.close()
 
-    def post_json(self, path: str, value: Any) -> Answer:
+    def post_json(self, path: str, value: Any) -> Response:
         return self.request("POST", path, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def raw(self, content: bytes, leave: bool = False, seconds: float = 10.0) -> bytes:
-        """Send bytes as they are, and return what comes back; ``leave`` closes at once instead."""
+        """Send raw bytes and return the response; with ``leave``, close the connection at once instead."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
             connection.sendall(content)
             if leave:

@@ -1,4 +1,4 @@
-"""Small pictures and their files' contents."""
+"""Small images and their encoded contents."""
 
 import io
 

@@ -14,7 +14,7 @@ SIDE = 32
 
 
 def render(path: Path, number: int) -> None:
-    """Draw a shape on a background; pictures with different numbers below 396 differ."""
+    """Draw a shape on a background; images with different numbers below 396 differ."""
     others = len(COLOURS) - 1
     shape, rest = SHAPES[number % 3], number // 3
     background = rest % len(COLOURS)

@@ -1,4 +1,4 @@
-"""What a person does on the page, and what they see there."""
+"""Actions on the page, and expectations of what it shows."""
 
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -9,40 +9,39 @@ from helpers.live_server import LiveServer
 from helpers.server_samples import COLOURS, picture
 from likebut.gallery.images import content_id
 
-# A wait ends when the page shows what is waited for, so that patience costs nothing on an idle machine; on one whose
-# cores all do other work a browser takes many times as long.
+# Waits end as soon as the page shows what is expected; a browser on a loaded machine needs a long timeout.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 IDS = {name: content_id(picture(colour)) for name, colour in COLOURS.items()}
-STRANGE = picture((255, 40, 40))  # like the red picture, and not in the gallery
+STRANGE = picture((255, 40, 40))  # similar to the red image, and not in the gallery
 
 
 class Visitor:
-    """Drives the page, and notes whatever should not happen: script errors, and requests to other places."""
+    """Drives the page and records script errors and requests to other hosts."""
 
     def __init__(self, page: Page, server: LiveServer) -> None:
         self.page, self.server = page, server
         self.errors: list[str] = []
-        self.elsewhere: list[str] = []
+        self.other_hosts: list[str] = []
         self.expected_failures = False
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda message: self._note(message.type, message.text))
-        page.on("request", lambda request: self._look_at(request.url))
+        page.on("console", lambda message: self._record_console(message.type, message.text))
+        page.on("request", lambda request: self._record_request(request.url))
 
-    def _note(self, kind: str, text: str) -> None:
+    def _record_console(self, kind: str, text: str) -> None:
         is_failed_request = text.startswith("Failed to load resource")
         if kind == "error" and not (is_failed_request and self.expected_failures):
             self.errors.append(text)
 
-    def _look_at(self, url: str) -> None:
+    def _record_request(self, url: str) -> None:
         if not url.startswith((self.server.url + "/", f"blob:{self.server.url}/")):
-            self.elsewhere.append(url)
+            self.other_hosts.append(url)
 
-    def check_nothing_odd_happened(self) -> None:
+    def require_no_errors(self) -> None:
         assert not self.errors, self.errors
-        assert not self.elsewhere, self.elsewhere
+        assert not self.other_hosts, self.other_hosts
 
     def query(self) -> list[tuple[str, str]]:
         return parse_qsl(urlsplit(self.page.url).query, keep_blank_values=True)
@@ -53,7 +52,7 @@ class Visitor:
 
     def upload(self, name: str, content: bytes) -> None:
         with self.page.expect_file_chooser() as chooser:
-            self.page.get_by_role("button", name="Start from a picture").click()
+            self.page.get_by_role("button", name="Start from an image").click()
         chooser.value.set_files([{"name": name, "mimeType": "image/png", "buffer": content}])
 
     def say(self, text: str) -> None:
@@ -64,7 +63,7 @@ class Visitor:
         expect(self.page.locator("#summary")).to_have_text(text)
 
     def expect_names(self, *names: str) -> None:
-        """Check which pictures are shown, best first; further ones may follow."""
+        """Check the first images, best first; further ones may follow."""
         for number, name in enumerate(names):
             expect(self.tiles.nth(number).locator(".pick")).to_have_attribute(
                 "aria-label", f"More like this, but…: {name}.png"
@@ -87,6 +86,6 @@ class Visitor:
 
 
 def screenshot(page: Page, path: Path) -> None:
-    """Save what the page looks like, all pictures loaded."""
+    """Save a screenshot after all images have loaded."""
     page.wait_for_load_state("networkidle")
     page.screenshot(path=path)

@@ -1,4 +1,4 @@
-"""Where the repository, its fixtures and the data that tests read if they are there are stored."""
+"""Paths of the repository, its fixtures, and the data of optional tests."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,6 @@ TESTS = Path(__file__).parents[1]
 REPOSITORY = TESTS.parent
 PACKAGE = REPOSITORY / "src" / "likebut"
 FIXTURES = TESTS / "fixtures"
-HELPERS = TESTS / "helpers"
 _SHARED = REPOSITORY.parent / "shared"
 BENCHMARKS = Path(os.environ.get("LIKEBUT_BENCHMARKS", _SHARED / "benchmarks"))
 """Official annotation files: ``cirr``, ``fashioniq``, ``circo``."""

@@ -1,4 +1,4 @@
-"""Folders of small pictures."""
+"""Folders of small images."""
 
 import struct
 import zlib
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def coloured(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
-    """A picture of one colour with another in its corner, different for every seed."""
+    """An image of one colour with another in its corner, unique to the seed."""
     rng = np.random.default_rng(seed)
     pixels = np.empty((size[1], size[0], 3), dtype=np.uint8)
     pixels[:] = rng.integers(0, 256, 3)

@@ -9,8 +9,8 @@ from likebut.files import write_jsonl
 from likebut.research.reports.contents import (
     DemoContents,
     GroundingResult,
-    Hit,
     Panel,
+    PanelHit,
     RowResult,
     SynthesisResult,
     WrittenText,
@@ -24,7 +24,7 @@ def make_row(
     curves: Mapping[str, Path] | None = None,
     is_paper: bool = False,
 ) -> RowResult:
-    """Return a row with one mapping of metrics a seed, each interval ``margin`` to both sides."""
+    """Return a row with one mapping of metrics for each seed, and intervals of ± ``margin``."""
     intervals = [{name: (value - margin, value + margin) for name, value in seed.items()} for seed in seeds]
     return RowResult(name, f"What {name} is.", list(seeds), intervals, curves or {}, 60.0, is_paper)
 
@@ -68,10 +68,10 @@ def sample_contents(folder: Path) -> DemoContents:
         gallery=1504,
         rows=rows,
         panels=[
-            Panel(red, "make it green", [Hit(blue, 0.9, False), Hit(green, 0.8, True)], first_right=2),
-            Panel(blue, "make it red", [Hit(green, 0.9, False), Hit(blue, 0.8, False)], first_right=None),
+            Panel(red, "make it green", [PanelHit(blue, 0.9, False), PanelHit(green, 0.8, True)], first_right=2),
+            Panel(blue, "make it red", [PanelHit(green, 0.9, False), PanelHit(blue, 0.8, False)], first_right=None),
         ],
-        panel_rule="Two queries drawn by lot.",
+        panel_rule="A random sample of two queries.",
         written=[
             WrittenText(red, green, "now it is green", ["colour: green"], right=1, claimed=1),
             WrittenText(green, blue, "make it big and red", ["colour: blue"], right=0, claimed=2),

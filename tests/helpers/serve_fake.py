@@ -1,6 +1,6 @@
-"""A server in a process of its own over a gallery on disk, with the fake retriever: what kill tests kill.
+"""A program that serves a gallery on disk with the fake retriever, for tests that stop or kill it.
 
-Usage: serve_fake.py GALLERY UPLOADS SECONDS_PER_TEXT. Prints its address, then "embedding" for each text.
+Usage: `python -m helpers.serve_fake GALLERY UPLOADS SECONDS_PER_TEXT`. It prints its URL, then "embedding" per text.
 """
 
 import sys
@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-sys.path.append(str(Path(__file__).parents[1]))
-
 from helpers.fake_retriever import FakeRetriever
 from likebut.gallery.gallery import Gallery
 from likebut.server.running import bind, run, url_of
@@ -21,16 +19,20 @@ from likebut.server.settings import ServerSettings
 
 
 class SlowRetriever(FakeRetriever):
-    seconds = float(sys.argv[3])
-
     def embed_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         print("embedding", flush=True)
-        time.sleep(self.seconds)
+        time.sleep(float(sys.argv[3]))
         return super().embed_texts(texts)
 
 
-settings = ServerSettings(port=0, uploads=Path(sys.argv[2]))
-listening = bind(settings)
-service = Service(Gallery.open(sys.argv[1], SlowRetriever()), settings)
-run(service, listening, lambda: print(url_of(listening), flush=True))
-print("closed", flush=True)
+def main() -> None:
+    gallery, uploads = sys.argv[1:3]
+    settings = ServerSettings(port=0, uploads=Path(uploads))
+    listening = bind(settings)
+    service = Service(Gallery.open(gallery, SlowRetriever()), settings)
+    run(service, listening, lambda: print(url_of(listening), flush=True))
+    print("closed", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Pictures and galleries for the server's tests."""
+"""Images and galleries for the server's tests."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ from helpers.fake_retriever import FakeRetriever
 from likebut.gallery.fields import Field, FieldType
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.identity import Embedder, GalleryIdentity
-from likebut.gallery.images import read_picture
+from likebut.gallery.images import read_image
 from likebut.gallery.memory_store import MemoryStore
 from likebut.gallery.store import NewImage, StoredImage
 
@@ -28,7 +28,7 @@ COLOURS = {
 FIELDS = (
     Field("colour", FieldType.TEXT),
     Field("price", FieldType.NUMBER),
-    Field("kids", FieldType.TRUTH),
+    Field("kids", FieldType.BOOLEAN),
     Field("season", FieldType.DATE),
     Field("tags", FieldType.LABELS),
 )
@@ -41,7 +41,7 @@ def picture(colour: tuple[int, int, int], size: tuple[int, int] = (48, 64), form
 
 
 def noise(seed: int) -> bytes:
-    """A picture unlike any other."""
+    """An image that is unique to the seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((48, 48), Image.Resampling.NEAREST).save(buffer, "PNG")
@@ -49,7 +49,7 @@ def noise(seed: int) -> bytes:
 
 
 def stored(content: bytes, retriever: Embedder, path: str, metadata: dict[str, Any] | None = None) -> NewImage:
-    read = read_picture(content)
+    read = read_image(content)
     image = StoredImage(
         id=read.id,
         path=path,
@@ -63,7 +63,7 @@ def stored(content: bytes, retriever: Embedder, path: str, metadata: dict[str, A
 
 
 def filled_gallery(retriever: Embedder | None = None) -> Gallery:
-    """Eight pictures of one colour each, in memory, with metadata of every type."""
+    """Eight images of one colour each, in memory, with metadata of every type."""
     retriever = retriever or FakeRetriever()
     store = MemoryStore(GalleryIdentity.of(retriever))
     store.add_fields(FIELDS)

@@ -20,7 +20,7 @@ KINDS = ("memory", "lance")
 FIELDS = (
     Field("colour", FieldType.TEXT),
     Field("price", FieldType.NUMBER),
-    Field("kids", FieldType.TRUTH),
+    Field("kids", FieldType.BOOLEAN),
     Field("day", FieldType.DATE),
     Field("tags", FieldType.LABELS),
 )

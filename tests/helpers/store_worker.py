@@ -1,6 +1,6 @@
-"""A process of its own for the tests of kills and of concurrent use: `python store_worker.py JOB FOLDER …`.
+"""A program for tests of kills and concurrent use: `python -m helpers.store_worker JOB FOLDER …`.
 
-It says what it does on standard output, a line at a time, and only after it is done.
+It prints one line for each step, after the step is complete.
 """
 
 import sys
@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-sys.path.append(str(Path(__file__).parents[1]))
 
 from helpers.fake_retriever import FakeRetriever
 from helpers.store_samples import identifier, query, sample
@@ -20,7 +18,7 @@ from likebut.gallery.search import search_page
 
 
 class SlowRetriever(FakeRetriever):
-    """Takes long enough for a kill to fall into the middle."""
+    """Slow enough to be killed while it embeds."""
 
     def embed_images(self, images: list[object]) -> np.ndarray:
         time.sleep(0.05)
@@ -44,7 +42,7 @@ def index_folder(folder: Path, pictures: Path) -> None:
 
 
 def read(folder: Path, journal: Path, seconds: float) -> None:
-    """Search until the time is up; a hit that the journal called deleted before the search began is a failure."""
+    """Search until the time is up; a hit that the journal lists as deleted before the search began is a failure."""
     store = LanceStore(folder)
     searches = 0
     ends = time.monotonic() + seconds
@@ -60,8 +58,8 @@ def read(folder: Path, journal: Path, seconds: float) -> None:
 
 
 def write(folder: Path, journal: Path, images: int, seconds: float) -> None:
-    """Add images in small batches, delete one for every five, tidy now and then; spread over the time given."""
-    lance_index.EXACT_TOKENS = 450  # so that the index is trained, and trained anew, while others read
+    """Add images in small batches, delete one in five, compact now and then; spread over the given time."""
+    lance_index.EXACT_TOKENS = 450  # so that the index is trained, and trained again, while others read
     store = LanceStore(folder)
     batch = 10
     pause = seconds / (images / batch)

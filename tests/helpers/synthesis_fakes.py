@@ -1,6 +1,6 @@
-"""Stand-ins for generator, retriever and vision tokens, whose every answer is known by hand.
+"""Fake generator, retriever and vision tokens whose results can be computed by hand.
 
-Image "n" has number n; its tokens all hold n, so whoever sees tokens knows which image they are.
+Image "n" has number n, and all of its tokens are n, so that tokens identify their image.
 """
 
 import time
@@ -32,7 +32,7 @@ class NumberTokens:
 
 
 class NumberWriter:
-    """Writes "make 3 into 5", or what ``texts`` says for (3, 5); counts its batches."""
+    """Writes "make 3 into 5", or the text of (3, 5) in ``texts``; counts its batches."""
 
     def __init__(self, texts: dict[tuple[int, int], str] | None = None, seconds: float = 0.0) -> None:
         self.texts = texts or {}

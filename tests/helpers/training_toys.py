@@ -1,4 +1,4 @@
-"""Small stand-ins for what the training tests train, in a module that child processes can import."""
+"""Small models, batches and data for the training tests, importable from child processes."""
 
 import hashlib
 import itertools
@@ -16,8 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder
+from likebut.data.folder import DataFolder, read_captions
 from likebut.data.images import Preprocessing
 from likebut.data.triplets import ImageRef
 from likebut.features.cache import FeatureCache
@@ -30,7 +29,7 @@ TOKENS, WIDTH = 4, 6
 
 
 class ToyVision(nn.Module):
-    """A frozen vision encoder with 4 tokens, which counts the batches it has seen."""
+    """A frozen vision encoder with 4 tokens that counts its batches."""
 
     name, tokens, width = "toy", TOKENS, WIDTH
 
@@ -74,7 +73,7 @@ class ToyBatch:
 
 
 class ToyBatches:
-    """Eight numbers with their sum as target; each batch a function of its number."""
+    """Eight numbers with their sum as target; each batch is a function of its step."""
 
     stage_steps, steps_per_epoch = 0, 5
 
@@ -89,7 +88,7 @@ class ToyBatches:
 
 
 class ToyTask:
-    """A small network with dropout, a frozen layer and a parameter that takes no part."""
+    """A small network with dropout, a frozen layer and an unused parameter."""
 
     def __init__(self, dropout: float = 0.2, seconds: float = 0.0) -> None:
         with torch.random.fork_rng():
@@ -103,6 +102,9 @@ class ToyTask:
         time.sleep(self.seconds)
         error = model(batch.inputs) - batch.targets
         return {"squared_loss": error.square().mean(), "small_loss": 0.1 * error.mean(), "spread": error.detach().std()}
+
+    def after_step(self) -> None:
+        pass
 
 
 def settings(**changes: Any) -> TrainingSettings:
@@ -136,7 +138,7 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), 
 
 
 def make_data_folder(folder: Path, families: int = 4, reverse: bool = True) -> Path:
-    """Write a data folder: each family is one pattern in four colours, each triplet a change of colour."""
+    """Write a data folder: a family is one pattern in four colours, a triplet a change of colour."""
     (folder / "images").mkdir(parents=True)
     triplets, captions = [], []
     for family in range(families):
@@ -163,11 +165,11 @@ def folder_data(folder: Path) -> TrainingData:
 
 
 def run_in_child(work: Callable[..., None], arguments: Sequence[Any], kill_after: float | None = None) -> bool:
-    """Run ``work`` in a process of its own; with ``kill_after``, kill it (SIGKILL) that long after it began.
+    """Run ``work`` in a child process; with ``kill_after``, kill it (SIGKILL) that many seconds after it started.
 
     Returns whether it ended by itself.
     """
-    # The fork server imports what is slow once, so that a child begins in milliseconds.
+    # The fork server imports slow modules once, so that a child starts in milliseconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["likebut.training.train_generator", "torch.utils.tensorboard"])
     begun = context.Event()
@@ -199,7 +201,7 @@ def free_port() -> int:
 
 
 def join_two_processes(process: int, port: int) -> None:
-    """Be one of two processes that train together, as `accelerate launch` would have it."""
+    """Set the environment of one of two processes, as `accelerate launch` does."""
     os.environ |= {
         "RANK": str(process),
         "LOCAL_RANK": str(process),

@@ -1,4 +1,4 @@
-"""Vectors whose similarities are known by hand."""
+"""Vectors whose similarities can be computed by hand."""
 
 import torch
 

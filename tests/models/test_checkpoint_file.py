@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from helpers.errors import raises
 from likebut.errors import InputError
 from likebut.models.checkpoint_file import read_checkpoint
 
@@ -25,7 +26,7 @@ class Dangerous:
         {"state_dict": {f"module.{name}": value for name, value in TENSORS.items()}},
     ],
 )
-def test_tensors_are_found_wherever_trainers_put_them(content: object, tmp_path: Path) -> None:
+def test_nested_tensors_are_found(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "checkpoint.pth")
     found = read_checkpoint(tmp_path / "checkpoint.pth")
     assert set(found.tensors) == set(TENSORS)
@@ -46,7 +47,7 @@ def test_safetensors_bring_their_configuration(tmp_path: Path) -> None:
 
 def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"model": TENSORS, "trainer": Dangerous()}, tmp_path / "c.pth")
-    with pytest.raises(InputError, match="more than tensors"):
+    with raises(InputError, "unsafe-pickle"):
         read_checkpoint(tmp_path / "c.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Dangerous(), protocol=2))
     with pytest.raises(InputError):
@@ -56,15 +57,15 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("name", ["c.pth", "c.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all, but some text"])
-def test_a_damaged_file_is_one_sentence(name: str, content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_input_error(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=rf"{name} (cannot be read|holds)"):
+    with raises(InputError, None, name):
         read_checkpoint(tmp_path / name)
 
 
 def test_a_file_without_tensors_and_a_missing_one(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "c.pth")
-    with pytest.raises(InputError, match="holds no tensors"):
+    with raises(InputError, "no-tensors"):
         read_checkpoint(tmp_path / "c.pth")
-    with pytest.raises(InputError, match="There is no file"):
+    with raises(InputError, "no-such-file"):
         read_checkpoint(tmp_path / "other.pth")

@@ -31,7 +31,7 @@ def test_each_part_is_computed_by_one_core_and_they_come_back_in_order(two_threa
     assert cores.map(work, range(6)) == [(number * number, 1) for number in range(6)]
 
 
-def test_everyone_else_keeps_all_cores(two_threads: None) -> None:
+def test_other_threads_keep_all_cores(two_threads: None) -> None:
     SingleThreadPool().map(threads_of, range(4))
     assert torch.get_num_threads() == 2
     seen: list[int] = []
@@ -45,7 +45,7 @@ def test_a_single_part_is_computed_here_on_all_cores(two_threads: None) -> None:
     assert SingleThreadPool().map(threads_of, [0]) == [(threading.current_thread().name, 2)]
 
 
-def test_errors_come_through(two_threads: None) -> None:
+def test_errors_are_raised_in_the_caller(two_threads: None) -> None:
     with pytest.raises(ZeroDivisionError):
         SingleThreadPool().map(lambda number: 1 // number, [1, 0, 1])
 

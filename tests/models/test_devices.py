@@ -23,7 +23,7 @@ def test_stored_half_precision_is_widened_and_ids_are_kept() -> None:
     assert torch.equal(moved.target_ids, torch.tensor([3]))
 
 
-def test_what_is_no_tensor_stays() -> None:
+def test_other_values_are_kept() -> None:
     batch = WithTexts(torch.ones(1), ["a", "b"])
     assert to_device(batch, torch.device("cpu")).texts == ["a", "b"]
     moved = to_device(torch.ones(1), torch.device("meta"))

@@ -5,7 +5,7 @@ from likebut.models.attention import Attention, Dropout, drop, set_dropout
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5])
-def test_the_share_is_dropped_and_the_mean_stays(probability: float) -> None:
+def test_the_fraction_is_dropped_and_the_mean_stays(probability: float) -> None:
     torch.manual_seed(0)
     found = drop(torch.ones(301, 1001), probability)
     assert (found == 0).float().mean() == pytest.approx(probability, abs=0.005)
@@ -18,7 +18,7 @@ def test_a_probability_next_to_one_leaves_something() -> None:
     assert drop(torch.ones(100, 100), 0.999).isfinite().all()
 
 
-def test_gradients_go_where_values_went() -> None:
+def test_gradients_follow_the_kept_values() -> None:
     torch.manual_seed(0)
     states = torch.ones(40, 40, requires_grad=True)
     found = drop(states, 0.3)
@@ -26,7 +26,7 @@ def test_gradients_go_where_values_went() -> None:
     assert torch.equal(states.grad, found.detach())
 
 
-def test_the_seed_makes_every_choice_and_two_draws_differ() -> None:
+def test_dropout_is_seeded_and_two_samples_differ() -> None:
     states = torch.ones(50, 50)
     torch.manual_seed(3)
     first, second = drop(states, 0.2), drop(states, 0.2)
@@ -41,7 +41,7 @@ def test_neither_neighbours_nor_rows_are_dropped_together() -> None:
         assert ((kept - 0.5) * (other - 0.5)).mean().abs() < 0.005
 
 
-def test_it_drops_in_training_alone_and_halves_keep_their_type() -> None:
+def test_dropout_applies_in_training_only_and_keeps_the_dtype() -> None:
     layer, states = Dropout(0.5), torch.ones(8, 8, dtype=torch.bfloat16)
     assert layer.eval()(states) is states
     assert layer.train()(states).dtype == torch.bfloat16 and (layer(states) == 0).any()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from helpers.errors import raises
 from helpers.hub_models import LLAMA, WORDS, drawn, hub_preset, save_tokenizer
 from likebut.errors import InputError, MissingDependencyError
 from likebut.models import hub_language
@@ -43,28 +44,30 @@ def test_the_presets_precision(folder: Path) -> None:
 
 
 def test_another_width_than_the_presets(folder: Path) -> None:
-    with pytest.raises(InputError, match="has the width 16, the preset says 4096"):
+    with raises(InputError, "preset-mismatch", 16, 4096):
         load_language_model(preset(folder, language_model__width=4096))
 
 
 def test_a_folder_without_a_language_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(InputError, match="holds no language model that can be loaded"):
+    with raises(InputError, "unloadable-model"):
         load_language_model(preset(tmp_path))
 
 
-@pytest.mark.parametrize(("installed", "expected"), [(False, MissingDependencyError), (True, InputError)])
-def test_few_bits_need_bitsandbytes_and_a_gpu(
-    installed: bool, expected: type[InputError], folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("installed", "expected", "code"),
+    [(False, MissingDependencyError, "missing-dependency"), (True, InputError, "needs-gpu")],
+)
+def test_quantisation_needs_bitsandbytes_and_a_gpu(
+    installed: bool, expected: type[InputError], code: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_language, "find_spec", lambda _: object() if installed else None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    message = "there is no GPU" if installed else "bitsandbytes is not installed"
-    with pytest.raises(expected, match=f"in 8bit, and {message}"):
+    with raises(expected, code, "8bit"):
         load_language_model(preset(folder, language_model__quantised="8bit"))
 
 
-def test_a_model_in_few_bits_stays_where_it_was_loaded(folder: Path) -> None:
+def test_a_quantised_model_is_not_moved(folder: Path) -> None:
     language: LanguageModel = load_language_model(preset(folder))
     language.model.is_quantized = True
     language.to(torch.bfloat16)

@@ -3,18 +3,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.errors import raises
 from likebut.errors import MissingWeightsError
 from likebut.models.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
 from likebut.models.preset import load_preset
 
 
 @pytest.mark.parametrize("load", [load_vision, load_query_encoder, load_tokenizer, load_language_model])
-def test_absent_weights_are_named_with_the_command_that_fetches_them(
-    load: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_weights_name_the_pull_command(load: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIKEBUT_HOME", str(tmp_path))
     assert callable(load)
-    with pytest.raises(MissingWeightsError, match="not on this machine.*`likebut models pull small`"):
+    with raises(MissingWeightsError, None, "`likebut models pull small`"):
         load(load_preset("small"))
 
 
@@ -38,7 +37,7 @@ def test_tokenizer_fits_the_query_encoder() -> None:
     assert load_query_encoder(preset).eval().encode_text(text).shape == (2, text.ids.shape[1], 32)
 
 
-def test_language_model_is_frozen_decided_by_the_seed_and_writes() -> None:
+def test_the_language_model_is_frozen_seeded_and_generates() -> None:
     language, again = (load_language_model(load_preset("tiny")) for _ in range(2))
     assert not any(value.requires_grad for value in language.model.parameters())
     assert not language.model.training

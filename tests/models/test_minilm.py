@@ -2,6 +2,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from helpers.errors import raises
 from helpers.published import BERT_WORDS, bert_weights
 from likebut.errors import InputError
 from likebut.models.minilm import rename_minilm, start_from_minilm
@@ -48,7 +49,7 @@ def test_query_feed_forward_starts_as_a_copy_of_the_text_and_stays_apart() -> No
         assert layer.text_feed_forward.up.weight.abs().sum() > 0
 
 
-def test_what_bert_lacks_is_fresh_small_and_decided_by_the_seed() -> None:
+def test_new_parameters_are_small_random_and_seeded() -> None:
     fresh = []
     for seed in (1, 1, 2):
         encoder = query_encoder()
@@ -64,5 +65,5 @@ def test_what_bert_lacks_is_fresh_small_and_decided_by_the_seed() -> None:
 
 @pytest.mark.parametrize("sizes", [{"layers": 3}, {"layers": 1}, {"intermediate_size": 32}, {"vocabulary_size": 9}])
 def test_other_sizes_are_refused(sizes: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="does not fit"):
+    with raises(InputError, "parameter-mismatch"):
         start_from_minilm(query_encoder(**sizes), rename_minilm(bert_weights()))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.errors import raises
 from likebut.errors import InputError, MissingWeightsError
 from likebut.models import model_folder
 from likebut.models.model_folder import (
@@ -43,17 +44,17 @@ def test_half_precision_on_disk_becomes_the_models_precision(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "named"),
     [
-        (lambda state: state.pop("1.bias"), r"lacks 1\.bias \(1 missing, 0 unknown"),
-        (lambda state: state.update(stranger=torch.zeros(1)), r"has the unknown stranger \(0 missing, 1 unknown"),
-        (lambda state: state.update({"1.bias": torch.zeros(5)}), r"1\.bias has shape \(5,\), the model's is \(2,\)"),
+        (lambda state: state.pop("1.bias"), ("1.bias", "1 missing", "0 unknown")),
+        (lambda state: state.update(stranger=torch.zeros(1)), ("stranger", "0 missing", "1 unknown")),
+        (lambda state: state.update({"1.bias": torch.zeros(5)}), ("1.bias", (5,), (2,))),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused(change, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_mismatching_state_is_refused(change, named: tuple[object, ...], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     state = dict(trained_state(network()))
     change(state)
-    with pytest.raises(InputError, match=message):
+    with raises(InputError, "parameter-mismatch", *named):
         load_trained_state(network(), state, tmp_path)
 
 
@@ -68,21 +69,21 @@ def test_saving_over_a_model_never_leaves_an_old_configuration_on_new_weights(
     monkeypatch.setattr(model_folder, "save_file", fail)
     with pytest.raises(OSError, match="disk full"):
         save_model_folder(tmp_path, {"revision": "new"}, trained_state(network()))
-    with pytest.raises(InputError, match="There is no file"):
+    with raises(InputError, "no-such-file"):
         read_model_folder(tmp_path)
 
 
-def test_damaged_weights_are_one_sentence(tmp_path: Path) -> None:
+def test_damaged_weights_are_an_input_error(tmp_path: Path) -> None:
     save_model_folder(tmp_path, {}, trained_state(network()))
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:40])
-    with pytest.raises(InputError, match=r"model\.safetensors cannot be read"):
+    with raises(InputError, None, "model.safetensors"):
         read_model_folder(tmp_path)
 
 
-def test_a_configuration_that_is_no_object_is_refused(tmp_path: Path) -> None:
+def test_a_configuration_must_be_an_object(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[1]")
-    with pytest.raises(InputError, match="is not an object"):
+    with raises(InputError, "not-a-model-folder"):
         read_model_folder(tmp_path)
 
 
@@ -97,30 +98,26 @@ def test_find_by_folder_by_the_job_within_it_and_by_published_name(
     assert find_model_folder(tmp_path / "mine", "retriever") == tmp_path / "mine"
     assert find_model_folder(str(tmp_path / "both"), "retriever") == tmp_path / "both" / "retriever"
     assert find_model_folder("small", "retriever") == published["small-retriever"]
-    with pytest.raises(MissingWeightsError, match='no generator called "small"'):
+    with raises(MissingWeightsError, None, "generator", "small"):
         find_model_folder("small", "generator")
-    with pytest.raises(MissingWeightsError, match="published name: small"):
+    with raises(MissingWeightsError, None, "small"):
         find_model_folder("smal", "retriever")
-    with pytest.raises(MissingWeightsError, match=r"holds no config\.json"):
+    with raises(MissingWeightsError, None, "config.json"):
         find_model_folder(tmp_path, "retriever")
 
 
-def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_hub_id_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     def refuse(*_: object, **__: object) -> str:
         raise OSError("no route to host.\nmore")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(
-        MissingWeightsError, match=r"There is no folder some/model, and it could not be fetched .* \(no route to host\)"
-    ):
+    with raises(MissingWeightsError, "missing-weights", "some/model", "no route to host"):
         find_model_folder("some/model", "retriever")
 
 
-def test_a_folder_of_pictures_called_like_published_weights_hides_them_from_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_images_does_not_shadow_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small").mkdir()
     assert find_model_folder("small", "retriever").name == "small-retriever"

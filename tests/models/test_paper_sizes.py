@@ -19,7 +19,7 @@ from transformers import (
 
 from likebut.models.blip2 import Blip2Vision, query_encoder_config, query_encoder_name
 from likebut.models.checkpoint_file import Checkpoint
-from likebut.models.lavis import query_encoder_sizes, take_apart, vision_name, vision_sizes, vision_state
+from likebut.models.lavis import query_encoder_sizes, split_checkpoint, vision_name, vision_sizes, vision_state
 from likebut.models.preset import HubLanguageModelPart, Preset, load_preset
 from likebut.models.query_encoder import QueryEncoder
 from likebut.retriever.base import RetrieverCore
@@ -198,7 +198,7 @@ def test_a_published_checkpoint_at_its_real_sizes(paper: Preset, tmp_path: Any) 
     assert sizes == paper.query_encoder.config()
     heads = {name: name for name in checkpoint.tensors if name.startswith(("vision_proj", "text_proj", "temp"))}
     heads["prompt_tokens"] = "prompt_tokens"
-    parts = take_apart(checkpoint, sizes, "", heads, ("itm_head.",))
+    parts = split_checkpoint(checkpoint, sizes, "", heads, ("itm_head.",))
     assert len(parts.state) + len(parts.vision) + len(parts.ignored) == len(checkpoint.tensors)
     found = vision_sizes(parts.vision)
     assert (found.tokens, found.hidden_size, found.num_attention_heads) == (257, 1408, 16)

@@ -89,7 +89,7 @@ def test_reading_some_positions_gives_what_reading_all_gives(
     ("name", "extra", "read", "last"),
     [("fuse", 0, QUERIES, 0), ("compose", 3 * 3, QUERIES + 1, 3 * 4), ("encode_text", 3 * 2, 1, 3)],
 )
-def test_padding_and_what_nobody_reads_is_not_computed(
+def test_padding_and_unread_positions_are_not_computed(
     name: str, extra: int, read: int, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[int] = []
@@ -118,19 +118,19 @@ def test_a_mask_of_ones_drops_nothing() -> None:
 
 
 @pytest.mark.parametrize("queries", [0, 2])
-def test_a_packed_layout_lays_out_and_back(queries: int) -> None:
+def test_a_packed_layout_round_trips(queries: int) -> None:
     mask = text_of([3, 1, 2]).mask
     packed = best_layout(queries, mask, extra=2)
     assert isinstance(packed, Packed) and isinstance(best_layout(queries, torch.ones(2, 3), extra=2), Dense)
     dense = dense_layout(queries, mask, extra=2)
     assert packed.mask is not None and dense.mask is not None and torch.equal(packed.mask, dense.mask)
     states = torch.randn(3, 5, 4)
-    there = packed.laid_out(states)
+    there = packed.from_sequences(states)
     assert there.shape == (3 * 2 + 6, 4)
     padding = ~packed.mask[:, 0, 0]
     assert torch.equal(packed.sequences(there), states.masked_fill(padding[..., None], 0.0))
     for layout in (packed, dense):
-        _parts_join_again(layout, layout.laid_out(states))
+        _parts_join_again(layout, layout.from_sequences(states))
     assert torch.equal(packed.query_part(there), states[:, :queries])
 
 

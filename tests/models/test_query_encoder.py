@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.errors import raises
 from likebut.errors import InputError
 from likebut.models.query_encoder import QueryEncoder, QueryEncoderConfig
 from likebut.models.sequence_layout import Dense
@@ -165,5 +166,5 @@ def test_query_tokens_pass_the_embedding_norm_in_every_mode(encoder: QueryEncode
 
 
 def test_heads_must_divide_the_width() -> None:
-    with pytest.raises(InputError, match=r"hidden_size \(10\) must be divisible by heads \(3\)"):
+    with raises(InputError, None, 10, 3):
         QueryEncoderConfig(10, 1, 3, 8, 2, 4, 9)

@@ -78,7 +78,7 @@ def test_query_encoder_reads_text_as_minilm_does() -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_language_model_goes_on_sensibly(dtype: torch.dtype) -> None:
+def test_the_language_model_continues_a_text(dtype: torch.dtype) -> None:
     language = load_language_model(PRESET, dtype=dtype)
     prompt = torch.tensor(language.encode(["The capital of France is"]))
     mask = torch.ones_like(prompt)

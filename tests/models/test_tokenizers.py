@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.errors import raises
 from helpers.published import BERT_WORDS, bert_tokenizer
 from likebut.errors import InputError
 from likebut.models.tokenizers import ByteTokenizer, HashingTokenizer, WordPieceTokenizer, pad_rows
@@ -25,8 +26,14 @@ def test_wordpiece_ignores_the_files_own_limits(wordpiece: WordPieceTokenizer) -
     ]
 
 
-def test_wordpiece_cuts_but_keeps_the_end(wordpiece: WordPieceTokenizer) -> None:
+def test_wordpiece_truncates_and_keeps_the_last_token(wordpiece: WordPieceTokenizer) -> None:
     assert words(wordpiece, "a red dress with longer sleeves", max_length=4) == ["[CLS]", "a", "red", "[SEP]"]
+
+
+def test_truncated_texts_are_recognised(wordpiece: WordPieceTokenizer) -> None:
+    for tokenizer in (wordpiece, HashingTokenizer(100)):
+        assert not tokenizer.is_truncated("red " * 30) and tokenizer.is_truncated("red " * 31)
+        assert not tokenizer.is_truncated("a red", 4) and tokenizer.is_truncated("a red dress", 4)
 
 
 def test_wordpiece_pads_on_the_right_to_the_longest(wordpiece: WordPieceTokenizer) -> None:
@@ -61,7 +68,7 @@ def test_hashed_ids_stay_within_the_vocabulary(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8")))
-def test_bytes_come_back_as_the_text_they_were(text: str) -> None:
+def test_byte_ids_round_trip(text: str) -> None:
     tokenizer = ByteTokenizer()
     ids = tokenizer.encode([text])[0]
     assert tokenizer.decode([*ids, tokenizer.end_id, tokenizer.pad_id]) == text
@@ -69,5 +76,5 @@ def test_bytes_come_back_as_the_text_they_were(text: str) -> None:
 
 def test_no_texts_make_an_empty_batch_and_no_room_is_refused() -> None:
     assert pad_rows([], 8, 0).ids.shape == (0, 0)
-    with pytest.raises(InputError, match="max_length is 1"):
+    with raises(InputError, None, "max_length", 1):
         pad_rows([[1, 2]], 1, 0)

@@ -7,7 +7,7 @@ from likebut.models.preset import load_preset
 PIXELS = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_tiny_gives_the_tokens_it_promises_and_they_depend_on_the_image() -> None:
+def test_tiny_gives_the_declared_tokens_and_they_depend_on_the_image() -> None:
     vision = load_vision(load_preset("tiny"))
     tokens = vision(PIXELS)
     assert tokens.shape == (3, vision.tokens, vision.width)
@@ -29,7 +29,7 @@ def test_vision_is_frozen_and_out_of_training_mode() -> None:
     assert not vision.network.training
 
 
-def test_the_name_tells_weights_and_precision_apart() -> None:
+def test_the_name_identifies_weights_and_precision() -> None:
     preset = load_preset("tiny")
     name = load_vision(preset).name
     assert name == load_vision(preset).name and name.startswith("patches-")
@@ -44,7 +44,7 @@ def test_half_precision_gives_nearly_the_same_tokens_as_float32() -> None:
     assert 0 < (half - full).abs().max() < 0.05
 
 
-def test_loading_leaves_the_callers_random_numbers_alone() -> None:
+def test_loading_restores_the_random_generator() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

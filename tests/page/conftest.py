@@ -1,4 +1,4 @@
-"""A headless Chromium before a live server. Without one, these tests are skipped and say what to install."""
+"""A headless Chromium and a live server. Without Chromium the tests are skipped."""
 
 import shutil
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _FLAGS = [
 ]
 
 
-# Not for the whole session: as long as Playwright is there, its event loop runs in this thread, and no other can.
+# Not session-scoped: while Playwright is open, its event loop occupies this thread.
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     playwright_api = pytest.importorskip(
@@ -37,7 +37,7 @@ def browser() -> Iterator["Browser"]:
     )
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip("no Chromium on this machine, so the page is not tested: make browser")
+        pytest.skip("Chromium is not installed: make browser")
     with playwright_api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=_FLAGS, timeout=PATIENCE_MS)
         yield launched
@@ -56,4 +56,4 @@ def visitor(browser: "Browser", live: LiveServer) -> Iterator[Visitor]:
     visiting = Visitor(context.new_page(), live)
     yield visiting
     context.close()
-    visiting.check_nothing_odd_happened()
+    visiting.require_no_errors()

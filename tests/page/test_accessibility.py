@@ -1,4 +1,4 @@
-"""The rules of axe-core, on each state of the page, light and dark, wide and narrow."""
+"""The rules of axe-core in each state of the page, light and dark, wide and narrow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from helpers.server_samples import empty_gallery, picture
 from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 
-# Forty looks at a page by axe-core take minutes of a processor.
+# Forty runs of axe-core take minutes of CPU time.
 pytestmark = pytest.mark.slow
 
 
@@ -78,12 +78,12 @@ STATES = [
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
-def test_every_state_keeps_the_rules(browser: Browser, live: LiveServer, width: int, scheme: str) -> None:
+def test_axe_rules_in_every_state(browser: Browser, live: LiveServer, width: int, scheme: str) -> None:
     for state in STATES:
         assert violations(browser, live, state, width, scheme) == [], state.__name__
 
 
-def test_an_empty_gallery_keeps_the_rules(browser: Browser, tmp_path: Path) -> None:
+def test_axe_rules_with_an_empty_gallery(browser: Browser, tmp_path: Path) -> None:
     gallery = empty_gallery(tmp_path / "gallery")
     with LiveServer(Service(gallery, ServerSettings(uploads=tmp_path / "uploads"))) as server:
         assert violations(browser, server, look_at_gallery, 1440, "light") == []
@@ -99,5 +99,5 @@ def violations(
     state(visitor)
     found = Axe().run(visitor.page).response["violations"]
     context.close()
-    visitor.check_nothing_odd_happened()
+    visitor.require_no_errors()
     return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]

@@ -1,4 +1,4 @@
-"""The parts of the page, one by one: details, balance, keyboard, dropping."""
+"""Components of the page: details, balance, keyboard, drag and drop."""
 
 import json
 
@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from helpers.page_driver import IDS, STRANGE, Visitor
 
 
-def test_details_and_what_can_be_done_from_there(visitor: Visitor) -> None:
+def test_detail_dialog(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/?text=blue")
     visitor.expect_names("blue")
@@ -37,18 +37,18 @@ def test_details_and_what_can_be_done_from_there(visitor: Visitor) -> None:
     visitor.expect_title("Like this, but blue")
 
 
-def test_deleting_asks_once_more(visitor: Visitor) -> None:
+def test_delete_requires_confirmation(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open()
     page.get_by_role("button", name="Details of red.png").click(force=True)
     page.get_by_role("button", name="Delete…").click()
     assert len(visitor.server.service.gallery) == 8
-    page.get_by_role("button", name="Really delete from the gallery?").click()
-    visitor.expect_title("7 pictures")
+    page.get_by_role("button", name="Confirm: delete from the gallery").click()
+    visitor.expect_title("7 images")
     expect(visitor.tile("red")).to_have_count(0)
 
 
-def test_the_balance_and_the_negative_text(visitor: Visitor) -> None:
+def test_balance_and_negative_text(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"/?image_id={IDS['red']}&text=blue")
     visitor.expect_names("purple", "blue")
@@ -56,14 +56,14 @@ def test_the_balance_and_the_negative_text(visitor: Visitor) -> None:
     balance.fill("0")
     visitor.expect_names("blue")
     assert dict(visitor.query())["weight"] == "0"
-    expect(balance).to_have_attribute("aria-valuetext", "more words, 0 % picture")
+    expect(balance).to_have_attribute("aria-valuetext", "more text, 0 % image")
     page.get_by_label("without").fill("blue")
     page.get_by_label("without").press("Enter")
     visitor.expect_title("Like this, but blue, without blue")
     assert dict(visitor.query())["negative"] == "blue"
 
 
-def test_everything_by_keyboard(visitor: Visitor) -> None:
+def test_keyboard(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open()
     visitor.expect_names("red", "green")
@@ -71,7 +71,7 @@ def test_everything_by_keyboard(visitor: Visitor) -> None:
     expect(visitor.words).to_be_focused()
     visitor.say("white")
     visitor.expect_names("white")
-    expect(page.locator("#announcement")).to_have_text("8 pictures")
+    expect(page.locator("#announcement")).to_have_text("8 images")
     page.locator(".tile .pick").first.focus()
     page.keyboard.press("ArrowRight")
     second = page.locator(".tile .pick").nth(1)
@@ -91,10 +91,10 @@ def test_everything_by_keyboard(visitor: Visitor) -> None:
     expect(page.get_by_role("dialog", name="How to search")).to_be_visible()
 
 
-def test_dropping_and_pasting_a_picture(visitor: Visitor) -> None:
+def test_drop_and_paste(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open()
-    visitor.expect_title("8 pictures")
+    visitor.expect_title("8 images")
     transfer = page.evaluate_handle(
         """bytes => {
             const transfer = new DataTransfer();
@@ -104,7 +104,7 @@ def test_dropping_and_pasting_a_picture(visitor: Visitor) -> None:
         list(STRANGE),
     )
     page.dispatch_event("body", "dragenter", {"dataTransfer": transfer})
-    expect(page.locator(".zone").first).to_have_text("Start from this picture")
+    expect(page.locator(".zone").first).to_have_text("Start from this image")
     page.dispatch_event(".zone:first-child", "drop", {"dataTransfer": transfer})
     visitor.expect_title("Like this")
     expect(page.locator("#note")).to_contain_text("dropped.png")
@@ -116,22 +116,22 @@ def test_dropping_and_pasting_a_picture(visitor: Visitor) -> None:
     expect(page.locator("#references .reference")).to_have_count(1)
 
 
-def test_words_that_were_not_sent_yet_stay(visitor: Visitor) -> None:
+def test_unsubmitted_text_is_kept(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/?filter=" + '{"price":{">=":10}}')
     visitor.words.fill("in blue")
     page.get_by_role("button", name="Remove the filter").click()
-    visitor.expect_title("8 pictures")
+    visitor.expect_title("8 images")
     expect(visitor.words).to_have_value("in blue")
     visitor.words.press("Enter")
     visitor.expect_title("“in blue”")
-    # Another turn has words of its own.
+    # Another turn has its own text.
     visitor.words.fill("something else")
     visitor.tiles.first.locator(".pick").click()
     expect(visitor.words).to_have_value("")
 
 
-def test_a_balance_moved_just_before_the_words_are_sent_counts(visitor: Visitor) -> None:
+def test_balance_changed_just_before_submitting(visitor: Visitor) -> None:
     visitor.open(f"/?image_id={IDS['red']}&text=blue")
     visitor.expect_title("Like this, but blue")
     visitor.page.locator("#weight").fill("0.2")
@@ -141,7 +141,7 @@ def test_a_balance_moved_just_before_the_words_are_sent_counts(visitor: Visitor)
     assert ("weight", "0.2") in visitor.query()
 
 
-def test_skipping_to_the_pictures_keeps_the_search(visitor: Visitor) -> None:
+def test_skip_link_keeps_the_search(visitor: Visitor) -> None:
     visitor.open()
     visitor.upload("mine.png", STRANGE)
     visitor.expect_title("Like this")
@@ -152,7 +152,7 @@ def test_skipping_to_the_pictures_keeps_the_search(visitor: Visitor) -> None:
     visitor.expect_names("red")
 
 
-def test_a_step_and_a_chip_leave_the_keyboard_where_it_can_go_on(visitor: Visitor) -> None:
+def test_focus_after_a_step_and_a_chip(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/?text=red&then=&text=blue&filter=" + '{"price":{">=":10}}')
     visitor.expect_title("“blue”")
@@ -163,17 +163,17 @@ def test_a_step_and_a_chip_leave_the_keyboard_where_it_can_go_on(visitor: Visito
     expect(visitor.steps.first).to_be_focused()
 
 
-def test_filters_of_a_link_that_no_control_shows_are_told_in_a_chip(visitor: Visitor) -> None:
+def test_chip_of_a_filter_without_a_control(visitor: Visitor) -> None:
     visitor.open('/?filter={"colour":[{"contains":"r"},{"contains":"e"}]}')
     expect(visitor.page.locator("#chips")).to_have_text("colour: contains r and contains e")
 
 
-def test_clearing_filters_forgets_what_was_typed_a_moment_ago(visitor: Visitor) -> None:
+def test_clearing_filters_cancels_pending_changes(visitor: Visitor) -> None:
     visitor.open()
     visitor.page.get_by_role("button", name="Filters").click()
     panel = visitor.page.get_by_role("complementary", name="Filters")
     panel.get_by_label("price from").fill("12")
     panel.get_by_role("button", name="Clear").click()
     visitor.page.wait_for_timeout(600)
-    visitor.expect_title("8 pictures")
+    visitor.expect_title("8 images")
     assert visitor.query() == []

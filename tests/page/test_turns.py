@@ -1,4 +1,4 @@
-"""The search's form in the address, tried in the browser itself."""
+"""The encoding of a search in the URL, tested in the browser."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ TRAILS = [
 ]
 
 
-def test_trails_survive_the_address(visitor: Visitor) -> None:
+def test_trails_round_trip_through_the_url(visitor: Visitor) -> None:
     call = "return argument.map(trail => turns.decode(turns.encode(trail)));"
     assert in_page(visitor, call, TRAILS) == TRAILS
 
@@ -46,13 +46,11 @@ def test_trails_survive_the_address(visitor: Visitor) -> None:
         ("?upload=a.png", {"turns": [turn(images=[{"upload": None, "name": "a.png"}])], "at": 0}),
     ],
 )
-def test_addresses_written_by_hand_are_read_as_far_as_they_go(
-    visitor: Visitor, query: str, expected: dict[str, Any]
-) -> None:
+def test_invalid_parts_of_a_url_are_ignored(visitor: Visitor, query: str, expected: dict[str, Any]) -> None:
     assert in_page(visitor, "return turns.decode(argument);", query) == expected
 
 
-def test_going_on_from_an_earlier_step_drops_the_later_ones(visitor: Visitor) -> None:
+def test_refining_an_earlier_step_drops_later_ones(visitor: Visitor) -> None:
     call = """
         let trail = turns.begun({ id: "a" });
         trail = turns.edited(trail, { text: "one", filter: { kids: true } });

@@ -1,11 +1,11 @@
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
+from helpers.errors import raises
 from likebut.errors import InputError
 from likebut.recipes.loading import copy_recipe, list_recipes, load_recipe, recipe_files
-from likebut.recipes.schema import GeneratorRecipe, Kind, Pooling, RetrieverRecipe
+from likebut.recipes.schema import GeneratorRecipe, RetrieverRecipe
 
 
 @pytest.mark.parametrize("name", recipe_files())
@@ -65,7 +65,7 @@ def test_a_single_value_is_changed_with_its_type() -> None:
     assert recipe.training.steps == load_recipe("retriever-small").training.steps
 
 
-def test_naming_epochs_replaces_steps() -> None:
+def test_setting_epochs_replaces_steps() -> None:
     training = load_recipe("retriever-small", ["training.epochs=3"]).training
     assert (training.steps, training.epochs) == (None, 3)
 
@@ -78,9 +78,9 @@ def test_a_section_that_the_file_lacks_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.batchsize=8", 'no key "training.batchsize". Did you mean "training.batch_size"?'),
-        ("lr=8", 'no key "lr"'),
-        ("training.batch_size", 'there is no "="'),
+        ("training.batchsize=8", 'Did you mean "training.batch_size"?'),
+        ("lr=8", '"lr"'),
+        ("training.batch_size", '"="'),
         ("training.batch_size=0", '"training.batch_size" is 0, but input should be greater than 0'),
         ("training.batch_size=many", "\"training.batch_size\" is 'many'"),
         ("model.kind=pthb", "\"model.kind\" is 'pthb'"),
@@ -91,7 +91,7 @@ def test_a_section_that_the_file_lacks_can_be_set() -> None:
         ("training.best_metric=Mean", "best_metric needs evaluate_every"),
     ],
 )
-def test_wrong_overrides_are_refused_in_one_sentence(override: str, message: str) -> None:
+def test_invalid_overrides_are_refused(override: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
         load_recipe("retriever-small", [override])
     assert message in str(refused.value) and "\n" not in str(refused.value)
@@ -113,23 +113,23 @@ def written(folder: Path, text: str) -> str:
         ("job: train-retrieverr", "\"job\" is 'train-retrieverr'"),
         ("training: {}", '"job" is None'),
         ("job: [", "line 1 is not valid YAML"),
-        ("just words", "holds no settings"),
-        ("", "holds no settings"),
+        ("just words", "no settings"),
+        ("", "no settings"),
         (
             "job: train-retriever\ntraining: {batch_size: 4, steps: 2, epochs: 2, learning_rate: 1}",
             'in "training", give either steps or epochs',
         ),
     ],
 )
-def test_wrong_files_are_refused_in_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
         load_recipe(written(tmp_path, text))
     assert message in str(refused.value) and "mine.yaml" in str(refused.value)
     assert refused.value.remedy
 
 
-def test_an_unknown_recipe_names_the_near_miss() -> None:
-    with pytest.raises(InputError, match='no recipe "cirr-papr". Did you mean "cirr-paper"?'):
+def test_an_unknown_recipe_suggests_the_closest_name() -> None:
+    with raises(InputError, "unknown-recipe", "cirr-papr", "cirr-paper"):
         load_recipe("cirr-papr")
 
 
@@ -138,12 +138,5 @@ def test_a_copy_is_the_same_recipe_and_overwrites_nothing(tmp_path: Path) -> Non
     copy_recipe("cirr-paper", copy)
     assert "# published command line" in copy.read_text(encoding="utf-8")
     assert load_recipe(str(copy)) == load_recipe("cirr-paper")
-    with pytest.raises(InputError, match="exists already"):
+    with raises(InputError, "file-exists"):
         copy_recipe("cirr-paper", copy)
-
-
-def test_kinds_and_poolings_are_the_models_own() -> None:
-    from likebut.retriever import build
-    from likebut.retriever import ptha as model
-
-    assert get_args(Kind) == get_args(build.Kind) and get_args(Pooling) == get_args(model.Pooling)

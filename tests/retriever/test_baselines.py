@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -35,7 +37,7 @@ def test_every_kind_gives_unit_embeddings_for_any_batch_size(kind: str, core: Re
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_embeddings_have_length_one_in_single_precision_under_an_autocast_too(kind: str, core: RetrieverCore) -> None:
+def test_embeddings_are_normalised_in_fp32_under_autocast(kind: str, core: RetrieverCore) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         outputs = retriever(kind, core)(triplets())
     found = (outputs.query_embeddings, outputs.target_embeddings, outputs.text_embeddings)
@@ -66,8 +68,17 @@ def test_every_kind_can_be_trained(kind: str) -> None:
     assert "core.query_encoder.embeddings.word.weight" in moved or kind == "image-only"
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_image_only_reads_no_text_and_text_only_no_image(core: RetrieverCore) -> None:
+def test_every_kind_embeds_hard_negatives_like_targets(kind: str, core: RetrieverCore) -> None:
+    negatives = tokens(3, 9)
+    outputs = retriever(kind, core)(replace(triplets(), hard_negative_tokens=negatives))
+    torch.testing.assert_close(outputs.hard_negative_embeddings, core.embed_targets(negatives), **CLOSE)
+    assert retriever(kind, core)(triplets()).hard_negative_embeddings is None
+
+
+@torch.no_grad()
+def test_image_only_ignores_text_and_text_only_the_image(core: RetrieverCore) -> None:
     image_only, text_only = retriever("image-only", core), retriever("text-only", core)
     same = image_only.embed_queries(tokens(2, 1), texts(2, 3)), image_only.embed_queries(tokens(2, 1), texts(2, 9))
     torch.testing.assert_close(*same)
@@ -95,7 +106,7 @@ def test_one_hop_pools_the_fused_query_tokens_and_cls(core: RetrieverCore) -> No
     torch.testing.assert_close(retriever("one-hop", core).embed_queries(tokens(2, 1), texts(2, 3)), expected, **CLOSE)
 
 
-def test_sprc_draws_the_first_hop_to_the_prompts_and_not_the_other_way(core: RetrieverCore) -> None:
+def test_sprc_aligns_the_first_hop_with_fixed_prompts(core: RetrieverCore) -> None:
     model = retriever("sprc", core)
     prototypes = model(triplets()).prototypes
     assert prototypes is not None

@@ -98,7 +98,7 @@ def test_query_pooling(
     torch.testing.assert_close(queries, golden[f"out.{expected}"], **TOLERANCE)
 
 
-def test_a_converted_checkpoint_pools_as_its_release_does(retriever: Retriever, golden: dict[str, Tensor]) -> None:
+def test_a_converted_checkpoint_has_published_pooling(retriever: Retriever, golden: dict[str, Tensor]) -> None:
     assert retriever.config.pooling == "published"
     queries = retriever.model.embed_queries(golden["in.reference_vision"], text(golden))
     torch.testing.assert_close(queries, golden["out.query_published_inference"], **TOLERANCE)

@@ -30,7 +30,7 @@ def naive_loss(
         assert own is not None
         denominator = math.log(sum(math.exp(score) for score in kept))
         label = [smoothing / len(kept) + (1 - smoothing) * (number == own) for number in range(len(kept))]
-        total -= sum(share * (score - denominator) for share, score in zip(label, kept, strict=True))
+        total -= sum(weight * (score - denominator) for weight, score in zip(label, kept, strict=True))
     return total / len(queries)
 
 
@@ -56,7 +56,7 @@ def test_label_smoothing_by_hand() -> None:
     assert smoothed.item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_masked_false_negative_leaves_the_denominator_and_the_smoothing() -> None:
+def test_a_masked_false_negative_is_excluded_from_denominator_and_smoothing() -> None:
     queries = torch.tensor([[1.0, 0.0]])
     targets = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]])
     masked = torch.tensor([[False, True, False]])
@@ -72,7 +72,7 @@ def test_the_own_target_is_never_masked() -> None:
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
 
 
-def test_masked_targets_get_no_gradient() -> None:
+def test_masked_targets_receive_no_gradient() -> None:
     targets = unit(3, 2, 4, seed=1).requires_grad_()
     masked = torch.tensor([[False, True, False], [False, False, True], [False, True, False]])
     contrastive_loss(unit(3, 4, seed=0)[:1], targets, torch.tensor(0.1), 0.1, 0, masked[:1]).backward()
@@ -128,7 +128,7 @@ def test_losses_are_computed_in_fp32() -> None:
     assert prototype_loss(queries, queries).dtype == torch.float32
 
 
-def test_autocast_around_the_loss_does_not_round_it() -> None:
+def test_autocast_does_not_round_the_loss() -> None:
     generator = torch.Generator().manual_seed(0)
     queries = torch.nn.functional.normalize(torch.randn(4, 8, generator=generator), dim=-1)
     targets = torch.nn.functional.normalize(torch.randn(4, 3, 8, generator=generator), dim=-1)

@@ -14,7 +14,7 @@ def core() -> RetrieverCore:
     return small_core().eval()
 
 
-def test_the_reverse_fusion_is_the_fixed_side(core: RetrieverCore) -> None:
+def test_the_reverse_prototype_has_no_gradient(core: RetrieverCore) -> None:
     batch = triplets()
     prototypes = PTHA(core)(batch).prototypes
     assert prototypes is not None and batch.reverse_modification is not None
@@ -25,11 +25,11 @@ def test_the_reverse_fusion_is_the_fixed_side(core: RetrieverCore) -> None:
     assert prototypes[0].requires_grad and not prototypes[1].requires_grad
 
 
-def test_without_reverse_text_there_is_no_prototype_pair(core: RetrieverCore) -> None:
+def test_without_reverse_text_there_are_no_prototypes(core: RetrieverCore) -> None:
     assert PTHA(core)(triplets(reverse=False)).prototypes is None
 
 
-def test_the_text_only_term_can_be_left_out(core: RetrieverCore) -> None:
+def test_the_text_only_term_can_be_disabled(core: RetrieverCore) -> None:
     assert PTHA(core, text_only_loss=False)(triplets()).text_embeddings is None
 
 
@@ -53,18 +53,8 @@ def test_published_pooling_differs_between_training_and_inference(core: Retrieve
     model.eval()
 
 
-def test_hard_negatives_are_embedded_like_targets(core: RetrieverCore) -> None:
-    batch = triplets()
-    negatives = tokens(2, 9)
-    outputs = PTHA(core)(
-        type(batch)(batch.reference_tokens, batch.target_tokens, batch.modification, None, None, negatives)
-    )
-    assert outputs.hard_negative_embeddings is not None
-    torch.testing.assert_close(outputs.hard_negative_embeddings, core.embed_targets(negatives), **CLOSE)
-
-
 @torch.no_grad()
-def test_sprcs_own_pooling_reads_cls_with_the_real_mask_in_training_too(core: RetrieverCore) -> None:
+def test_cls_pooling_uses_the_real_mask_in_training(core: RetrieverCore) -> None:
     model, batch = PTHA(core, pooling="cls"), triplets()
     training = model.train()(batch).query_embeddings
     inference = model.eval()(batch).query_embeddings

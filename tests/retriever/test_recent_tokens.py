@@ -1,4 +1,4 @@
-"""Tokens of reference images are computed once, and the oldest are forgotten."""
+"""The tokens of reference images are cached, up to a capacity."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from likebut.retriever.retriever import RecentTokens
 
 
 class Counting:
-    """An image's token is its colour; remembers what it was asked for."""
+    """An image's token is its colour; records the calls."""
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
@@ -21,30 +21,30 @@ class Counting:
         return torch.tensor(colours, dtype=torch.float32).view(-1, 1, 1)
 
 
-def picture(colour: int, size: tuple[int, int] = (3, 2)) -> Image.Image:
+def image(colour: int, size: tuple[int, int] = (3, 2)) -> Image.Image:
     return Image.new("RGB", size, (colour, 0, 0))
 
 
-def test_each_image_is_computed_once_and_comes_in_order() -> None:
+def test_each_image_is_computed_once_and_returned_in_order() -> None:
     compute = Counting()
     recent = RecentTokens(compute)
-    assert recent.of([picture(5), picture(7), picture(5)]).flatten().tolist() == [5, 7, 5]
-    assert recent.of([picture(9), picture(5)]).flatten().tolist() == [9, 5]
+    assert recent.of([image(5), image(7), image(5)]).flatten().tolist() == [5, 7, 5]
+    assert recent.of([image(9), image(5)]).flatten().tolist() == [9, 5]
     assert compute.asked == [[5, 7], [9]]
 
 
-def test_pictures_of_another_shape_are_others() -> None:
+def test_images_of_another_shape_are_different() -> None:
     compute = Counting()
     recent = RecentTokens(compute)
-    recent.of([picture(5, (3, 2))])
-    recent.of([picture(5, (2, 3))])
+    recent.of([image(5, (3, 2))])
+    recent.of([image(5, (2, 3))])
     assert compute.asked == [[5], [5]]
 
 
-def test_the_longest_unused_is_forgotten() -> None:
+def test_the_least_recently_used_is_dropped() -> None:
     compute = Counting()
     recent = RecentTokens(compute, capacity=2)
     for colour in (1, 2, 1, 3, 1, 2):
-        recent.of([picture(colour)])
+        recent.of([image(colour)])
     assert compute.asked == [[1], [2], [3], [2]]
-    assert recent.of([picture(n) for n in range(5)]).flatten().tolist() == [0, 1, 2, 3, 4]
+    assert recent.of([image(n) for n in range(5)]).flatten().tolist() == [0, 1, 2, 3, 4]

@@ -11,7 +11,7 @@ from likebut.server.settings import ServerSettings
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[LiveServer]:
-    """A server on a port of its own, with eight coloured pictures."""
+    """A server on a free port with eight coloured images."""
     settings = ServerSettings(uploads=tmp_path / "uploads")
     with LiveServer(Service(filled_gallery(), settings)) as server:
         yield server

@@ -38,14 +38,14 @@ class Observer:
 def calls_while_busy(
     run: Recorder, batcher: Batcher[int, int], observer: Observer, calls: list[tuple[str, list[int]]]
 ) -> list[list[int] | Exception]:
-    """Make one call that keeps the worker busy, the others in order meanwhile, and return the others' answers."""
-    answers: list[list[int] | Exception] = [[] for _ in calls]
+    """Make one call that keeps the worker busy, the others in order meanwhile, and return the others' responses."""
+    responses: list[list[int] | Exception] = [[] for _ in calls]
 
     def make(number: int) -> None:
         try:
-            answers[number] = batcher(*calls[number])
+            responses[number] = batcher(*calls[number])
         except ValueError as error:
-            answers[number] = error
+            responses[number] = error
 
     first = threading.Thread(target=lambda: batcher("busy", [0]))
     first.start()
@@ -62,33 +62,33 @@ def calls_while_busy(
     for thread in (first, *threads):
         thread.join(10)
     batcher.close()
-    return answers
+    return responses
 
 
-def test_what_waits_goes_together_by_kind_and_within_the_limit() -> None:
+def test_waiting_calls_are_batched_by_kind_up_to_the_limit() -> None:
     run, observer = Recorder(), Observer()
     calls = [("a", [1]), ("b", [2, 3]), ("a", [4, 5]), ("a", [6, 7, 8]), ("b", [9]), ("a", [10])]
-    answers = calls_while_busy(run, Batcher(run, 4, observer), observer, calls)
-    assert answers == [[1], [4, 9], [16, 25], [36, 49, 64], [81], [100]]
+    responses = calls_while_busy(run, Batcher(run, 4, observer), observer, calls)
+    assert responses == [[1], [4, 9], [16, 25], [36, 49, 64], [81], [100]]
     assert run.batches[1:] == [("a", [1, 4, 5, 10]), ("b", [2, 3, 9]), ("a", [6, 7, 8])]
     assert observer.started_batches == [("busy", 1, 1), ("a", 4, 3), ("b", 3, 2), ("a", 3, 1)]
     assert observer.depths[-1] == 0
 
 
-def test_a_call_larger_than_the_limit_is_run_alone() -> None:
+def test_oversized_call_runs_alone() -> None:
     run, observer = Recorder(), Observer()
-    answers = calls_while_busy(run, Batcher(run, 2, observer), observer, [("a", [1, 2, 3]), ("a", [4])])
-    assert answers == [[1, 4, 9], [16]] and run.batches[1:] == [("a", [1, 2, 3]), ("a", [4])]
+    responses = calls_while_busy(run, Batcher(run, 2, observer), observer, [("a", [1, 2, 3]), ("a", [4])])
+    assert responses == [[1, 4, 9], [16]] and run.batches[1:] == [("a", [1, 2, 3]), ("a", [4])]
 
 
-def test_a_failure_reaches_only_the_call_that_causes_it() -> None:
+def test_failure_reaches_only_its_caller() -> None:
     run, observer = Recorder(), Observer()
     good, bad, other = calls_while_busy(run, Batcher(run, 8, observer), observer, [("a", [1]), ("a", [13]), ("a", [3])])
     assert good == [1] and other == [9]
     assert isinstance(bad, ValueError)
 
 
-def test_an_idle_worker_does_not_wait_for_company() -> None:
+def test_idle_worker_runs_at_once() -> None:
     run = Recorder()
     run.released.set()
     batcher = Batcher(run, 8)
@@ -101,11 +101,11 @@ def test_an_idle_worker_does_not_wait_for_company() -> None:
         batcher("a", [1])
 
 
-def test_the_worker_takes_the_cores_that_another_thread_left() -> None:
+def test_worker_takes_the_released_cores() -> None:
     import torch
 
     from likebut.gallery.identity import Embedder
-    from likebut.server.batching import BatchedEmbedder, leave_cores
+    from likebut.server.batching import BatchedEmbedder, release_cores
     from likebut.server.metrics import Metrics
 
     seen = []
@@ -118,7 +118,7 @@ def test_the_worker_takes_the_cores_that_another_thread_left() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        cores = leave_cores()
+        cores = release_cores()
         assert torch.get_num_threads() == 1
         embedder = BatchedEmbedder(cast(Embedder, Counting()), Metrics(), cores)
         embedder.embed_texts(["a"])

@@ -10,7 +10,7 @@ def image(number: int, **metadata: object) -> StoredImage:
     return StoredImage(f"{number:064x}", f"/{number}.jpg", 10, 20 + number, 30, bytes(192), None, metadata)  # type: ignore[arg-type]
 
 
-def test_each_type_is_summarised() -> None:
+def test_summary_of_each_type() -> None:
     images = [
         image(0, colour="red", price=2.5, kids=True, season=datetime(2024, 5, 1), tags=("a", "b")),
         image(1, colour="blue", price=-1.0, kids=False, season=datetime(2023, 1, 2, 3), tags=("b",)),
@@ -25,7 +25,7 @@ def test_each_type_is_summarised() -> None:
     assert found["width"].least == 20 and found["width"].most == 22
 
 
-def test_texts_that_differ_are_not_listed() -> None:
+def test_many_distinct_texts_are_not_listed() -> None:
     colour = FIELDS[0]
     (many,) = summarise([colour], [image(n, colour=f"colour {n}") for n in range(61)])
     (long,) = summarise([colour], [image(0, colour="x" * 81)])
@@ -35,12 +35,12 @@ def test_texts_that_differ_are_not_listed() -> None:
     assert summarise([colour], []) == (FieldSummary(colour, 0, ()),)
 
 
-def test_summaries_are_kept_until_forgotten() -> None:
+def test_summaries_are_cached_until_invalidated() -> None:
     gallery = filled_gallery()
     summaries = FieldSummaries(gallery)
     before = {each.field.name: each.images for each in summaries.all()}
     assert before["colour"] == len(COLOURS)
     gallery.store.put([stored(picture((1, 1, 1)), gallery.retriever, "/new.png", {"colour": "new"})])
     assert {each.field.name: each.images for each in summaries.all()} == before
-    summaries.forget()
+    summaries.invalidate()
     assert {each.field.name: each.images for each in summaries.all()}["colour"] == len(COLOURS) + 1

@@ -24,7 +24,7 @@ def with_token(tmp_path: Path) -> LiveServer:
     return LiveServer(Service(filled_gallery(), settings))
 
 
-def test_without_the_token_only_page_and_health_are_answered(tmp_path: Path) -> None:
+def test_routes_that_need_no_token(tmp_path: Path) -> None:
     with with_token(tmp_path) as server:
         for path in ("/", "/page/main.js", "/healthz", "/readyz"):
             assert server.request("GET", path).status == 200
@@ -46,13 +46,13 @@ def test_without_the_token_only_page_and_health_are_answered(tmp_path: Path) -> 
                 {"Cookie": f"likebut_session={TOKEN}"},
                 {"Cookie": "likebut_session="},
             ):
-                answer = server.request(method, path, headers=headers)
-                assert answer.status == 401 and answer.json()["error"]["code"] == "unauthorised"
-                assert answer.headers["www-authenticate"] == "Bearer"
+                response = server.request(method, path, headers=headers)
+                assert response.status == 401 and response.json()["error"]["code"] == "unauthorised"
+                assert response.headers["www-authenticate"] == "Bearer"
             assert server.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"}).status != 401
 
 
-def test_a_browser_trades_the_token_for_a_cookie_that_does_not_hold_it(tmp_path: Path) -> None:
+def test_session_cookie_does_not_contain_the_token(tmp_path: Path) -> None:
     with with_token(tmp_path) as server:
         assert server.post_json("/v1/session", {"token": "wrong"}).status == 401
         begun = server.post_json("/v1/session", {"token": TOKEN})
@@ -65,16 +65,16 @@ def test_a_browser_trades_the_token_for_a_cookie_that_does_not_hold_it(tmp_path:
         assert ended.status == 204 and 'likebut_session=""' in ended.headers["set-cookie"]
 
 
-def test_read_only_servers_neither_add_nor_delete(tmp_path: Path) -> None:
+def test_read_only(tmp_path: Path) -> None:
     settings = ServerSettings(read_only=True, uploads=tmp_path / "uploads")
     with LiveServer(Service(filled_gallery(), settings)) as server:
         image_id = server.request("GET", "/v1/images").json()["images"][0]["id"]
         form, content_type = multipart(("image", "a.png", picture((1, 2, 3))))
-        for answer in (
+        for response in (
             server.request("POST", "/v1/images", form, {"Content-Type": content_type}),
             server.request("DELETE", f"/v1/images/{image_id}"),
         ):
-            assert answer.status == 403 and answer.json()["error"]["code"] == "read_only"
+            assert response.status == 403 and response.json()["error"]["code"] == "read_only"
         (gallery,) = server.request("GET", "/v1/galleries").json()["galleries"]
         assert gallery["images"] == 8 and not gallery["can_add"] and not gallery["can_delete"]
 
@@ -92,7 +92,7 @@ class HeldRetriever(FakeRetriever):
         return super().embed_texts(texts)
 
 
-def test_more_than_may_be_in_flight_are_asked_to_come_back() -> None:
+def test_too_many_concurrent_requests() -> None:
     retriever = HeldRetriever()
     with LiveServer(Service(filled_gallery(retriever), ServerSettings(in_flight=2))) as server:
         statuses: list[int] = []
@@ -116,12 +116,12 @@ def test_more_than_may_be_in_flight_are_asked_to_come_back() -> None:
         assert server.post_json("/v1/search", {"text": "red"}).status == 200
 
 
-def test_an_answer_that_takes_too_long_is_given_up() -> None:
+def test_timeout() -> None:
     retriever = HeldRetriever()
     with LiveServer(Service(filled_gallery(retriever), ServerSettings(seconds=0.3))) as server:
-        answer = server.post_json("/v1/search", {"text": "red"})
-        assert answer.status == 503 and answer.json()["error"]["code"] == "timeout"
-        assert "retry-after" in answer.headers
+        response = server.post_json("/v1/search", {"text": "red"})
+        assert response.status == 503 and response.json()["error"]["code"] == "timeout"
+        assert "retry-after" in response.headers
         retriever.released.set()
         assert server.post_json("/v1/search", {"text": "red"}).status == 200
 
@@ -131,13 +131,13 @@ class FailingRetriever(FakeRetriever):
         raise ZeroDivisionError("a mistake in the program")
 
 
-def test_an_unforeseen_failure_tells_nothing_of_the_inside() -> None:
+def test_unexpected_error_reveals_nothing() -> None:
     with LiveServer(Service(filled_gallery(FailingRetriever()), ServerSettings())) as server:
-        answer = server.post_json("/v1/search", {"text": "red"})
-        assert answer.status == 500
-        assert set(answer.json()["error"]) == {"code", "message", "remedy"}
-        assert b"mistake" not in answer.content and b"Traceback" not in answer.content
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        response = server.post_json("/v1/search", {"text": "red"})
+        assert response.status == 500
+        assert set(response.json()["error"]) == {"code", "message", "remedy"}
+        assert b"mistake" not in response.content and b"Traceback" not in response.content
+        assert "default-src 'self'" in response.headers["content-security-policy"]
         assert server.request("GET", "/readyz").status == 200
 
 

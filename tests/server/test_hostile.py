@@ -34,17 +34,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def still_up(server: LiveServer) -> Iterator[None]:
     yield
     assert server.request("GET", "/readyz").status == 200
-    answer = server.post_json("/v1/search", {"text": "red", "k": 1})
-    assert answer.status == 200 and answer.json()["hits"][0]["path"] == "/pictures/red.png"
+    response = server.post_json("/v1/search", {"text": "red", "k": 1})
+    assert response.status == 200 and response.json()["hits"][0]["path"] == "/pictures/red.png"
 
 
 def refused(server: LiveServer, method: str, path: str, body: bytes | None = None, content_type: str = "") -> str:
     """Send a request, check that it is refused with the envelope, and return the error's code."""
-    answer = server.request(method, path, body, {"Content-Type": content_type} if content_type else {})
-    assert 400 <= answer.status < 500, (method, path[:100], answer.status, answer.content[:300])
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    error = answer.json()["error"]
+    response = server.request(method, path, body, {"Content-Type": content_type} if content_type else {})
+    assert 400 <= response.status < 500, (method, path[:100], response.status, response.content[:300])
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    error = response.json()["error"]
     assert set(error) == {"code", "message", "remedy"}
     assert all(isinstance(text, str) and 0 < len(text) <= 600 for text in error.values())
     return str(error["code"])
@@ -110,7 +110,7 @@ def test_ids_are_never_paths(server: LiveServer, method_and_end: tuple[str, str]
         "/docs",
     ],
 )
-def test_only_the_pages_files_are_served(server: LiveServer, path: str) -> None:
+def test_only_page_files_are_served(server: LiveServer, path: str) -> None:
     assert refused(server, "GET", path) == "not_found"
 
 
@@ -211,7 +211,7 @@ BROKEN_JSON = [
 
 
 @pytest.mark.parametrize("number", range(len(BROKEN_JSON)))
-def test_broken_json(server: LiveServer, number: int) -> None:
+def test_invalid_json(server: LiveServer, number: int) -> None:
     code = refused(server, "POST", "/v1/search", BROKEN_JSON[number], "application/json")
     assert code in {"invalid_json", "too_large", "invalid_request"}
 
@@ -284,7 +284,7 @@ BAD_PICTURES = {
 
 
 @pytest.mark.parametrize("name", BAD_PICTURES)
-def test_pictures_that_are_none_or_bombs(server: LiveServer, name: str) -> None:
+def test_damaged_images_and_bombs(server: LiveServer, name: str) -> None:
     form, content_type = multipart(("image", "a.png", BAD_PICTURES[name]), ("text", None, b"red"))
     assert refused(server, "POST", "/v1/search", form, content_type) == "bad_image"
     form, content_type = multipart(("image", "good.png", RED), ("image", "a.png", BAD_PICTURES[name]))
@@ -372,11 +372,11 @@ def test_wrong_listings(server: LiveServer, query: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE", "OPTIONS", "CONNECT", "HEAD", "DELETE", "GETS", "get"])
 def test_other_methods(server: LiveServer, method: str) -> None:
-    answer = server.request(method, "/v1/search")
-    assert answer.status == 405
+    response = server.request(method, "/v1/search")
+    assert response.status == 405
     if method != "HEAD":
-        assert answer.json()["error"]["code"] == "method_not_allowed"
-    assert answer.headers["allow"] == "POST"
+        assert response.json()["error"]["code"] == "method_not_allowed"
+    assert response.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize(
@@ -400,11 +400,11 @@ def test_other_methods(server: LiveServer, method: str) -> None:
     ],
     ids=str,
 )
-def test_requests_that_other_sites_cause(server: LiveServer, headers: dict[str, str]) -> None:
+def test_cross_site_requests(server: LiveServer, headers: dict[str, str]) -> None:
     for method, path in (("GET", "/v1/images"), ("POST", "/v1/search"), ("DELETE", f"/v1/images/{GOOD_ID}")):
-        answer = server.request(method, path, b'{"text": "red"}', {"Content-Type": "application/json"} | headers)
-        assert answer.json()["error"]["code"] in {"wrong_host", "cross_site"}
-        assert "access-control-allow-origin" not in answer.headers
+        response = server.request(method, path, b'{"text": "red"}', {"Content-Type": "application/json"} | headers)
+        assert response.json()["error"]["code"] in {"wrong_host", "cross_site"}
+        assert "access-control-allow-origin" not in response.headers
 
 
 HALF_SENT = {
@@ -420,18 +420,18 @@ HALF_SENT = {
 
 
 @pytest.mark.parametrize("name", HALF_SENT)
-def test_clients_that_leave_halfway(server: LiveServer, name: str) -> None:
+def test_disconnected_clients(server: LiveServer, name: str) -> None:
     server.raw(HALF_SENT[name], leave=True)
 
 
-def test_clients_that_stop_sending_are_not_waited_for(tmp_path: Path) -> None:
+def test_stalled_clients_time_out(tmp_path: Path) -> None:
     with LiveServer(Service(filled_gallery(), ServerSettings(seconds=0.3, uploads=tmp_path))) as impatient:
         for name in HALF_SENT.keys() - {"cut in the header"}:
-            answer = impatient.raw(HALF_SENT[name])
-            assert answer.startswith(b"HTTP/1.1 408 ") and b'"too_slow"' in answer
+            response = impatient.raw(HALF_SENT[name])
+            assert response.startswith(b"HTTP/1.1 408 ") and b'"too_slow"' in response
 
 
-def test_forms_cut_off_inside_a_part_are_refused_whole(server: LiveServer) -> None:
+def test_truncated_forms_add_nothing(server: LiveServer) -> None:
     form, content_type = multipart(("text", None, b"red"), ("negative", None, b"blue"))
     for end in (len(form) - 4, len(form) - 20, form.index(b"blue") + 2, form.index(b"negative")):
         code = refused(server, "POST", "/v1/search", form[:end], content_type)
@@ -455,11 +455,11 @@ MALFORMED = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_http(server: LiveServer, name: str) -> None:
-    answer = server.raw(MALFORMED[name])
-    assert answer.startswith(b"HTTP/1.1 4"), answer[:200]
+    response = server.raw(MALFORMED[name])
+    assert response.startswith(b"HTTP/1.1 4"), response[:200]
 
 
-def test_bodies_that_are_too_large_are_not_read(server: LiveServer) -> None:
+def test_large_bodies_are_not_read(server: LiveServer) -> None:
     head = b"POST /v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     declared = server.raw(head + b"Content-Length: 99999999999\r\n\r\n")
     assert declared.startswith(b"HTTP/1.1 413 ") and b'"too_large"' in declared
@@ -468,18 +468,18 @@ def test_bodies_that_are_too_large_are_not_read(server: LiveServer) -> None:
     assert undeclared.startswith(b"HTTP/1.1 4")
 
 
-def test_there_are_two_hundred() -> None:
+def test_number_of_hostile_requests() -> None:
     assert 4 * len(EVIL_IDS) + len(WRONG_SEARCHES) + len(BROKEN_JSON) + 2 * len(BAD_PICTURES) + len(WRONG_FORMS) > 200
 
 
-def test_names_of_files_are_not_used(server: LiveServer, tmp_path: Path) -> None:
+def test_file_names_of_clients_are_not_used(server: LiveServer, tmp_path: Path) -> None:
     outside = tmp_path / "evil.png"
     uploads = server.service.settings.uploads
     assert uploads is not None
     for number, name in enumerate((f"../../../..{outside}", str(outside), "..\\evil.png", "a\x00.png", "<b>.png", "")):
         form, content_type = multipart(("image", name, picture((number, 77, 0))))
-        answer = server.request("POST", "/v1/images", form, {"Content-Type": content_type})
-        assert answer.status == 201, answer.content
-        (image,) = answer.json()["images"]
+        response = server.request("POST", "/v1/images", form, {"Content-Type": content_type})
+        assert response.status == 201, response.content
+        (image,) = response.json()["images"]
         assert Path(image["path"]) == uploads.absolute() / f"{image['id']}.png"
     assert not outside.exists()

@@ -59,7 +59,7 @@ def operation(document: schemathesis.BaseSchema, name: str) -> schemathesis.APIO
     )
 
 
-def test_every_operation_is_tried(document: schemathesis.BaseSchema) -> None:
+def test_every_operation_is_fuzzed(document: schemathesis.BaseSchema) -> None:
     described = {found.ok().definition.raw["operationId"] for found in document.get_all_operations()}
     assert described == set(OPERATIONS)
 
@@ -67,7 +67,7 @@ def test_every_operation_is_tried(document: schemathesis.BaseSchema) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_server_answers_as_described(
+def test_responses_match_the_schema(
     document: schemathesis.BaseSchema, name: str, mode: schemathesis.GenerationMode
 ) -> None:
     """No 5xx, and no status, type or body that the document does not tell of."""

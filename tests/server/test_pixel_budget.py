@@ -3,7 +3,7 @@ import threading
 from likebut.server.uploads import PixelBudget
 
 
-def test_pictures_wait_until_there_is_room() -> None:
+def test_images_wait_for_the_budget() -> None:
     budget = PixelBudget(100)
     entered: list[int] = []
     second_in = threading.Event()
@@ -32,7 +32,7 @@ def test_pictures_wait_until_there_is_room() -> None:
     assert entered == [60, 70]
 
 
-def test_a_picture_beyond_the_limit_comes_in_alone() -> None:
+def test_image_above_the_budget_is_admitted_alone() -> None:
     budget = PixelBudget(10)
     with budget.reserve(1000):
         pass
@@ -40,7 +40,7 @@ def test_a_picture_beyond_the_limit_comes_in_alone() -> None:
         pass
 
 
-def test_room_is_freed_by_failures_too() -> None:
+def test_budget_is_released_on_failure() -> None:
     budget = PixelBudget(10)
     try:
         with budget.reserve(10):

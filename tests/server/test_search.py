@@ -1,4 +1,4 @@
-"""What ``POST /v1/search`` and the other routes answer."""
+"""What ``POST /v1/search`` and the other routes response."""
 
 import json
 
@@ -11,28 +11,34 @@ from likebut.gallery.images import content_id
 IDS = {name: content_id(picture(colour)) for name, colour in COLOURS.items()}
 
 
-def names(answer_hits: list[dict[str, str]]) -> list[str]:
-    return [hit["path"].removeprefix("/pictures/").removesuffix(".png") for hit in answer_hits]
+def names(hits: list[dict[str, str]]) -> list[str]:
+    return [hit["path"].removeprefix("/pictures/").removesuffix(".png") for hit in hits]
 
 
-def test_text_alone(live: LiveServer) -> None:
-    answer = live.post_json("/v1/search", {"text": "blue", "k": 2}).json()
-    assert names(answer["hits"])[0] == "blue" and len(answer["hits"]) == 2 and answer["more"]
-    hit = answer["hits"][0]
+def test_text_query(live: LiveServer) -> None:
+    response = live.post_json("/v1/search", {"text": "blue", "k": 2}).json()
+    assert names(response["hits"])[0] == "blue" and len(response["hits"]) == 2 and response["more"]
+    hit = response["hits"][0]
     assert hit["id"] == IDS["blue"] and 0.99 < hit["score"] <= 1
     assert hit["metadata"]["price"] == 12 and hit["metadata"]["tags"] == ["plain", "blue"]
-    assert set(answer["timings"]) == {"decode", "encode", "search", "rescore", "total"}
-    assert answer["timings"]["total"] > 0
+    assert set(response["timings"]) == {"decode", "encode", "search", "rescore", "total"}
+    assert response["timings"]["total"] > 0
 
 
-def test_an_image_of_the_gallery_with_a_text_leaves_itself_out(live: LiveServer) -> None:
-    answer = live.post_json("/v1/search", {"image_id": IDS["red"], "text": "blue", "k": 8}).json()
+def test_truncated_texts_are_listed(live: LiveServer) -> None:
+    assert live.post_json("/v1/search", {"text": "blue", "negative": "red"}).json()["truncated_texts"] == []
+    long = live.post_json("/v1/search", {"text": "blue", "negative": "red " * 50}).json()
+    assert long["truncated_texts"] == ["negative"]
+
+
+def test_reference_in_the_gallery_is_not_a_hit(live: LiveServer) -> None:
+    response = live.post_json("/v1/search", {"image_id": IDS["red"], "text": "blue", "k": 8}).json()
     # one part red and two parts blue: its cosine is 3/√10 with purple, 2/√5 with blue
-    assert names(answer["hits"])[:2] == ["purple", "blue"]
-    assert "red" not in names(answer["hits"]) and len(answer["hits"]) == 7 and not answer["more"]
+    assert names(response["hits"])[:2] == ["purple", "blue"]
+    assert "red" not in names(response["hits"]) and len(response["hits"]) == 7 and not response["more"]
 
 
-def test_json_and_form_say_the_same(live: LiveServer) -> None:
+def test_json_and_form_are_equivalent(live: LiveServer) -> None:
     asked = {"text": "green", "negative": "white", "k": 3, "offset": 1, "weight": 0.25, "filter": {"kids": True}}
     as_json = live.post_json("/v1/search", asked | {"image_id": [IDS["red"], IDS["blue"]]}).json()
     parts = [
@@ -43,16 +49,16 @@ def test_json_and_form_say_the_same(live: LiveServer) -> None:
     assert as_json["hits"] == as_form["hits"] and as_json["hits"]
 
 
-def test_a_picture_that_is_sent(live: LiveServer) -> None:
+def test_uploaded_reference_image(live: LiveServer) -> None:
     strange, known = picture((250, 20, 20)), picture(COLOURS["green"])
     form, content_type = multipart(("image", "a.png", strange), ("image", "b.png", known), ("image", "", b""))
-    answer = live.request("POST", "/v1/search", form, {"Content-Type": content_type}).json()
-    assert answer["references"] == [
+    response = live.request("POST", "/v1/search", form, {"Content-Type": content_type}).json()
+    assert response["references"] == [
         {"id": content_id(strange), "in_gallery": False},
         {"id": IDS["green"], "in_gallery": True},
     ]
-    assert "green" not in names(answer["hits"])  # the reference itself, known by its content
-    assert names(answer["hits"])[0] == "yellow"
+    assert "green" not in names(response["hits"])  # the reference itself, known by its content
+    assert names(response["hits"])[0] == "yellow"
 
 
 def test_weight_and_negative_text(live: LiveServer) -> None:
@@ -71,8 +77,8 @@ def test_filters_of_every_type(live: LiveServer) -> None:
         ({"kids": False, "tags": "green"}, {"green"}),
         ({"season": {">": "2020-01-01"}}, set()),
     ):
-        answer = live.post_json("/v1/search", {"text": "red", "k": 8, "filter": filters}).json()
-        assert set(names(answer["hits"])) == expected
+        response = live.post_json("/v1/search", {"text": "red", "k": 8, "filter": filters}).json()
+        assert set(names(response["hits"])) == expected
         listed = live.request("GET", f"/v1/images?filter={json.dumps(filters).replace(' ', '')}").json()
         assert {image["metadata"]["colour"] for image in listed["images"]} == expected
         assert listed["total"] == len(expected)
@@ -84,7 +90,7 @@ def test_paging_shows_each_hit_once(live: LiveServer) -> None:
     assert sorted(name for page in pages for name in names(page["hits"])) == sorted(COLOURS)
 
 
-def test_images_are_listed_described_and_shown(live: LiveServer) -> None:
+def test_list_describe_and_show_images(live: LiveServer) -> None:
     page = live.request("GET", "/v1/images?limit=3&offset=6").json()
     assert [image["id"] for image in page["images"]] == [IDS["purple"], IDS["orange"]]
     assert page["total"] == 8 and not page["more"]
@@ -102,13 +108,13 @@ def test_images_are_listed_described_and_shown(live: LiveServer) -> None:
         assert caching in shown.headers["cache-control"]
 
 
-def test_an_unknown_image_is_told(live: LiveServer) -> None:
+def test_unknown_image(live: LiveServer) -> None:
     for method, path in (("GET", ""), ("GET", "/thumbnail"), ("GET", "/picture"), ("DELETE", "")):
-        answer = live.request(method, f"/v1/images/{'0' * 64}{path}")
-        assert answer.status == 404 and answer.json()["error"]["code"] == "unknown_image"
+        response = live.request(method, f"/v1/images/{'0' * 64}{path}")
+        assert response.status == 404 and response.json()["error"]["code"] == "unknown_image"
 
 
-def test_the_gallery_describes_itself(live: LiveServer) -> None:
+def test_gallery_description(live: LiveServer) -> None:
     (gallery,) = live.request("GET", "/v1/galleries").json()["galleries"]
     assert gallery["name"] == "colours" and gallery["images"] == 8 and gallery["model"] == "fake/colours"
     fields = {field["name"]: field for field in gallery["fields"]}
@@ -117,14 +123,14 @@ def test_the_gallery_describes_itself(live: LiveServer) -> None:
     assert fields["width"]["built_in"] and gallery["can_add"] and gallery["can_delete"]
 
 
-def test_figures_for_prometheus(live: LiveServer) -> None:
+def test_prometheus_metrics(live: LiveServer) -> None:
     for number in range(3):
         live.post_json("/v1/search", {"text": "red", "k": number + 1})
     live.request("GET", f"/v1/images/{IDS['red']}")
     live.request("GET", "/nowhere")
-    answer = live.request("GET", "/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
-    figures = dict(line.rsplit(" ", 1) for line in answer.content.decode().splitlines() if not line.startswith("#"))
+    response = live.request("GET", "/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    figures = dict(line.rsplit(" ", 1) for line in response.content.decode().splitlines() if not line.startswith("#"))
     for stage in ("decode", "encode", "search", "rescore"):
         assert float(figures[f'likebut_search_stage_seconds_count{{stage="{stage}"}}']) == 3
     assert float(figures['likebut_model_batch_size_count{kind="texts"}']) == 3
@@ -137,14 +143,14 @@ def test_figures_for_prometheus(live: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/page/base.css", "/page/main.js"])
-def test_the_page_is_served_and_kept_until_it_changes(live: LiveServer, path: str) -> None:
+def test_page_files_have_etags(live: LiveServer, path: str) -> None:
     first = live.request("GET", path)
     assert first.status == 200 and first.content and first.headers["content-type"].startswith("text/")
     assert "default-src 'self'" in first.headers["content-security-policy"]
     assert live.request("GET", path, headers={"If-None-Match": first.headers["etag"]}).status == 304
 
 
-def test_openapi_has_examples_and_every_error_the_envelope(live: LiveServer) -> None:
+def test_openapi_examples_and_error_schema(live: LiveServer) -> None:
     described = live.request("GET", "/openapi.json").json()
     search = described["paths"]["/v1/search"]["post"]
     assert search["requestBody"]["content"]["application/json"]["examples"]

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from helpers.fake_retriever import FakeRetriever
-from helpers.live_server import Answer, LiveServer
+from helpers.live_server import LiveServer, Response
 from helpers.server_samples import COLOURS, empty_gallery, multipart, noise, picture
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.images import content_id
@@ -17,21 +17,21 @@ def serving(folder: Path) -> LiveServer:
     return LiveServer(Service(empty_gallery(folder / "gallery"), ServerSettings(uploads=folder / "uploads")))
 
 
-def add(server: LiveServer, *contents: bytes, metadata: dict[str, object] | None = None) -> Answer:
+def add(server: LiveServer, *contents: bytes, metadata: dict[str, object] | None = None) -> Response:
     parts = [("image", "a.png", content) for content in contents]
     extra = [("metadata", None, json.dumps(metadata).encode())] if metadata is not None else []
     form, content_type = multipart(*parts, *extra)
     return server.request("POST", "/v1/images", form, {"Content-Type": content_type})
 
 
-def test_what_is_added_is_found_and_kept(tmp_path: Path) -> None:
+def test_added_images_are_found_and_durable(tmp_path: Path) -> None:
     red, blue = picture(COLOURS["red"]), picture(COLOURS["blue"], format="JPEG")
     with serving(tmp_path) as server:
         assert server.post_json("/v1/search", {"text": "red"}).json()["hits"] == []
-        answer = add(server, red, blue, red, metadata={"price": 3, "tags": ["x"]}).json()
-        assert [image["id"] for image in answer["images"]] == [content_id(each) for each in (red, blue, red)]
-        assert answer["added"] == 2
-        assert answer["images"][1]["metadata"]["price"] == 3
+        response = add(server, red, blue, red, metadata={"price": 3, "tags": ["x"]}).json()
+        assert [image["id"] for image in response["images"]] == [content_id(each) for each in (red, blue, red)]
+        assert response["added"] == 2
+        assert response["images"][1]["metadata"]["price"] == 3
         assert add(server, blue).json()["added"] == 0
         found = server.post_json("/v1/search", {"text": "blue", "filter": {"price": {"<": 5}}}).json()["hits"]
         assert [hit["id"] for hit in found] == [content_id(blue), content_id(red)]
@@ -42,10 +42,10 @@ def test_what_is_added_is_found_and_kept(tmp_path: Path) -> None:
         f"{content_id(blue)}.jpg",
     }
     again = Gallery.open(tmp_path / "gallery", FakeRetriever(), create=False)
-    assert len(again) == 2 and again.picture(content_id(blue)).size == (48, 64)
+    assert len(again) == 2 and again.load_image(content_id(blue)).size == (48, 64)
 
 
-def test_deleting_removes_the_file_that_was_added(tmp_path: Path) -> None:
+def test_delete_removes_an_uploaded_file(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         (image,) = add(server, picture((7, 8, 9))).json()["images"]
         assert Path(image["path"]).is_file()
@@ -55,7 +55,7 @@ def test_deleting_removes_the_file_that_was_added(tmp_path: Path) -> None:
         assert add(server, picture((7, 8, 9))).json()["added"] == 1
 
 
-def test_a_picture_whose_file_is_away_is_not_kept_by_the_browser(tmp_path: Path) -> None:
+def test_thumbnail_of_a_missing_file_is_not_cached(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         (image,) = add(server, picture((7, 8, 9))).json()["images"]
         address, file = f"/v1/images/{image['id']}/picture", Path(image["path"])
@@ -69,7 +69,7 @@ def test_a_picture_whose_file_is_away_is_not_kept_by_the_browser(tmp_path: Path)
         assert "immutable" in server.request("GET", address).headers["cache-control"]
 
 
-def test_deleting_leaves_files_that_were_indexed(tmp_path: Path) -> None:
+def test_delete_keeps_an_indexed_file(tmp_path: Path) -> None:
     file = tmp_path / "pictures" / "red.png"
     file.parent.mkdir()
     file.write_bytes(picture(COLOURS["red"]))
@@ -79,21 +79,22 @@ def test_deleting_leaves_files_that_were_indexed(tmp_path: Path) -> None:
         assert file.is_file() and len(server.service.gallery) == 0
 
 
-def test_many_clients_add_at_once(tmp_path: Path) -> None:
+def test_concurrent_additions(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        answers: list[Answer] = []
+        responses: list[Response] = []
         clients = [
-            threading.Thread(target=lambda n=n: answers.append(add(server, noise(n), noise(n // 2)))) for n in range(12)
+            threading.Thread(target=lambda n=n: responses.append(add(server, noise(n), noise(n // 2))))
+            for n in range(12)
         ]
         for client in clients:
             client.start()
         for client in clients:
             client.join()
-        assert [answer.status for answer in answers] == [201] * 12
+        assert [response.status for response in responses] == [201] * 12
         assert len(server.service.gallery) == 12
 
 
-def test_readers_while_a_writer_adds_and_deletes(tmp_path: Path) -> None:
+def test_concurrent_reads_and_writes(tmp_path: Path) -> None:
     """Eight readers see no error, and no image whose deletion was answered before they asked."""
     deleted: set[str] = set()
     failures: list[str] = []
@@ -102,10 +103,10 @@ def test_readers_while_a_writer_adds_and_deletes(tmp_path: Path) -> None:
     def read(server: LiveServer, seed: int) -> None:
         while not done.is_set():
             gone = set(deleted)
-            answer = server.post_json("/v1/search", {"text": ("red", "green", "blue")[seed % 3], "k": 20})
-            if answer.status != 200:
-                failures.append(f"{answer.status} {answer.content!r}")
-            elif shown := gone & {hit["id"] for hit in answer.json()["hits"]}:
+            response = server.post_json("/v1/search", {"text": ("red", "green", "blue")[seed % 3], "k": 20})
+            if response.status != 200:
+                failures.append(f"{response.status} {response.content!r}")
+            elif shown := gone & {hit["id"] for hit in response.json()["hits"]}:
                 failures.append(f"deleted images were found: {shown}")
 
     with serving(tmp_path) as server:

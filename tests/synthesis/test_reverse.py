@@ -29,8 +29,8 @@ def test_from_shards_back_to_triplets(tmp_path: Path) -> None:
     writer = NumberWriter({(1, 2): ""})
     synthesize(tmp_path, reverse_pairs(TRIPLETS), tools(writer), writing, filters(), {"job": "reverse texts"})
     texts = read_reverse_texts(tmp_path)
-    assert texts.kept == {("1", "2"): "make 2 into 1"} and texts.asked == {("1", "2"), ("2", "1")}
-    assert texts.were_about(TRIPLETS[3]) and not texts.were_about(Triplet("2", "3", "never asked"))
+    assert texts.kept == {("1", "2"): "make 2 into 1"} and texts.requested == {("1", "2"), ("2", "1")}
+    assert texts.covers(TRIPLETS[3]) and not texts.were_about(Triplet("2", "3", "never asked"))
     filled, lacking = with_reverse_texts(TRIPLETS, texts)
     assert [triplet.reverse_modification for triplet in filled] == ["make 2 into 1", "three to two", "make 2 into 1"]
     assert (filled[0].id, filled[0].subset, filled[0].modification) == ("a", ("3",), "one to two")

@@ -1,5 +1,4 @@
 import json
-import os
 import random
 import signal
 import subprocess
@@ -9,13 +8,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from helpers.paths import TESTS
+from helpers.processes import child_environment
 from helpers.synthesis_fakes import NumberTokens, NumberWriter, chain, filters, pair, tools
 from likebut.data.images import SkippedImage
 from likebut.errors import ResumeError
 from likebut.generator.decoding import Decoding
-from likebut.synthesis.run import Summary, synthesize, write_draft
+from likebut.models import devices
+from likebut.models.devices import MatmulSpeed
+from likebut.synthesis.run import Summary, run_precision, synthesize, write_draft
 from likebut.synthesis.writing import Tools, WritingSettings, plan_shards
 
 WRITING = WritingSettings(shard_size=4, batch_size=2, decoding=Decoding(method="greedy"))
@@ -67,7 +69,7 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_whole_shards_and_the_same_call_goes_on(tmp_path: Path) -> None:
     run(tmp_path / "undisturbed")
     stopped = NumberWriter()
-    stopped.stop_after = 6
+    stopped.stop_after = 3
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", stopped)
     assert sorted(content(tmp_path / "stopped")) == ["drafts/shard-00000.parquet", "settings.json"]
@@ -75,6 +77,15 @@ def test_ctrl_c_leaves_whole_shards_and_the_same_call_goes_on(tmp_path: Path) ->
     run(tmp_path / "stopped", writer)
     assert sum(size for size, _ in writer.batches) == 2 * 6
     assert content(tmp_path / "stopped") == content(tmp_path / "undisturbed")
+
+
+def test_auto_precision_is_the_one_the_run_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=1.0, bf16=9.0))
+    assert run_precision(tmp_path, "auto", torch.device("cpu")) == "bf16"
+    run(tmp_path, writing=WRITING.model_copy(update={"precision": "bf16"}))
+    monkeypatch.setattr(devices, "measure_matmul", lambda: MatmulSpeed(fp32=9.0, bf16=1.0))
+    assert run_precision(tmp_path, "auto", torch.device("cpu")) == "bf16"
+    assert run_precision(tmp_path, "fp32", torch.device("cpu")) == "fp32"
 
 
 def test_a_finished_run_is_not_written_again(tmp_path: Path) -> None:
@@ -157,7 +168,6 @@ def test_one_pair_more_or_less_at_a_shards_edge(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {here!r})
 from synthesis.test_run import WRITING, IDENTITY, synthesize, chain, tools, filters
 from helpers.synthesis_fakes import NumberWriter
 synthesize(Path(sys.argv[1]), chain(40), tools(NumberWriter(seconds=0.05)), WRITING, filters(), IDENTITY)
@@ -180,8 +190,8 @@ def test_killed_at_random_moments_it_ends_the_same(tmp_path: Path) -> None:
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(here=str(TESTS)), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        env=child_environment(OMP_NUM_THREADS="1"),
         stderr=subprocess.DEVNULL,
     )
 

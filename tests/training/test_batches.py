@@ -1,12 +1,12 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.batch_samples import NamedTokens, WordLengths, triplets
-from likebut.data.captions import Caption
+from helpers.errors import raises
+from likebut.data.folder import Caption
 from likebut.data.sampling import DataShard, ShuffledEpochs
 from likebut.data.triplets import Triplet
 from likebut.errors import InputError
@@ -26,10 +26,10 @@ def test_each_epoch_reads_every_example_once_and_fills_every_batch(
 ) -> None:
     size = each * processes
     examples = size + extra
-    shares = [ShuffledEpochs(examples, size, seed, DataShard(process, processes)) for process in range(processes)]
+    shards = [ShuffledEpochs(examples, size, seed, DataShard(process, processes)) for process in range(processes)]
     steps = examples // size
     for epoch in range(2):
-        read = [int(index) for step in range(steps) for part in shares for index in part.indices(epoch * steps + step)]
+        read = [int(index) for step in range(steps) for part in shards for index in part.indices(epoch * steps + step)]
         assert len(read) == len(set(read)) == steps * size and set(read) <= set(range(examples))
 
 
@@ -38,7 +38,7 @@ def test_a_batch_is_a_function_of_its_number_alone() -> None:
     there = [forwards.indices(step).tolist() for step in range(40)]
     back = [backwards.indices(step).tolist() for step in reversed(range(40))]
     assert there == back[::-1]
-    assert there[:12] != there[12:24]  # the second epoch is shuffled anew
+    assert there[:12] != there[12:24]  # the second epoch is shuffled again
     assert there != [ShuffledEpochs(50, 4, 8, DataShard()).indices(step).tolist() for step in range(40)]
 
 
@@ -48,10 +48,10 @@ def test_processes_read_the_parts_of_one_batch() -> None:
     assert parts[0] + parts[1] == whole
 
 
-def test_too_few_examples_and_uneven_shares_are_refused() -> None:
-    with pytest.raises(InputError, match="has 3 examples, fewer than a batch of 4.*batch_size=3"):
+def test_too_few_examples_and_uneven_shards_are_refused() -> None:
+    with raises(InputError, None, "batch_size=3", 4):
         ShuffledEpochs(3, 4, 0, DataShard())
-    with pytest.raises(InputError, match="batch of 4 cannot be shared evenly by 3"):
+    with raises(InputError, None, 4, 3):
         ShuffledEpochs(9, 4, 0, DataShard(0, 3))
 
 
@@ -64,9 +64,9 @@ def test_rows_of_a_triplet_batch_belong_together() -> None:
     assert batch.reverse_modification.ids.flatten().tolist() == [number + 2 for number in reference]
 
 
-def test_reverse_texts_only_where_asked() -> None:
+def test_reverse_texts_are_read_only_if_needed() -> None:
     assert make().batch(0).reverse_modification is None
-    with pytest.raises(InputError, match="10 of 10 training triplets have no reverse modification"):
+    with raises(InputError, "missing-reverse-texts", "10 of 10"):
         TripletBatches(triplets(10, reverse=False), NamedTokens(), WordLengths(), 4, 0, reverse=True)
 
 
@@ -77,7 +77,7 @@ def test_both_directions_double_the_triplets() -> None:
     assert len(with_reversed(triplets(3, reverse=False))) == 3
 
 
-def test_target_ids_are_equal_for_equal_content_alone() -> None:
+def test_target_ids_are_equal_for_equal_content_only() -> None:
     same = [Triplet("1", "5", "a"), Triplet("2", "twin-5", "b"), Triplet("3", "6", "c"), Triplet("4", "7", "d")]
     batches = TripletBatches(same, NamedTokens(), WordLengths(), 4, 0)
     batch = batches.batch(0)
@@ -91,11 +91,11 @@ def choose(triplet: Triplet, generator: np.random.Generator) -> str:
     return ["a", "bb", "ccc"][generator.integers(3)]
 
 
-def test_text_variants_are_drawn_anew_but_reproducibly() -> None:
+def test_text_variants_are_sampled_reproducibly() -> None:
     first, second = make(text_variants=choose), make(text_variants=choose)
-    drawn = [first.batch(step).modification.ids.flatten().tolist() for step in range(30)]
-    assert drawn == [second.batch(step).modification.ids.flatten().tolist() for step in range(30)]
-    counts = Counter(length for row in drawn for length in row)
+    sampled = [first.batch(step).modification.ids.flatten().tolist() for step in range(30)]
+    assert sampled == [second.batch(step).modification.ids.flatten().tolist() for step in range(30)]
+    counts = Counter(length for row in sampled for length in row)
     assert set(counts) == {1, 2, 3} and min(counts.values()) > 20
 
 
@@ -108,7 +108,7 @@ def test_pairs_for_a_generator_come_in_both_directions() -> None:
     } | {(n + 100, n): "y" for n in range(4)}
 
 
-def test_captions_take_one_of_an_image_s_texts() -> None:
+def test_a_caption_is_sampled_from_those_of_its_image() -> None:
     captions = [Caption(str(number), (f"{number} one", f"{number} two")) for number in range(4)]
     batches = CaptionBatches(captions, NamedTokens(), 2, 0)
     seen = set()
@@ -120,7 +120,7 @@ def test_captions_take_one_of_an_image_s_texts() -> None:
     assert len(seen) == 8
 
 
-def test_a_curriculum_reads_captions_first_and_pairs_from_their_beginning() -> None:
+def test_a_curriculum_reads_captions_then_pairs_from_step_0() -> None:
     captions = CaptionBatches([Caption(str(n), ("c",)) for n in range(4)], NamedTokens(), 2, 0)
     pairs = PairBatches(triplets(4), NamedTokens(), 4, 0)
     both = Curriculum(captions, 3, pairs)
@@ -130,10 +130,10 @@ def test_a_curriculum_reads_captions_first_and_pairs_from_their_beginning() -> N
     assert (pairs.stage_steps, both.stage_steps, Curriculum(captions, 2, both).stage_steps) == (0, 3, 5)
 
 
-def test_hard_negatives_are_each_triplet_s_own() -> None:
-    with_rivals = [Triplet(str(n), str(n + 100), "x", hard_negatives=(str(n + 200), str(n + 300))) for n in range(8)]
-    batches = TripletBatches(with_rivals, NamedTokens(), WordLengths(), 4, 0, hard_negatives=2)
-    drawn = set()
+def test_hard_negatives_are_sampled_from_those_of_the_triplet() -> None:
+    with_negatives = [Triplet(str(n), str(n + 100), "x", hard_negatives=(str(n + 200), str(n + 300))) for n in range(8)]
+    batches = TripletBatches(with_negatives, NamedTokens(), WordLengths(), 4, 0, hard_negatives=2)
+    sampled = set()
     for step in range(20):
         batch = batches.batch(step)
         assert batch.hard_negative_tokens is not None and batch.hard_negative_tokens.shape == (8, 1, 1)
@@ -142,17 +142,17 @@ def test_hard_negatives_are_each_triplet_s_own() -> None:
             batch.hard_negative_tokens.flatten().tolist(),
             strict=True,
         )
-        drawn |= {rival - reference for reference, rival in pairs}
-    assert drawn == {200.0, 300.0}
+        sampled |= {negative - reference for reference, negative in pairs}
+    assert sampled == {200.0, 300.0}
 
 
-def test_hard_negatives_that_are_not_there_are_refused() -> None:
-    with pytest.raises(InputError, match="10 of 10 training triplets have no hard negatives"):
+def test_missing_hard_negatives_are_refused() -> None:
+    with raises(InputError, "missing-hard-negatives", "10 of 10"):
         make(hard_negatives=1)
     assert make().batch(0).hard_negative_tokens is None
 
 
-def test_a_rival_bears_the_number_of_the_target_that_it_is_elsewhere_and_look_alikes_follow() -> None:
+def test_a_hard_negative_has_the_id_of_the_target_with_its_content() -> None:
     ring = [Triplet(str(n), str(n + 100), "x", hard_negatives=(f"twin-{(n + 1) % 4 + 100}",)) for n in range(4)]
     view_sampler = ViewSampler(mined_hard_negatives={str(n + 100): (str(n + 200),) for n in range(4)})
     batch = TripletBatches(ring, NamedTokens(), WordLengths(), 4, 0, hard_negatives=1, view_sampler=view_sampler).batch(
@@ -160,10 +160,10 @@ def test_a_rival_bears_the_number_of_the_target_that_it_is_elsewhere_and_look_al
     )
     assert batch.target_ids is not None and batch.hard_negative_ids is not None
     assert batch.hard_negative_tokens is not None
-    targets, rivals = batch.target_tokens.flatten().tolist(), batch.hard_negative_tokens.flatten().tolist()
-    assert rivals[4:] == [target + 100 for target in targets]
+    targets, negatives = batch.target_tokens.flatten().tolist(), batch.hard_negative_tokens.flatten().tolist()
+    assert negatives[4:] == [target + 100 for target in targets]
     number_of = dict(zip(targets, batch.target_ids.tolist(), strict=True))
-    assert batch.hard_negative_ids.tolist() == [number_of[rival] for rival in rivals[:4]] + [-1] * 4
+    assert batch.hard_negative_ids.tolist() == [number_of[negative] for negative in negatives[:4]] + [-1] * 4
 
 
 class Knows(NamedTokens):
@@ -173,13 +173,13 @@ class Knows(NamedTokens):
         return float(self.content(name)) <= 200
 
 
-def test_further_right_images_bear_the_numbers_that_they_have_elsewhere() -> None:
-    told = [
+def test_further_targets_have_the_ids_of_their_content() -> None:
+    listed = [
         Triplet("1", "101", "a", targets=("101", "twin-102", "300")),
         Triplet("2", "102", "b"),
         Triplet("3", "103", "c", targets=("101", "102", "103")),
     ]
-    batch = TripletBatches(told, Knows(), WordLengths(), 3, 0).batch(0)
+    batch = TripletBatches(listed, Knows(), WordLengths(), 3, 0).batch(0)
     assert batch.target_ids is not None and batch.further_target_ids is not None
     references = batch.reference_tokens.flatten().tolist()
     number_of = dict(zip(references, batch.target_ids.tolist(), strict=True))

@@ -16,14 +16,14 @@ def test_the_first_signal_is_a_request_and_the_second_stops(number: signal.Signa
         os.kill(os.getpid(), number)
 
 
-def test_the_old_handler_comes_back() -> None:
+def test_the_previous_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with StopRequest():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_outside_the_main_thread_nothing_changes() -> None:
+def test_there_is_no_effect_outside_the_main_thread() -> None:
     found = []
 
     def work() -> None:

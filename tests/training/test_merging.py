@@ -1,9 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from likebut.data.captions import Caption
+from helpers.errors import raises
+from likebut.data.folder import Caption
 from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
 from likebut.training.data import TrainingData, merge
@@ -16,7 +15,7 @@ def data(folder: str) -> TrainingData:
     return TrainingData([TRIPLET], images, captions=[Caption("a.png", (f"from {folder}",))])
 
 
-def test_the_first_folder_keeps_its_names_and_others_get_a_prefix() -> None:
+def test_images_of_further_folders_get_a_prefix() -> None:
     merged = merge([data("one"), data("two"), data("three")])
     assert [triplet.reference for triplet in merged.triplets] == ["a.png", "also-1/a.png", "also-2/a.png"]
     assert merged.triplets[0] == TRIPLET
@@ -28,12 +27,12 @@ def test_the_first_folder_keeps_its_names_and_others_get_a_prefix() -> None:
     assert len(merged.needed_images(with_hard_negatives=True)) == 9
 
 
-def test_one_folder_stays_as_it_is() -> None:
+def test_a_single_folder_is_unchanged() -> None:
     assert merge([data("one")]) == replace(data("one"), triplets=[TRIPLET], captions=list(data("one").captions))
 
 
 def test_a_name_with_the_prefix_of_another_folder_is_refused() -> None:
     first = data("one")
     first.images["also-1/a.png"] = ImageRef("also-1/a.png", Path("one/also-1/a.png"))
-    with pytest.raises(InputError, match="also-1/a.png"):
+    with raises(InputError, "reserved-name", "also-1/a.png"):
         merge([first, data("two")])

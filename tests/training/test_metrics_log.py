@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from likebut.training.metrics_log import MetricsLog, read_metrics
 
 
-def test_figures_reach_both_files(tmp_path: Path) -> None:
+def test_metrics_are_written_to_both_files(tmp_path: Path) -> None:
     with MetricsLog(tmp_path) as log:
         log.write(10, {"loss": 2.5})
         log.write(20, {"loss": 1.5})
@@ -15,7 +15,7 @@ def test_figures_reach_both_files(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(10, 2.5), (20, 1.5)]
 
 
-def test_resuming_drops_later_steps_and_a_torn_line(tmp_path: Path) -> None:
+def test_a_resume_drops_later_steps_and_an_incomplete_line(tmp_path: Path) -> None:
     with MetricsLog(tmp_path) as log:
         for step in (10, 20, 30):
             log.write(step, {"loss": float(step)})
@@ -28,7 +28,7 @@ def test_resuming_drops_later_steps_and_a_torn_line(tmp_path: Path) -> None:
         json.loads(line)
 
 
-def test_a_silent_log_writes_nothing(tmp_path: Path) -> None:
+def test_a_disabled_log_writes_nothing(tmp_path: Path) -> None:
     with MetricsLog(tmp_path / "log", enabled=False) as log:
         log.write(1, {"loss": 1.0})
     assert not (tmp_path / "log").exists() and read_metrics(tmp_path / "log") == []

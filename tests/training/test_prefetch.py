@@ -6,12 +6,12 @@ import pytest
 from likebut.training.loop import prefetched
 
 
-def test_every_batch_comes_in_order() -> None:
+def test_batches_are_in_order() -> None:
     with prefetched(lambda step: step * step, range(3, 9)) as batches:
         assert list(batches) == [9, 16, 25, 36, 49, 64]
 
 
-def test_batches_are_made_ahead_but_not_far() -> None:
+def test_at_most_two_batches_are_prefetched() -> None:
     made: list[int] = []
     with prefetched(lambda step: made.append(step) or step, range(100)) as batches:
         assert next(batches) == 0
@@ -19,7 +19,7 @@ def test_batches_are_made_ahead_but_not_far() -> None:
         assert 2 <= len(made) <= 4
 
 
-def test_an_error_is_raised_where_its_batch_is_asked_for() -> None:
+def test_an_error_is_raised_at_its_batch() -> None:
     def make(step: int) -> int:
         if step == 2:
             raise ValueError("damaged")

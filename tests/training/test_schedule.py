@@ -22,7 +22,7 @@ def decays(model: Model, **changes: object) -> dict[str, float]:
     return {name: of[id(parameter)] for name, parameter in model.named_parameters() if id(parameter) in of}
 
 
-def test_only_matrices_decay() -> None:
+def test_only_matrices_have_weight_decay() -> None:
     assert decays(Model()) == {
         "linear.weight": 0.05,
         "linear.bias": 0.0,
@@ -32,7 +32,7 @@ def test_only_matrices_decay() -> None:
     }
 
 
-def test_everything_decays_as_in_the_published_code() -> None:
+def test_all_parameters_have_weight_decay_if_set() -> None:
     assert set(decays(Model(), decay_everything=True).values()) == {0.05}
 
 
@@ -62,11 +62,11 @@ def test_one_cycle_peaks_at_the_rate_and_never_runs_past_the_end(total: int, fra
     assert fraction == 1.0 or found[-1] < 1e-6
 
 
-def test_constant_stays() -> None:
+def test_the_constant_schedule_is_constant() -> None:
     assert rates(5, schedule="constant", learning_rate=3e-3) == [3e-3] * 5
 
 
-def test_momentum_moves_only_where_asked() -> None:
+def test_momentum_is_cycled_only_if_set() -> None:
     for cycles in (False, True):
         chosen = settings(cycle_momentum=cycles)
         optimizer = make_optimizer(Model(), chosen)
@@ -91,6 +91,6 @@ def test_the_paper_s_schedules_end_at_their_last_step(name: str) -> None:
     assert found.index(max(found)) < 0.05 * total and found[-1] < 1e-4 * training.learning_rate
 
 
-def test_epochs_count_from_where_the_stages_before_end() -> None:
+def test_epochs_are_counted_after_the_stages_before() -> None:
     assert settings(steps=None, epochs=2).total_steps(steps_per_epoch=7, stage_steps=150) == 164
     assert settings(steps=20).total_steps(steps_per_epoch=7, stage_steps=15) == 20

@@ -1,12 +1,19 @@
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.small_core import small_core
+from helpers.training_toys import ToyBatches, settings
 from likebut.models.tokenizers import TextBatch
-from likebut.retriever.base import NO_IMAGE, ImageTextBatch, RetrievalOutputs, TripletBatch
-from likebut.training.tasks import RetrievalTask, RetrievalWeights
+from likebut.recipes.schema import LossSettings, Pooling
+from likebut.retriever.base import NO_IMAGE, ImageTextBatch, RetrievalOutputs, RetrieverCore, TripletBatch
+from likebut.retriever.build import wrap_core
+from likebut.training.loop import train
+from likebut.training.tasks import RetrievalTask
 
 
 class Given(nn.Module):
@@ -28,15 +35,15 @@ def captions(image_ids: list[int]) -> ImageTextBatch:
     return ImageTextBatch(torch.eye(2)[:, None, :], TextBatch(ids, torch.ones_like(ids)), torch.tensor(image_ids))
 
 
-def test_a_caption_must_find_its_image() -> None:
-    losses = RetrievalTask(Given(), RetrievalWeights(label_smoothing=0.0)).training_forward(Given(), captions([4, 9]))
+def test_caption_loss_by_hand() -> None:
+    losses = RetrievalTask(Given(), LossSettings(label_smoothing=0.0)).training_forward(Given(), captions([4, 9]))
     # The own image scores 1 / 0.5, the other 0.
     torch.testing.assert_close(losses["caption_loss"].item(), math.log(1 + math.exp(-2)), rtol=1e-6, atol=0)
     assert [name for name in losses if name.endswith("_loss")] == ["caption_loss"]
 
 
-def test_one_image_twice_in_a_batch_is_no_negative_of_itself() -> None:
-    losses = RetrievalTask(Given(), RetrievalWeights(label_smoothing=0.0)).training_forward(Given(), captions([4, 4]))
+def test_an_image_twice_in_a_batch_is_not_its_own_negative() -> None:
+    losses = RetrievalTask(Given(), LossSettings(label_smoothing=0.0)).training_forward(Given(), captions([4, 4]))
     assert losses["caption_loss"].item() == 0.0
 
 
@@ -54,17 +61,17 @@ class Outputs(nn.Module):
         )
 
 
-def test_a_hard_negative_that_is_a_query_s_own_target_does_not_count_against_it() -> None:
+def test_a_hard_negative_that_is_the_query_s_target_is_masked() -> None:
     axes = torch.eye(2)[:, None, :]
     text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
-    task = RetrievalTask(Outputs(), RetrievalWeights(label_smoothing=0.0))
+    task = RetrievalTask(Outputs(), LossSettings(label_smoothing=0.0))
 
     def loss(ids: list[int] | None) -> float:
         known = None if ids is None else torch.tensor(ids)
         batch = TripletBatch(axes, axes, text, None, torch.tensor([4, 9]), axes, known)
         return task.training_forward(Outputs(), batch)["query_loss"].item()
 
-    # Each query's own target scores 1 / 0.5 and the other's 0; the rivals are those two pictures once more.
+    # Each query's own target scores 1 / 0.5 and the other's 0; the hard negatives are the same two images again.
     assert math.isclose(loss([4, 9]), math.log(1 + 2 * math.exp(-2)), rel_tol=1e-6)
     assert math.isclose(loss([-1, -1]), math.log(2 + 2 * math.exp(-2)), rel_tol=1e-6)
     assert math.isclose(loss(None), loss([-1, -1]), rel_tol=1e-6)
@@ -82,14 +89,14 @@ class Ready(nn.Module):
         return self.outputs
 
 
-def test_smoothing_is_the_composed_query_s_alone_and_masking_can_be_left_out() -> None:
+def test_label_smoothing_is_applied_to_the_query_loss_alone() -> None:
     axes = torch.eye(2)
     text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
     model = Ready(RetrievalOutputs(axes, axes[:, None], axes))
 
     def losses(ids: list[int], **weights: float | bool) -> tuple[float, float]:
         batch = TripletBatch(axes[:, None], axes[:, None], text, None, torch.tensor(ids))
-        found = RetrievalTask(model, RetrievalWeights(text=1.0, **weights)).training_forward(model, batch)
+        found = RetrievalTask(model, LossSettings(lambda_text=1.0, **weights)).training_forward(model, batch)
         return found["query_loss"].item(), found["text_loss"].item()
 
     # The own target scores 1 / 0.5 and the other 0; smoothed, the other has 0.05 of the label and costs 2 more.
@@ -99,7 +106,7 @@ def test_smoothing_is_the_composed_query_s_alone_and_masking_can_be_left_out() -
     assert losses([4, 4], label_smoothing=0.0, mask_false_negatives=False) == pytest.approx((plain, plain))
 
 
-def test_another_image_that_is_right_for_a_query_is_no_wrong_answer_to_it() -> None:
+def test_further_targets_are_masked() -> None:
     axes = torch.eye(2)
     text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
     further = torch.tensor([[9], [NO_IMAGE]])
@@ -107,6 +114,55 @@ def test_another_image_that_is_right_for_a_query_is_no_wrong_answer_to_it() -> N
         axes[:, None], axes[:, None], text, target_ids=torch.tensor([4, 9]), further_target_ids=further
     )
     model = Ready(RetrievalOutputs(axes, axes[:, None]))
-    found = RetrievalTask(model, RetrievalWeights(label_smoothing=0.0)).training_forward(model, batch.to("cpu"))
-    # The first query has no wrong candidate left, the second has one, which scores 0 where its own scores 1 / 0.5.
+    found = RetrievalTask(model, LossSettings(label_smoothing=0.0)).training_forward(model, batch)
+    # The first query has no negative left, the second has one, which scores 0 where its own scores 1 / 0.5.
     assert found["query_loss"].item() == pytest.approx(math.log(1 + math.exp(-2)) / 2)
+
+
+def core_with_temperature(value: float) -> RetrieverCore:
+    core = small_core()
+    with torch.no_grad():
+        core.temperature.fill_(value)
+    return core
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooling", "expected"),
+    [
+        ("ptha", "masked-mean", 0.01),
+        ("sprc", "cls", 0.01),
+        ("one-hop", "published", 0.01),  # of one hop: the setting is not its own
+        ("ptha", "published", 0.004),
+        ("sprc", "published", 0.004),
+    ],
+)
+def test_the_temperature_has_a_floor_unless_its_checkpoint_is_published(
+    kind: str, pooling: Pooling, expected: float
+) -> None:
+    model = wrap_core(kind, core_with_temperature(0.004), pooling, True)
+    RetrievalTask(model, LossSettings()).after_step()
+    assert model.temperature.item() == pytest.approx(expected)
+    above = wrap_core(kind, core_with_temperature(0.03), pooling, True)
+    RetrievalTask(above, LossSettings()).after_step()
+    assert torch.equal(above.temperature, torch.tensor(0.03))
+
+
+def test_training_never_takes_the_temperature_below_its_floor(tmp_path: Path) -> None:
+    class Sharper(RetrievalTask):
+        """A loss that a lower temperature always reduces."""
+
+        def training_forward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+            return {"temperature_loss": self.model.temperature.sum()}
+
+    task = Sharper(wrap_core("ptha", core_with_temperature(0.03), "masked-mean", True), LossSettings())
+    train(task, ToyBatches(), settings(steps=20, learning_rate=0.01, schedule="constant"), tmp_path, seed=0)
+    assert task.model.temperature.item() == pytest.approx(0.01)
+
+
+def test_a_model_that_drops_hard_negatives_is_an_error() -> None:
+    axes = torch.eye(2)
+    text = TextBatch(torch.ones(2, 1, dtype=torch.int64), torch.ones(2, 1, dtype=torch.int64))
+    model = Ready(RetrievalOutputs(axes, axes[:, None]))
+    batch = TripletBatch(axes[:, None], axes[:, None], text, hard_negative_tokens=axes[:, None])
+    with pytest.raises(ValueError, match="Ready"):
+        RetrievalTask(model, LossSettings()).training_forward(model, batch)

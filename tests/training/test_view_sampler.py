@@ -1,4 +1,4 @@
-"""Views of photographs, and look-alikes as wrong candidates."""
+"""Views of images, and mined hard negatives."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from PIL import Image
 from torch import Tensor
 
 from likebut.data.triplets import ImageRef, Triplet
-from likebut.features.token_source import as_view, view_name, view_of, with_views
+from likebut.data.views import as_view, view_name, view_of, with_views
 from likebut.training.view_sampler import PLAIN, ViewSampler, find_mined_hard_negatives
 
 
-def picture() -> Image.Image:
+def noise_image() -> Image.Image:
     pixels = np.random.default_rng(0).integers(60, 190, (40, 60, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
 def test_a_view_is_a_function_of_content_and_number() -> None:
-    image = picture()
+    image = noise_image()
     views = [as_view(image, view, view_of("abc", view)) for view in range(4)]
     assert views[0] is image
     for view in range(1, 4):
@@ -30,12 +30,12 @@ def test_a_view_is_a_function_of_content_and_number() -> None:
     assert views[1].tobytes() != as_view(image, 1, view_of("another", 1)).tobytes()
 
 
-def test_a_picture_of_one_pixel_has_views() -> None:
+def test_an_image_of_one_pixel_has_views() -> None:
     for view in range(8):
         assert as_view(Image.new("RGB", (1, 1)), view, str(view)).size == (1, 1)
 
 
-def test_odd_views_are_mirrored_and_colours_stay() -> None:
+def test_odd_views_are_mirrored_with_unchanged_colours() -> None:
     image = Image.new("RGB", (100, 100), (200, 40, 40))
     image.paste((40, 40, 200), (0, 0, 50, 100))
     for view in range(1, 9):
@@ -67,7 +67,7 @@ class Vectors:
         return torch.tensor([self.rows[name] for name in names])[:, None]
 
 
-def test_look_alikes_are_near_and_of_another_content() -> None:
+def test_mined_hard_negatives_are_the_nearest_of_other_content() -> None:
     found = find_mined_hard_negatives(Vectors(), ["a", "b", "c", "d", "twin"], 2)
     assert found["a"] == found["twin"] == ("b", "c")
     assert found["b"] == ("a", "c") and found["d"] == ("c", "b")
@@ -76,10 +76,10 @@ def test_look_alikes_are_near_and_of_another_content() -> None:
 
 
 class Named:
-    """Remembers which names were asked for."""
+    """Records the requested names."""
 
     def tokens(self, names: Sequence[str]) -> Tensor:
-        self.asked = list(names)
+        self.requested = list(names)
         return torch.zeros(len(names), 1, 1)
 
     def content(self, name: str) -> str:
@@ -90,23 +90,24 @@ class Named:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_view_is_drawn_and_one_for_each_name(seed: int) -> None:
+def test_every_view_is_sampled_and_one_per_name(seed: int) -> None:
     source, generator = Named(), np.random.default_rng(seed)
     ViewSampler(views=3).tokens(source, ["x"] * 200, generator)
-    assert set(source.asked) == {view_name("x", view) for view in range(3)} and len(source.asked) == 200
+    assert set(source.requested) == {view_name("x", view) for view in range(3)} and len(source.requested) == 200
 
 
-def test_plain_reads_what_is_named_and_draws_nothing() -> None:
+def test_the_plain_sampler_uses_no_random_numbers() -> None:
     source, generator = Named(), np.random.default_rng(0)
     before = generator.bit_generator.state
     PLAIN.tokens(source, ["x", "y"], generator)
     assert (
-        source.asked == ["x", "y"] and PLAIN.sample_mined_hard_negatives([Triplet("r", "x", "in red")], generator) == []
+        source.requested == ["x", "y"]
+        and PLAIN.sample_mined_hard_negatives([Triplet("r", "x", "in red")], generator) == []
     )
     assert generator.bit_generator.state == before
 
 
-def test_one_look_alike_for_each_triplet_and_none_that_is_right_as_well() -> None:
+def test_one_mined_hard_negative_per_triplet_that_is_not_a_target() -> None:
     view_sampler = ViewSampler(mined_hard_negatives={"x": ("y",), "y": ("x", "z"), "z": ("x", "y")})
     triplets = [
         Triplet("r", "x", "in red"),
@@ -114,5 +115,5 @@ def test_one_look_alike_for_each_triplet_and_none_that_is_right_as_well() -> Non
         Triplet("r", "z", "in green", targets=("z", "y")),
         Triplet("r", "y", "in pink", targets=("x", "y", "z")),
     ]
-    drawn = [view_sampler.sample_mined_hard_negatives(triplets, np.random.default_rng(seed)) for seed in range(20)]
-    assert [set(names) for names in zip(*drawn, strict=True)] == [{"y"}, {"x", "z"}, {"x"}, {"y"}]
+    sampled = [view_sampler.sample_mined_hard_negatives(triplets, np.random.default_rng(seed)) for seed in range(20)]
+    assert [set(names) for names in zip(*sampled, strict=True)] == [{"y"}, {"x", "z"}, {"x"}, {"y"}]

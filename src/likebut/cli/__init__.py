@@ -1,1 +1,1 @@
-"""The command line: one module per verb; parses, calls the library, prints."""
+"""The command line: each command parses its options, calls the library and prints the result."""

@@ -1,4 +1,4 @@
-"""``likebut demo``: the paper's whole pipeline on pictures that likebut draws itself."""
+"""``likebut demo``: the whole method on drawings that likebut renders itself."""
 
 import json
 from pathlib import Path
@@ -7,93 +7,80 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from likebut.research.demo.settings import DemoSettings
-    from likebut.research.reports.contents import DemoContents, RowResult
+    from likebut.research.reports.contents import DemoContents
     from likebut.research.reports.summary import Score
 
 
-_Out = Annotated[Path, typer.Option(help="Where pictures, trainings and the report go; about 3.5 GB.")]
-_Fast = Annotated[bool, typer.Option("--fast", help="About two minutes at reduced size; the figures mean little.")]
-_Full = Annotated[bool, typer.Option("--full", help="One hop and SPRC too, and three seeds of every row.")]
-_Train = Annotated[
-    bool, typer.Option("--train-generator", help="Train the generator too, instead of taking the published one.")
-]
-_Preset = Annotated[str, typer.Option(help="small; or tiny, which needs no download and learns nothing.")]
-_AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the table as one JSON object, means over seeds; DEMO/demo.json has all.")
-]
+_TABLE_METRICS = ("Recall@1", "Recall@5", "Recall@10", "Recall_subset@1", "mAP@10")
 
 
 def demo(
-    out: _Out = Path("demo"),
-    fast: _Fast = False,
-    full: _Full = False,
-    train_generator: _Train = False,
-    preset: _Preset = "small",
-    as_json: _AsJson = False,
+    out: Annotated[Path, typer.Option(help="Folder for images, models and the report (about 3.5 GB).")] = Path("demo"),
+    fast: Annotated[
+        bool, typer.Option("--fast", help="A smaller run of about two minutes; its metrics are noisy.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also one hop and SPRC, and three seeds per row.")] = False,
+    train_generator: Annotated[
+        bool, typer.Option("--train-generator", help="Train the generator instead of using the published one.")
+    ] = False,
+    preset: Annotated[
+        str, typer.Option(help="small; or tiny, which has random weights and needs no download.")
+    ] = "small",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the table as JSON (means over seeds). OUT/demo.json has everything.")
+    ] = False,
 ) -> None:
-    """Show the whole method at work: pictures, written texts, pretraining, fine-tuning, a table, a search.
+    """Run the whole method: render images, write texts, pretrain, fine-tune, evaluate, search.
 
-    Stopped, it goes on from there when the same command runs again.
+    If interrupted, the same command resumes.
     """
+    from likebut.cli.output import print_stage
     from likebut.files import require_output_folder
+    from likebut.research.demo import settings as sizes
     from likebut.research.demo.run import Demo
     from likebut.research.reports.contents import write_contents
     from likebut.research.reports.page import write_demo_page
-
-    require_output_folder(out, "the demo")
-    contents = Demo(out, _settings(fast, full, train_generator, preset), _say).run()
-    write_contents(contents, out / "demo.json")
-    write_demo_page(contents, out / "report.html")
-    if as_json:
-        print(json.dumps({row.name: _means(row) for row in contents.rows}))
-    else:
-        _print(contents, out / "report.html")
-
-
-def _means(row: "RowResult") -> dict[str, float]:
-    """Return the row's figures as the table shows them: means over seeds, of the metrics that every seed has."""
     from likebut.research.reports.summary import score_of
 
-    scores = {name: score_of(row, name) for name in row.metrics[0]}
-    return {name: score.value for name, score in scores.items() if score is not None}
-
-
-def _settings(fast: bool, full: bool, train_generator: bool, preset: str) -> "DemoSettings":
-    from likebut.research.demo import settings as sizes
-
-    chosen = sizes.tiny() if preset == "tiny" else sizes.fast() if fast else sizes.standard()
+    require_output_folder(out, "the demo")
+    settings = sizes.tiny() if preset == "tiny" else sizes.fast() if fast else sizes.standard()
     changes: dict[str, object] = {} if preset == "tiny" else {"preset": preset}
     if full:
         changes |= {"all_rows": True, "seeds": 3}
     if train_generator:
         changes["generator"] = None
-    return chosen.model_copy(update=changes)
+    contents = Demo(out, settings.model_copy(update=changes), print_stage).run()
+    write_contents(contents, out / "demo.json")
+    write_demo_page(contents, out / "report.html")
+    if not as_json:
+        _print_table(contents, out / "report.html")
+        return
+    means: dict[str, dict[str, float]] = {}
+    for row in contents.rows:
+        scores = {name: score_of(row, name) for name in row.metrics[0]}
+        means[row.name] = {name: score.value for name, score in scores.items() if score is not None}
+    print(json.dumps(means))
 
 
-def _say(stage: str) -> None:
-    typer.echo(f"— {stage}", err=True)
-
-
-def _print(contents: "DemoContents", page: Path) -> None:
+def _print_table(contents: "DemoContents", page: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from likebut.research.reports.summary import score_of
 
-    shown = ("Recall@1", "Recall@5", "Recall@10", "Recall_subset@1", "mAP@10")
-    table = Table(title=f"{contents.queries} composed queries over a gallery of {contents.gallery} pictures")
+    table = Table(title=f"{contents.queries} composed queries over a gallery of {contents.gallery} images")
     table.add_column("")
-    for name in shown:
+    for name in _TABLE_METRICS:
         table.add_column(name, justify="right")
     for row in contents.rows:
-        table.add_row(row.name, *(_cell(score_of(row, name)) for name in shown))
+        table.add_row(row.name, *(_cell(score_of(row, name)) for name in _TABLE_METRICS))
     console = Console()
     console.print(table)
     if contents.grounding is not None:
-        told = contents.grounding
+        grounding = contents.grounding
         console.print(
-            f"Written texts: attribute F1 {told.f1:.1f} % on {told.pairs} held-out pairs; blind {told.blind_f1:.1f} %."
+            f"Generated texts: attribute F1 {grounding.f1:.1f} % on {grounding.pairs} held-out pairs; "
+            f"shuffled-image control {grounding.shuffled_f1:.1f} %."
         )
     console.print(f"Report: {page}", soft_wrap=True)
     console.print(f"Next: {contents.next_step}", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""``likebut recipes``: the recipes that ship with the package, to look at and to copy."""
+"""``likebut recipes``: list and copy the recipes that ship with the package."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,13 @@ from typing import Annotated
 
 import typer
 
-recipes_app = typer.Typer(
-    name="recipes", help="Show or copy the recipes that `likebut train` follows.", no_args_is_help=True
-)
+from likebut.cli.options import AsJson
+
+recipes_app = typer.Typer(name="recipes", help="List and copy the recipes of `likebut train`.", no_args_is_help=True)
 
 
-@recipes_app.command("ls")
-def ls(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
-) -> None:
+@recipes_app.command("ls", epilog="Example: likebut recipes ls")
+def ls(as_json: AsJson = False) -> None:
     """List the recipes."""
     from likebut.recipes.loading import list_recipes
 
@@ -27,12 +25,12 @@ def ls(
         print(f"{item.name:<{width}}  {item.description}")
 
 
-@recipes_app.command("cp")
+@recipes_app.command("cp", epilog="Example: likebut recipes cp retriever-small my-recipe.yaml")
 def cp(
-    name: Annotated[str, typer.Argument(help="A recipe of `likebut recipes ls`.")],
-    file: Annotated[Path, typer.Argument(help="Where to put the copy; it must not exist.")],
+    name: Annotated[str, typer.Argument(help="A name from `likebut recipes ls`.")],
+    file: Annotated[Path, typer.Argument(help="The file to write. It must not exist.")],
 ) -> None:
-    """Copy a recipe, comments included, so that you can edit it."""
+    """Copy a recipe, comments included, to edit it."""
     from likebut.recipes.loading import copy_recipe
 
     copy_recipe(name, file)

@@ -1,4 +1,4 @@
-"""``likebut train``: a retriever or a generator, by a recipe."""
+"""``likebut train``: train a retriever or a generator by a recipe."""
 
 import json
 from pathlib import Path
@@ -10,35 +10,31 @@ from likebut.errors import InputError
 from likebut.files import require_output_folder
 
 if TYPE_CHECKING:
-    from likebut.data.images import SkippedImage
     from likebut.recipes.schema import DataSettings
-    from likebut.training.loop import TrainingResult
-
+    from likebut.training.run import TrainingRun
 
 train_app = typer.Typer(
     name="train",
-    help="Train a retriever or a generator by a recipe (`likebut recipes ls`). Stopped at any moment, the same command "
-    "goes on from there.",
+    help="Train a retriever or a generator by a recipe (`likebut recipes ls`). The same command resumes an interrupted "
+    "training.",
     no_args_is_help=True,
 )
 
-_Data = Annotated[Path | None, typer.Option(help="The data folder, or the benchmark's; data.root of the recipe.")]
-_Also = Annotated[
-    list[Path] | None, typer.Option(help="A further data folder to learn from at the same time. Repeatable.")
-]
-_Out = Annotated[Path, typer.Option(help="Where checkpoints, figures and the model go.")]
+_Data = Annotated[Path | None, typer.Option(help="The data folder or the benchmark's folder; data.root of the recipe.")]
+_Also = Annotated[list[Path] | None, typer.Option(help="A further data folder to train on. Repeatable.")]
+_Out = Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the model.")]
 _Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value: training.batch_size=64. Repeatable.")]
 _Synthetic = Annotated[
-    list[Path] | None, typer.Option(help="A folder of shards that `likebut synthesize` wrote. Repeatable.")
+    list[Path] | None, typer.Option(help="A folder of shards from `likebut synthesize`. Repeatable.")
 ]
-_Features = Annotated[Path | None, typer.Option(help="Where vision tokens are cached.")]
+_Features = Annotated[Path | None, typer.Option(help="The cache of vision tokens.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")]
 
 
-@train_app.command("retriever")
+@train_app.command("retriever", epilog="Example: likebut train retriever --data my-data --out runs/my-model")
 def retriever(
     out: _Out,
-    recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "retriever-small",
+    recipe: Annotated[str, typer.Option(help="The name of a recipe, or a YAML file.")] = "retriever-small",
     data: _Data = None,
     also: _Also = None,
     init: Annotated[str | None, typer.Option(help="A trained retriever to start from.")] = None,
@@ -50,90 +46,85 @@ def retriever(
     features: _Features = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Train a retriever; the result is in OUT/retriever, and OUT can be given wherever a model is asked for."""
+    """Train a retriever. It is saved in OUT/retriever; commands that take a model accept OUT."""
     from likebut.recipes.loading import load_recipe
     from likebut.recipes.schema import RetrieverRecipe
 
     chosen = load_recipe(recipe, overrides or ())
     if not isinstance(chosen, RetrieverRecipe):
-        raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train generator`.")
+        raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train generator`.", "other-job")
     require_output_folder(out, "the training")
     found = _with_options(chosen.data, root=data, also=also, synthetic=synthetic, reverse_texts=reverse_texts)
     chosen = chosen.model_copy(update={"data": found} | ({"initial_weights": init} if init else {}))
+    from likebut.models.process_group import process_group
     from likebut.training.datasets import gather
-    from likebut.training.evaluation import evaluation_while_training
-    from likebut.training.train_retriever import start_retriever, train_retriever
+    from likebut.training.train_retriever import train_retriever
 
-    gathered = gather(chosen.data, captions=chosen.captions.steps > 0, reverse=chosen.needs_reverse_texts)
-    model = start_retriever(chosen)
-    watch = evaluation_while_training(chosen, model, features) if chosen.training.evaluate_every else None
-    evaluate, measured_on = (watch.measure, watch.measured_on) if watch else (None, "")
-    run = train_retriever(chosen, gathered, out, features, evaluate, model, measured_on)
-    skipped = list(dict.fromkeys([*run.skipped, *(watch.skipped if watch else ())]))
-    _print(run.folder, run.result, run.triplets, skipped, as_json, gathered.left_out)
+    with process_group() as process:
+        dataset = gather(chosen.data, captions=chosen.captions.steps > 0, reverse=chosen.needs_reverse_texts)
+        run = train_retriever(chosen, dataset, out, features)
+        if process.is_main_process:
+            _print(run, as_json, dataset.left_out)
 
 
-@train_app.command("generator")
+@train_app.command("generator", epilog="Example: likebut train generator --data my-data --out runs/my-generator")
 def generator(
     out: _Out,
-    recipe: Annotated[str, typer.Option(help="A recipe's name, or a YAML file.")] = "generator-small",
+    recipe: Annotated[str, typer.Option(help="The name of a recipe, or a YAML file.")] = "generator-small",
     data: _Data = None,
     also: _Also = None,
     init: Annotated[str | None, typer.Option(help="A trained generator to start from.")] = None,
     init_retriever: Annotated[
-        str | None, typer.Option(help="A trained retriever whose query encoder is started from.")
+        str | None, typer.Option(help="A trained retriever whose query encoder to start from.")
     ] = None,
     overrides: _Set = None,
     features: _Features = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Train a generator; the result is in OUT/generator, and OUT can be given wherever a generator is asked for."""
+    """Train a generator. It is saved in OUT/generator; commands that take a generator accept OUT."""
     from likebut.recipes.loading import load_recipe
     from likebut.recipes.schema import GeneratorRecipe
 
     starts = {"initial_weights": init, "initial_retriever": init_retriever}
-    # A JSON string is a YAML one, whatever the path looks like ("null", "2026-11-28", "run #2").
+    # A JSON string is a YAML string whatever the path looks like ("null", "2026-11-28", "run #2").
     given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in starts.items() if value is not None]
     chosen = load_recipe(recipe, [*(overrides or ()), *given])
     if not isinstance(chosen, GeneratorRecipe):
-        raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train retriever`.")
+        raise InputError(f"The recipe {recipe} is for {chosen.job}.", "Use `likebut train retriever`.", "other-job")
     require_output_folder(out, "the training")
     chosen = chosen.model_copy(update={"data": _with_options(chosen.data, root=data, also=also)})
+    from likebut.models.process_group import process_group
     from likebut.training.datasets import gather
     from likebut.training.train_generator import train_generator
 
-    gathered = gather(chosen.data, captions=chosen.stage_steps > 0)
-    run = train_generator(chosen, gathered, out, features)
-    _print(run.folder, run.result, run.triplets, run.skipped, as_json)
+    with process_group() as process:
+        dataset = gather(chosen.data, captions=chosen.stage_steps > 0)
+        run = train_generator(chosen, dataset, out, features)
+        if process.is_main_process:
+            _print(run, as_json)
 
 
 def _with_options(settings: "DataSettings", **given: Path | list[Path] | None) -> "DataSettings":
-    """Return a recipe's data settings with what the command line says instead."""
-    said = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if value}
-    return settings.model_copy(update=said)
+    """Return the data settings of a recipe with the values given on the command line."""
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if value}
+    return settings.model_copy(update=values)
 
 
-def _print(
-    folder: Path,
-    result: "TrainingResult",
-    triplets: int,
-    skipped: "list[SkippedImage]",
-    as_json: bool,
-    left_out: int = 0,
-) -> None:
+def _print(run: "TrainingRun", as_json: bool, left_out: int = 0) -> None:
     from likebut.cli.output import skipped_lines
 
+    result = run.result
     if as_json:
-        about = {"model": str(folder), "steps": result.steps, "triplets": triplets}
+        about = {"model": str(run.folder), "steps": result.steps, "triplets": run.triplets}
         best = {} if result.best_step is None else {"best_step": result.best_step, "best_value": result.best_value}
-        images = [image.to_json() for image in skipped]
         left = {"left_out": left_out} if left_out else {}
-        print(json.dumps(about | left | best | {"skipped": images}, ensure_ascii=False))
+        skipped = [image.to_json() for image in run.skipped]
+        print(json.dumps(about | left | best | {"skipped": skipped}, ensure_ascii=False))
         return
-    print(f"{folder}: {result.steps} steps on {triplets} triplets")
+    print(f"{run.folder}: {result.steps} steps on {run.triplets} triplets")
     if left_out:
-        print(f"  {left_out} more were left out: no reverse modification text of theirs was kept")
+        print(f"  left out: {left_out} more, whose reverse modification texts did not pass the filters")
     if result.best_step is not None:
-        print(f"  the weights after step {result.best_step}, the best by the recipe's metric ({result.best_value:.2f})")
-    for line in skipped_lines(skipped, "the output of --json"):
+        print(f"  best weights: step {result.best_step}, {result.best_value:.2f} by the recipe's best_metric")
+    for line in skipped_lines(run.skipped, "the output of --json"):
         print(line)

@@ -1,7 +1,4 @@
-"""A data folder: images, triplets and galleries on disk, in the one format that samples and people's own data share.
-
-The format is described in ``docs/data-format.md``.
-"""
+"""The data-folder format: images, triplets, galleries and captions on disk (docs/data-format.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +10,17 @@ from likebut.errors import InputError
 from likebut.files import read_jsonl
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The captions of one image; training samples one of ``texts`` at a time."""
+
+    image: str
+    texts: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class DataFolder:
-    """A folder with ``images/``, ``triplets.jsonl`` and, if it likes, ``gallery.jsonl``.
+    """A folder with ``images/`` and, optionally, ``triplets.jsonl``, ``gallery.jsonl`` and ``captions.jsonl``.
 
     Nothing is kept in memory: each method reads what it returns.
     """
@@ -27,11 +32,13 @@ class DataFolder:
         """Return the data folder at ``path``.
 
         Raises:
-            InputError: There is no such folder, or it has no ``images/``.
+            InputError: The folder does not exist, or has no ``images/``.
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise InputError(f"There is no folder {folder}.", "Make one with `likebut data sample`, or check the path.")
+            raise InputError(
+                f"There is no folder {folder}.", "Check the path, or create one with `likebut data sample`."
+            )
         if not (folder / "images").is_dir():
             raise InputError(
                 f"The data folder {folder} has no images/ folder.", f"Put the images into {folder / 'images'}."
@@ -39,15 +46,21 @@ class DataFolder:
         return cls(folder)
 
     def images(self) -> dict[str, ImageRef]:
-        """Return every image file of the folder, by name, in the names' order."""
+        """Return the image files of the folder by name, sorted."""
         return {image.name: image for image in list_images(self.path / "images")}
 
     def triplets(self, split: str | None = None) -> list[Triplet]:
-        """Return the triplets of one split, or of all."""
+        """Return the triplets of one split, or of all splits."""
         return read_triplets(self.path / "triplets.jsonl", split)
 
     def gallery(self, split: str) -> list[str]:
-        """Return the names of the images in a split's gallery, in the order of ``gallery.jsonl`` or by name."""
+        """Return the image names of a split's gallery, in the order of ``gallery.jsonl``, else sorted.
+
+        Without ``gallery.jsonl`` every image is in every gallery.
+
+        Raises:
+            InputError: A line is invalid, or no line is of this split.
+        """
         listing = self.path / "gallery.jsonl"
         if not listing.is_file():
             return list(self.images())
@@ -64,10 +77,10 @@ class DataFolder:
         return list(names)
 
     def images_of(self, split: str) -> list[str]:
-        """Return the names of the images that belong to a split, for mining: its gallery's.
+        """Return the image names that belong to a split, for pair mining.
 
-        Without ``gallery.jsonl``, where every split searches all images, they are those that no other split's triplets
-        name: what a split is measured on must not be mined for another.
+        With ``gallery.jsonl`` these are the split's gallery. Without it they are the images that no triplet of another
+        split names, because images that a split is evaluated on must not be mined for another.
 
         Raises:
             InputError: The folder has no such split.
@@ -77,12 +90,12 @@ class DataFolder:
         if not (self.path / "triplets.jsonl").is_file():
             raise InputError(
                 f'{self.path} has neither gallery.jsonl nor triplets.jsonl, so it has no split "{split}".',
-                "Leave out --split.",
+                "Omit --split.",
             )
         triplets = self.triplets()
         if all(triplet.split != split for triplet in triplets):
             raise InputError(
-                f'{self.path} has no split "{split}": it has no gallery.jsonl, and none of its triplets is of it.',
+                f'{self.path} has no split "{split}": it has no gallery.jsonl and no triplet of that split.',
                 _splits_there(triplets),
             )
         others = {name for triplet in triplets if triplet.split != split for name in triplet.images()}
@@ -103,12 +116,12 @@ class DataFolder:
         return [Query.from_triplet(triplet, position) for position, triplet in enumerate(triplets)]
 
     def captions(self, split: str) -> dict[str, list[str]]:
-        """Return the captions of a split's images, by image name; empty without ``captions.jsonl``.
+        """Return the captions of a split by image name; empty without ``captions.jsonl``.
 
-        A line is ``{"split": "train", "image": name, "captions": ["…", …]}``; an image may have several.
+        A line is ``{"split": "train", "image": name, "captions": ["…", …]}``; several lines may name one image.
 
         Raises:
-            InputError: A line is wrong; the message names it.
+            InputError: A line is invalid.
         """
         listing = self.path / "captions.jsonl"
         if not listing.is_file():
@@ -128,10 +141,10 @@ class DataFolder:
         return captions
 
     def attributes(self) -> dict[str, dict[str, str]]:
-        """Return what each image shows (attribute → value), by image name: the sample's truth for grounding.
+        """Return the attributes of each image (attribute → value) by image name: the ground truth for grounding.
 
         Raises:
-            InputError: The folder has no ``attributes.jsonl``, or a line of it is wrong.
+            InputError: The folder has no ``attributes.jsonl``, or a line is invalid.
         """
         listing = self.path / "attributes.jsonl"
         attributes: dict[str, dict[str, str]] = {}
@@ -146,34 +159,30 @@ class DataFolder:
         return attributes
 
     def require(self, names: Sequence[str], available: dict[str, ImageRef]) -> list[ImageRef]:
-        """Return the images called ``names``.
+        """Return the images ``names`` out of those ``available``.
 
         Raises:
-            InputError: Some have no file; the message names the first and counts them.
+            InputError: Images have no file; the message has their number and the first name.
         """
         missing = [name for name in names if name not in available]
         if missing:
             raise InputError(
-                f"{len(missing)} of the images that {self.path} names have no file below images/, {missing[0]} first.",
-                f"Run `likebut data verify {self.path}` for the whole list.",
+                f"{len(missing)} images named in {self.path} have no file below images/, the first is {missing[0]}.",
+                f"Run `likebut data verify {self.path}` for the full list.",
             )
         return [available[name] for name in names]
 
 
-def _splits_there(triplets: Sequence[Triplet]) -> str:
-    return f"Splits there: {', '.join(sorted({triplet.split for triplet in triplets})) or 'none'}."
-
-
 def find_images(folder: Path, split: str | None = None) -> list[ImageRef]:
-    """Return the images of a data folder, those that belong to one split, or those below a plain folder.
+    """Return the images of a data folder, of one of its splits, or below a plain folder of images.
 
     Raises:
-        InputError: The folder is missing or holds no images, or it has no such split.
+        InputError: The folder does not exist, has no images, or has no such split.
     """
     if not (folder / "images").is_dir():
         if split is not None and folder.is_dir():
             raise InputError(
-                f'{folder} is no data folder (it has no images/), so it has no split "{split}".', "Leave out --split."
+                f'{folder} is not a data folder (it has no images/), so it has no split "{split}".', "Omit --split."
             )
         return list_images(folder)
     data = DataFolder.open(folder)
@@ -181,3 +190,16 @@ def find_images(folder: Path, split: str | None = None) -> list[ImageRef]:
     if split is None:
         return list(available.values())
     return data.require(data.images_of(split), available)
+
+
+def read_captions(folder: Path, split: str) -> list[Caption]:
+    """Return the captions of one split of a data folder, one item per image; empty without ``captions.jsonl``.
+
+    Raises:
+        InputError: A line is invalid.
+    """
+    return [Caption(image, tuple(texts)) for image, texts in DataFolder(folder).captions(split).items()]
+
+
+def _splits_there(triplets: Sequence[Triplet]) -> str:
+    return f"Known splits: {', '.join(sorted({triplet.split for triplet in triplets})) or 'none'}."

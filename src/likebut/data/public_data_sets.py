@@ -1,4 +1,4 @@
-"""The data sets that likebut can read: where they come from, their licences, how they must lie on disk."""
+"""The datasets that likebut reads: their source, licence and layout on disk."""
 
 import difflib
 from importlib.resources import files
@@ -9,15 +9,15 @@ from likebut.errors import InputError
 
 
 class DataSet(BaseModel):
-    """A data set that likebut can read.
+    """A dataset that likebut reads.
 
     Attributes:
-        name: Its name on the command line.
-        title: What it is.
+        name: Name on the command line.
+        title: One-line description.
         source: Where to get it.
-        licence: Of annotations and images.
-        layout: The files that must be there, as patterns.
-        use: How a command is told of it.
+        licence: Licence of annotations and images.
+        layout: Patterns of the required files.
+        use: Command-line options that select it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,20 +31,20 @@ class DataSet(BaseModel):
 
 
 def list_data_sets() -> list[DataSet]:
-    """Return every data set that likebut knows."""
+    """Return all datasets that likebut reads."""
     text = files("likebut.data").joinpath("public_data_sets.json").read_text(encoding="utf-8")
     return TypeAdapter(list[DataSet]).validate_json(text)
 
 
 def find_data_set(name: str) -> DataSet:
-    """Return the data set called ``name``.
+    """Return the dataset ``name``.
 
     Raises:
-        InputError: There is none; the message names the nearest.
+        InputError: There is no such dataset; the message suggests the closest name.
     """
     known = {data_set.name: data_set for data_set in list_data_sets()}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-        raise InputError(f'likebut knows no data set "{name}".', hint)
+        raise InputError(f'There is no dataset "{name}".', hint, "unknown-dataset")
     return known[name]

@@ -1,4 +1,4 @@
-"""A row of a shard: one pair with both of its texts, how they were written, and what became of them."""
+"""Synthetic triplets: shards of generated modification texts, and reading them as training triplets."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
@@ -12,42 +12,12 @@ from likebut.data.triplets import Triplet
 from likebut.errors import InputError
 from likebut.files import atomic_path, read_json
 
-
-@dataclass(frozen=True, slots=True)
-class SyntheticRow:
-    """One pair.
-
-    Attributes:
-        number: The pair's place in the run.
-        modification: From reference to target.
-        decoding: Settings of the decoding, as JSON.
-        reverse_modification: From target to reference; None in a run of one direction.
-        rank: Of the target in the round trip, 1 the best; None if there was none.
-        reverse_rank: Likewise of the reference, by the reverse text.
-        neighbours: How many other images the target was ranked among.
-        reverse_neighbours: Likewise for the reference.
-        log_probability: The language model's mean over the text's tokens; None if it was not asked for.
-        reverse_log_probability: Likewise of the reverse text.
-        status: "kept", or the reason why the pair is not; None while the run goes on.
-        reverse_status: Likewise for the reverse text of a pair that is kept; None of one that is not.
-    """
-
-    number: int
-    reference: str
-    target: str
-    modification: str
-    decoding: str
-    reverse_modification: str | None = None
-    rank: int | None = None
-    reverse_rank: int | None = None
-    neighbours: int | None = None
-    reverse_neighbours: int | None = None
-    log_probability: float | None = None
-    reverse_log_probability: float | None = None
-    status: str | None = None
-    reverse_status: str | None = None
-
-
+DRAFTS = "drafts"
+SETTINGS_NAME = "settings.json"
+SUMMARY_NAME = "summary.json"
+PAIRS_JOB = "pairs"
+REVERSE_JOB = "reverse texts"
+KEPT = "kept"
 SCHEMA = pa.schema(
     [
         ("number", pa.int64()),
@@ -68,6 +38,61 @@ SCHEMA = pa.schema(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class SyntheticRow:
+    """A row of a shard: an image pair with its generated texts and the filters' decision.
+
+    Attributes:
+        number: Index of the pair in the run.
+        modification: Text from reference to target.
+        decoding: Decoding settings, as JSON.
+        reverse_modification: Text from target to reference; None in a run of one direction.
+        rank: Rank of the target in the round trip, 1 is best; None without a round trip.
+        reverse_rank: Rank of the reference for the reverse text.
+        neighbours: Number of other images that the target was ranked among.
+        reverse_neighbours: Number of other images that the reference was ranked among.
+        log_probability: Mean log-probability of the text's tokens; None if not requested.
+        reverse_log_probability: Mean log-probability of the reverse text's tokens.
+        status: "kept", or the reason for dropping the pair; None while the run is unfinished.
+        reverse_status: The same for the reverse text of a kept pair; None for a dropped pair.
+    """
+
+    number: int
+    reference: str
+    target: str
+    modification: str
+    decoding: str
+    reverse_modification: str | None = None
+    rank: int | None = None
+    reverse_rank: int | None = None
+    neighbours: int | None = None
+    reverse_neighbours: int | None = None
+    log_probability: float | None = None
+    reverse_log_probability: float | None = None
+    status: str | None = None
+    reverse_status: str | None = None
+
+
+@dataclass(frozen=True)
+class ReverseTexts:
+    """Generated reverse texts of human triplets, by pair (reference, target).
+
+    Attributes:
+        kept: The texts that the filters kept, by pair.
+        requested: All pairs of the run.
+        skipped: Names of skipped images; their pairs have no texts.
+    """
+
+    kept: Mapping[tuple[str, str], str]
+    requested: Set[tuple[str, str]]
+    skipped: Set[str]
+
+    def covers(self, triplet: Triplet) -> bool:
+        """Return whether ``triplet`` was in the run's input, whether or not its text was kept."""
+        images = {triplet.reference, triplet.target}
+        return (triplet.reference, triplet.target) in self.requested or not images.isdisjoint(self.skipped)
+
+
 def write_rows(path: Path, rows: list[SyntheticRow]) -> None:
     """Write ``rows`` to a Parquet file, atomically."""
     columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(SyntheticRow)}
@@ -76,25 +101,22 @@ def write_rows(path: Path, rows: list[SyntheticRow]) -> None:
 
 
 def read_rows(path: Path) -> list[SyntheticRow]:
-    """Return the rows in a Parquet file that :func:`write_rows` wrote.
+    """Return the rows of a Parquet file written by :func:`write_rows`.
 
     Raises:
-        InputError: The file is damaged or holds something else.
+        InputError: The file is damaged, or has other columns.
     """
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet ({error}).", "Remove it and write it again.") from None
+        raise InputError(
+            f"{path} cannot be read as Parquet ({error}).", "Remove it and run the same `likebut synthesize` again."
+        ) from None
     if table.column_names != SCHEMA.names:
-        raise InputError(f"{path} has other columns than a shard's.", "Give a folder of `likebut synthesize`.")
+        raise InputError(
+            f"{path} does not have the columns of a shard.", "Give the output folder of `likebut synthesize`."
+        )
     return [SyntheticRow(**row) for row in table.to_pylist()]
-
-
-DRAFTS = "drafts"
-SETTINGS_NAME = "settings.json"
-SUMMARY_NAME = "summary.json"
-PAIRS_JOB = "pairs"
-REVERSE_JOB = "reverse texts"
 
 
 def shard_name(number: int) -> str:
@@ -103,85 +125,58 @@ def shard_name(number: int) -> str:
 
 
 def read_shards(folder: Path, job: str) -> Iterator[SyntheticRow]:
-    """Yield every row of a finished run, in order.
+    """Yield all rows of a finished run, in order.
 
     Args:
-        folder: What `likebut synthesize` wrote.
-        job: What the run must have been for: :data:`PAIRS_JOB` or :data:`REVERSE_JOB`.
+        folder: Output folder of `likebut synthesize`.
+        job: The expected job: :data:`PAIRS_JOB` or :data:`REVERSE_JOB`.
 
     Raises:
-        InputError: The folder is no run's, the run is unfinished or of another job, or a shard is missing.
+        InputError: The folder has no run, the run is unfinished or of another job, or a shard is missing.
     """
     if not (folder / SETTINGS_NAME).is_file():
-        raise InputError(f"{folder} holds no synthetic triplets.", "Write them with `likebut synthesize`.")
+        raise InputError(
+            f"{folder} has no synthetic triplets.", "Generate them with `likebut synthesize`.", "no-synthesis"
+        )
     if not (folder / SUMMARY_NAME).is_file():
         raise InputError(
-            f"The synthesis in {folder} is not finished.", "Run the same `likebut synthesize` again; it goes on."
+            f"The synthesis in {folder} is not finished.",
+            "Run the same `likebut synthesize` again; it resumes.",
+            "unfinished-synthesis",
         )
     found = read_json(folder / SETTINGS_NAME).get("job")
     if found != job:
-        raise InputError(f"{folder} holds {found}, not {job}.", "Give a folder of the right kind of run.")
+        raise InputError(f"{folder} has {found}, not {job}.", "Give the folder of a run of that kind.", "wrong-job")
     for number in range(read_json(folder / SUMMARY_NAME)["shards"]):
         path = folder / shard_name(number)
         if not path.is_file():
-            raise InputError(f"The shard {path} is missing.", "Run the same `likebut synthesize` again.")
+            raise InputError(
+                f"The shard {path} is missing.", "Run the same `likebut synthesize` again.", "missing-shard"
+            )
         yield from read_rows(path)
 
 
 def read_synthetic(folder: Path, both_directions: bool = True) -> list[Triplet]:
-    """Return the training triplets of a finished run, one for each text that was kept.
+    """Return the training triplets of a finished run, one per kept text.
 
-    Both directions of a pair are triplets of their own, each with the other's text as its reverse modification text
-    where that was kept; training must not turn them round once more.
+    The two directions of a pair are separate triplets; each has the other's text as its reverse modification text if
+    that was kept. Training must not add the opposite direction again.
 
     Args:
-        folder: What `likebut synthesize` wrote.
-        both_directions: Whether there are triplets from target to reference, which is beyond the paper.
+        folder: Output folder of `likebut synthesize`.
+        both_directions: Whether to include triplets from target to reference, which is beyond the paper.
 
     Raises:
-        InputError: The folder holds no finished run over pairs.
+        InputError: The folder has no finished run over pairs.
     """
     return [triplet for row in read_shards(folder, PAIRS_JOB) for triplet in _triplets(row, both_directions)]
 
 
-def _triplets(row: SyntheticRow, both_directions: bool) -> Iterator[Triplet]:
-    if row.status != KEPT:
-        return
-    reverse = row.reverse_modification if row.reverse_status == KEPT else None
-    name = f"synthetic-{row.number}"
-    yield Triplet(row.reference, row.target, row.modification, id=name, reverse_modification=reverse)
-    if reverse is not None and both_directions:
-        yield Triplet(row.target, row.reference, reverse, id=f"{name}-reversed", reverse_modification=row.modification)
-
-
-KEPT = "kept"
-
-
-@dataclass(frozen=True)
-class ReverseTexts:
-    """What a finished run over human triplets came to; pairs are the triplets' (reference, target).
-
-    Attributes:
-        kept: The texts that the filters kept, by pair.
-        asked: Every pair that was written about.
-        skipped: Names of the images that could not be used; their pairs were not written about.
-    """
-
-    kept: Mapping[tuple[str, str], str]
-    asked: Set[tuple[str, str]]
-    skipped: Set[str]
-
-    def were_about(self, triplet: Triplet) -> bool:
-        """Return whether the run was to write about ``triplet``, whatever came of it."""
-        named = {triplet.reference, triplet.target}
-        return (triplet.reference, triplet.target) in self.asked or not named.isdisjoint(self.skipped)
-
-
 def read_reverse_texts(folder: Path) -> ReverseTexts:
-    """Return the reverse texts in a run's folder.
+    """Return the reverse texts of a finished run.
 
     Raises:
-        InputError: The folder holds no finished run over human triplets.
+        InputError: The folder has no finished run over human triplets.
     """
     rows = {(row.target, row.reference): row for row in read_shards(folder, REVERSE_JOB)}
     kept = {pair: row.modification for pair, row in rows.items() if row.status == KEPT}
@@ -190,7 +185,7 @@ def read_reverse_texts(folder: Path) -> ReverseTexts:
 
 
 def fill_reverse_texts(triplets: Sequence[Triplet], texts: ReverseTexts) -> list[Triplet]:
-    """Return the triplets, those that lack a reverse text with what ``texts`` has for them, if it has."""
+    """Return the triplets, with missing reverse texts filled from ``texts`` where it has them."""
     return [
         replace(
             triplet,
@@ -201,8 +196,18 @@ def fill_reverse_texts(triplets: Sequence[Triplet], texts: ReverseTexts) -> list
 
 
 def with_reverse_texts(triplets: Sequence[Triplet], texts: ReverseTexts) -> tuple[list[Triplet], list[Triplet]]:
-    """Return the triplets that have a reverse text, of their own or in ``texts``, and those that have none."""
+    """Return the triplets with a reverse text, their own or from ``texts``, and the triplets without one."""
     filled = fill_reverse_texts(triplets, texts)
     return [each for each in filled if each.reverse_modification], [
         triplet for triplet, each in zip(triplets, filled, strict=True) if not each.reverse_modification
     ]
+
+
+def _triplets(row: SyntheticRow, both_directions: bool) -> Iterator[Triplet]:
+    if row.status != KEPT:
+        return
+    reverse = row.reverse_modification if row.reverse_status == KEPT else None
+    name = f"synthetic-{row.number}"
+    yield Triplet(row.reference, row.target, row.modification, id=name, reverse_modification=reverse)
+    if reverse is not None and both_directions:
+        yield Triplet(row.target, row.reference, reverse, id=f"{name}-reversed", reverse_modification=row.modification)

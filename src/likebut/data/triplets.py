@@ -1,7 +1,7 @@
-"""The vocabulary of composed image retrieval, and its form on disk.
+"""Triplets and composed queries, and their files.
 
-A :class:`Triplet` is one example: a reference image, a modification text, and the target image(s) it describes.
-A :class:`Query` is what is asked of a retriever, with the truth to score the answer by.
+A :class:`Triplet` is a training example: a reference image, a modification text and the target image(s). A
+:class:`Query` is an evaluation query with its ground truth.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,16 +15,21 @@ import pyarrow.parquet as pq
 from likebut.errors import InputError
 from likebut.files import atomic_path, read_jsonl, write_jsonl
 
+REQUIRED_FIELDS = ("split", "reference", "target", "modification")
+_TEXT_FIELDS = ("split", "id", "reference", "target", "modification", "reverse_modification")
+_LIST_FIELDS = ("targets", "subset", "hard_negatives")
+KNOWN_FIELDS = frozenset({*_TEXT_FIELDS, *_LIST_FIELDS, "meta"})
+
 CropBox = tuple[int, int, int, int]
 """Left, top, right and bottom edge in pixels; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """An image by name: ``name`` is what triplets and rankings use, ``path`` is where its file lies.
+    """An image file and its name in triplets and rankings.
 
     Attributes:
-        view: 0 for the image as it is; the others are views that training makes of it (``training/view_sampler.py``).
+        view: 0 for the image itself; other numbers are augmented views of it (``data/views.py``).
         crop: The part of the file that is the image (:func:`likebut.data.images.crop_square`); all of it if None.
     """
 
@@ -35,23 +40,15 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two images, by name, between which something differs."""
-
-    reference: str
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
 class Triplet:
-    """A reference image, a modification text, and the image it leads to; images by name.
+    """A reference image, a modification text and a target image; images by name.
 
     Attributes:
         split: "train", "val" or "test".
-        targets: Every image that is right; ``(target,)`` unless the data says more.
-        subset: The images among which Recall_subset@K ranks; empty if there is none.
-        hard_negatives: Images that look right and are not.
-        meta: Anything else the data says, untouched.
+        targets: All correct images; by default ``(target,)``.
+        subset: Candidates of Recall_subset@K; empty if undefined.
+        hard_negatives: Images that resemble the target and are incorrect.
+        meta: Other fields of the data, unchanged.
     """
 
     reference: str
@@ -66,16 +63,16 @@ class Triplet:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Fill in ``targets``."""
+        """Set the default of ``targets``."""
         if not self.targets:
             object.__setattr__(self, "targets", (self.target,))
 
     def images(self) -> set[str]:
-        """Return the name of every image the triplet mentions."""
+        """Return the names of all images of the triplet."""
         return {self.reference, self.target, *self.targets, *self.subset, *self.hard_negatives}
 
     def to_row(self) -> dict[str, Any]:
-        """Return the triplet as a line of ``triplets.jsonl``, leaving out what is empty."""
+        """Return the triplet as a line of ``triplets.jsonl``, without empty fields."""
         row: dict[str, Any] = {"split": self.split}
         if self.id:
             row["id"] = self.id
@@ -94,17 +91,17 @@ class Triplet:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One composed query with its truth; images by name.
+    """A composed query with its ground truth; images by name.
 
     Attributes:
-        targets: Every image that is right.
-        target: The one image that single-target metrics ask for.
-        subset: The images among which Recall_subset@K ranks, the reference not among them.
-        hard_negatives: Images that look right and are not.
-        excluded: Images that do not count as candidates: the reference, unless it is itself a target.
+        targets: All correct images.
+        target: The correct image of single-target metrics.
+        subset: Candidates of Recall_subset@K, without the reference.
+        hard_negatives: Images that resemble the target and are incorrect.
+        excluded: Images that are not candidates: the reference, unless it is a target.
         further_references: The second and later reference images of a query that has several.
-        further_modifications: The second and later modification texts of a query that is put in several ways. Such a
-            query, or one with several reference images, is the mean of its embeddings.
+        further_modifications: The second and later modification texts of a query that has several. Such a query, or one
+            with several reference images, is embedded as the mean of its embeddings.
     """
 
     id: str
@@ -120,17 +117,17 @@ class Query:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Every reference image, in order."""
+        """All reference images, in order."""
         return (self.reference, *self.further_references)
 
     @property
     def modifications(self) -> tuple[str, ...]:
-        """Every modification text, in order."""
+        """All modification texts, in order."""
         return (self.modification, *self.further_modifications)
 
     @classmethod
     def from_triplet(cls, triplet: Triplet, position: int) -> "Query":
-        """Return the query that ``triplet`` (the ``position``-th of its split) asks."""
+        """Return the query of a triplet, the ``position``-th of its split."""
         excluded = () if triplet.reference in triplet.targets else (triplet.reference,)
         return cls(
             id=triplet.id or str(position),
@@ -144,17 +141,11 @@ class Query:
         )
 
 
-_TEXT_FIELDS = ("split", "id", "reference", "target", "modification", "reverse_modification")
-_LIST_FIELDS = ("targets", "subset", "hard_negatives")
-REQUIRED_FIELDS = ("split", "reference", "target", "modification")
-KNOWN_FIELDS = frozenset({*_TEXT_FIELDS, *_LIST_FIELDS, "meta"})
-
-
 def row_faults(row: Mapping[str, Any], where: str) -> list[InputError]:
-    """Return every fault in the fields of one line of ``triplets.jsonl``.
+    """Return all faults of one line of ``triplets.jsonl``.
 
     Args:
-        row: The line's object.
+        row: The JSON object of the line.
         where: File and line, for the messages.
     """
     known = ", ".join(sorted(KNOWN_FIELDS))
@@ -168,43 +159,27 @@ def row_faults(row: Mapping[str, Any], where: str) -> list[InputError]:
             remedy = f'Put it under "meta", or use: {known}.'
             faults.append(InputError(f'{where} has the unknown field "{name}".', remedy))
         elif name in _TEXT_FIELDS and not isinstance(value, str):
-            faults.append(InputError(f'{where}: "{name}" is {value!r}, not a text.', "Write it in quotes."))
+            faults.append(InputError(f'{where}: "{name}" is {value!r}, not a string.', "Put it in quotes."))
         elif name in _LIST_FIELDS and not _is_list_of_names(value):
-            faults.append(InputError(f'{where}: "{name}" is not a list of names.', 'Write ["name", …].'))
+            faults.append(InputError(f'{where}: "{name}" is not a list of image names.', 'Write ["name", …].'))
         elif name == "meta" and not isinstance(value, dict):
             faults.append(InputError(f'{where}: "meta" is not an object.', "Write {…}."))
         elif name == "modification" and not value.strip():
-            faults.append(InputError(f"{where} has an empty modification text.", "Say what should be different."))
+            faults.append(InputError(f"{where} has an empty modification text.", "Describe what should be different."))
         elif name == "reverse_modification" and not value.strip():
-            faults.append(InputError(f"{where}: the reverse modification text is empty.", "Leave the field out."))
+            faults.append(InputError(f"{where}: the reverse modification text is empty.", "Omit the field."))
     return faults or _contradictions(row, where)
 
 
-def _contradictions(row: Mapping[str, Any], where: str) -> list[InputError]:
-    """Return what a training would learn wrongly from, and a figure be wrong by."""
-    faults = []
-    targets = {row["target"], *row.get("targets", ())}
-    if row.get("targets") and row["target"] not in row["targets"]:
-        faults.append(InputError(f'{where}: the target {row["target"]} is not among "targets".', "Add it there."))
-    for image in sorted(targets & set(row.get("hard_negatives", ()))):
-        faults.append(InputError(f"{where}: {image} is both a target and a hard negative.", "Decide which it is."))
-    return faults
-
-
-def _is_list_of_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
 def triplet_from_row(row: Mapping[str, Any], where: str) -> Triplet:
-    """Return the triplet in one line of ``triplets.jsonl``.
+    """Return the triplet of one line of ``triplets.jsonl``.
 
     Args:
-        row: The line's object.
+        row: The JSON object of the line.
         where: File and line, for the message.
 
     Raises:
-        InputError: A field is missing, unknown, of the wrong type or at odds with another; the message names it and
-            ``where``.
+        InputError: A field is missing, unknown, of the wrong type, or contradicts another.
     """
     faults = row_faults(row, where)
     if faults:
@@ -215,10 +190,10 @@ def triplet_from_row(row: Mapping[str, Any], where: str) -> Triplet:
 
 
 def read_triplets(path: Path, split: str | None = None) -> list[Triplet]:
-    """Return the triplets in a JSONL file, all of them or those of one split.
+    """Return the triplets of a JSONL file, optionally of one split only.
 
     Raises:
-        InputError: The file is missing or a line is wrong; the message names the line.
+        InputError: The file is missing, or a line is invalid.
     """
     triplets = (triplet_from_row(row, f"{path} line {number}") for number, row in read_jsonl(path))
     return [triplet for triplet in triplets if split is None or triplet.split == split]
@@ -230,7 +205,7 @@ def write_triplets(path: Path, triplets: Iterable[Triplet]) -> None:
 
 
 def write_triplets_parquet(path: Path, triplets: Iterable[Triplet]) -> None:
-    """Write triplets to a Parquet file, atomically; ``meta`` is left out."""
+    """Write triplets to a Parquet file, atomically, without ``meta``."""
     rows = [{key: value for key, value in triplet.to_row().items() if key != "meta"} for triplet in triplets]
     names = pa.list_(pa.string())
     schema = pa.schema([(name, pa.string()) for name in _TEXT_FIELDS] + [(name, names) for name in _LIST_FIELDS])
@@ -239,9 +214,26 @@ def write_triplets_parquet(path: Path, triplets: Iterable[Triplet]) -> None:
 
 
 def read_triplets_parquet(path: Path) -> list[Triplet]:
-    """Return the triplets in a Parquet file that :func:`write_triplets_parquet` wrote."""
+    """Return the triplets of a Parquet file written by :func:`write_triplets_parquet`."""
     rows = pq.read_table(path).to_pylist()
     return [
         triplet_from_row({key: value for key, value in row.items() if value is not None}, f"{path} row {number}")
         for number, row in enumerate(rows, start=1)
     ]
+
+
+def _contradictions(row: Mapping[str, Any], where: str) -> list[InputError]:
+    """Return contradictions between fields, which would corrupt both training and metrics."""
+    faults = []
+    targets = {row["target"], *row.get("targets", ())}
+    if row.get("targets") and row["target"] not in row["targets"]:
+        faults.append(InputError(f'{where}: the target {row["target"]} is not among "targets".', "Add it there."))
+    for image in sorted(targets & set(row.get("hard_negatives", ()))):
+        faults.append(
+            InputError(f"{where}: {image} is both a target and a hard negative.", "Remove it from one of the two.")
+        )
+    return faults
+
+
+def _is_list_of_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,4 +1,4 @@
-"""Checking any data folder: every fault, with its file and line."""
+"""Verification of a data folder: every fault with its file and line."""
 
 import json
 from collections import Counter, defaultdict
@@ -18,13 +18,13 @@ Severity = Literal["fault", "warning", "notice"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about a data folder that its owner should know.
+    """A finding about a data folder.
 
     Attributes:
-        severity: A fault must be mended, a warning be looked at; a notice is for information.
-        where: The file, below the folder.
-        line: The line in it, if it has lines.
-        problem: What is wrong.
+        severity: A fault must be fixed, a warning checked; a notice is information.
+        where: The file, relative to the folder.
+        line: The line in the file, if it has lines.
+        problem: What is wrong, as a sentence.
     """
 
     severity: Severity
@@ -39,12 +39,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What :func:`verify_folder` found.
+    """Result of :func:`verify_folder`.
 
     Attributes:
-        images: How many image files there are.
-        triplets: How many triplets could be read.
-        findings: Everything found, faults first.
+        images: Number of image files.
+        triplets: Number of valid triplets.
+        findings: All findings, faults first.
     """
 
     images: int
@@ -52,18 +52,18 @@ class Verification:
     findings: tuple[Finding, ...]
 
     def count(self, severity: Severity) -> int:
-        """Return how many findings there are of a severity."""
+        """Return the number of findings of a severity."""
         return sum(1 for finding in self.findings if finding.severity == severity)
 
 
 def verify_folder(folder: Path) -> Verification:
-    """Check a data folder: its images, triplets, gallery and captions.
+    """Check the images, triplets, gallery and captions of a data folder.
 
     Raises:
-        InputError: There is no such folder.
+        InputError: The folder does not exist.
     """
     if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}.", "Check the path.")
+        raise InputError(f"There is no folder {folder}.", "Check the path.", "no-such-folder")
     check = _Check(folder)
     check.images()
     check.gallery()
@@ -82,7 +82,7 @@ class _Check:
         self.galleries: dict[str, set[str]] = {}
         self.triplet_count = 0
         self.ids: dict[tuple[str, str], int] = {}
-        self.asked: dict[tuple[str, str, str], tuple[int, frozenset[str]]] = {}
+        self.queries: dict[tuple[str, str, str], tuple[int, frozenset[str]]] = {}
 
     def add(self, severity: Severity, where: str, line: int | None, problem: str) -> None:
         self.findings.append(Finding(severity, where, line, problem))
@@ -113,7 +113,7 @@ class _Check:
         return True
 
     def rows(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the objects of a JSONL file by line number; a line that is none is a fault."""
+        """Yield (line number, object) of a JSONL file; other lines are faults."""
         with (self.folder / name).open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
@@ -148,12 +148,12 @@ class _Check:
             texts = row.get("captions")
             self._has_image_and_split(name, number, row)
             if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t.strip() for t in texts):
-                self.add("fault", name, number, '"captions" is not a list of texts.')
+                self.add("fault", name, number, '"captions" is not a list of strings.')
 
     def _has_image_and_split(self, name: str, number: int, row: dict[str, Any]) -> bool:
         wrong = [field for field in ("image", "split") if not isinstance(row.get(field), str)]
         for field in wrong:
-            self.add("fault", name, number, f'"{field}" is missing or not a text.')
+            self.add("fault", name, number, f'"{field}" is missing or not a string.')
         if "image" not in wrong and row["image"] not in self.names:
             self.add("fault", name, number, f"There is no image {row['image']} below images/.")
         return not wrong
@@ -161,7 +161,7 @@ class _Check:
     def triplets(self) -> None:
         name = "triplets.jsonl"
         if not (self.folder / name).is_file():
-            self.add("warning", name, None, "There is no such file: the folder has images only.")
+            self.add("warning", name, None, "The file does not exist: the folder has images only.")
             return
         for number, row in self.rows(name):
             faults = row_faults(row, "The line")
@@ -171,7 +171,7 @@ class _Check:
                 self.triplet_count += 1
                 self._check_triplet(number, triplet_from_row(row, "The line"))
         if not self.triplet_count:
-            self.add("fault", name, None, "The file has no triplet that can be read.")
+            self.add("fault", name, None, "The file has no valid triplet.")
 
     def _check_triplet(self, number: int, triplet: Triplet) -> None:
         def add(severity: Severity, problem: str) -> None:
@@ -179,7 +179,7 @@ class _Check:
 
         for image in sorted(triplet.images() - self.names):
             add("fault", f"There is no image {image} below images/.")
-        for problem in _oddities(triplet):
+        for problem in _inconsistencies(triplet):
             add("fault", problem)
         if triplet.reference in triplet.targets:
             add("warning", "The reference is among the targets.")
@@ -193,16 +193,16 @@ class _Check:
         if triplet.id:
             first = self.ids.setdefault((triplet.split, triplet.id), number)
             if first != number:
-                add("fault", f'The id "{triplet.id}" stands in line {first} already.')
+                add("fault", f'The id "{triplet.id}" is already used in line {first}.')
         targets = frozenset(triplet.targets)
-        asked = (triplet.split, triplet.reference, " ".join(triplet.modification.lower().split()))
-        earlier, known = self.asked.setdefault(asked, (number, targets))
+        query = (triplet.split, triplet.reference, " ".join(triplet.modification.lower().split()))
+        earlier, known = self.queries.setdefault(query, (number, targets))
         if earlier != number:
             what = "the same targets" if known == targets else "other targets"
-            add("warning", f"The same reference and text stand in line {earlier} with {what}.")
+            add("warning", f"Line {earlier} has the same reference and modification text with {what}.")
 
 
-def _oddities(triplet: Triplet) -> Iterator[str]:
+def _inconsistencies(triplet: Triplet) -> Iterator[str]:
     if triplet.reference in triplet.subset:
         yield 'The reference is in "subset".'
     if triplet.subset and triplet.target not in triplet.subset:
@@ -212,4 +212,4 @@ def _oddities(triplet: Triplet) -> Iterator[str]:
     for field in ("targets", "subset", "hard_negatives"):
         for image, count in Counter(getattr(triplet, field)).items():
             if count > 1:
-                yield f'{image} stands {count} times in "{field}".'
+                yield f'{image} is listed {count} times in "{field}".'

@@ -1,1 +1,1 @@
-"""Vision tokens of the frozen encoder: encoded once, read memory-mapped."""
+"""The cache of frozen vision tokens: encoded once, read memory-mapped."""

@@ -1,4 +1,7 @@
-"""One shard of cached vision tokens: a file of rows, and an index without which the rows do not count."""
+"""The feature cache: vision tokens by image content, in memory-mapped shards.
+
+A shard is a file of rows and an index, written last; rows without an index do not count.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,23 +17,24 @@ from torch import Tensor
 
 from likebut.data.images import SkippedImage, skipped_in
 from likebut.data.triplets import ImageRef
+from likebut.data.views import crop_of, view_of
 from likebut.errors import InputError
 from likebut.features.content_hashes import ContentHashes, Unread
 from likebut.features.encoding import EncodedBatch, encode_in_batches, in_groups
-from likebut.features.token_source import crop_of, view_of
 from likebut.files import atomic_path, fingerprint, home_folder, read_json, remove_temporaries, write_json
 from likebut.models.vision import VisionEncoder
 
+BATCHES_PER_SHARD = 8
 _FLOAT16_BYTES = 2
 
 
 class Shard:
-    """The rows of one shard, memory-mapped when first read.
+    """The rows of one shard, memory-mapped on first read.
 
     Args:
-        path: The shard's rows (``*.bin``).
-        contents: Which image content each row is.
-        skipped: Content → reason, for images met while the shard was made that cannot be used.
+        path: The file of rows (``*.bin``).
+        contents: Content id of each row.
+        skipped: Content id → reason, for images that were skipped while the shard was written.
         tokens: T.
         width: W.
     """
@@ -46,7 +50,7 @@ class Shard:
         """Return the (rows, T, W) tokens.
 
         Raises:
-            InputError: Somebody removed the file after the cache was opened.
+            InputError: The file was removed after the cache was opened.
         """
         return self._rows
 
@@ -56,12 +60,13 @@ class Shard:
             return np.memmap(self.path, dtype=np.float16, mode="r", shape=self._shape)
         except FileNotFoundError:
             raise InputError(
-                f"Cached vision tokens are gone while they are needed: there is no file {self.path} any more.",
-                "Leave the cache alone while something runs; the same command computes them again and goes on.",
+                f"The cached vision tokens {self.path} were removed while in use.",
+                "Run the same command again: it computes them again and resumes.",
+                code="cache-removed",
             ) from None
 
-    def is_whole(self) -> bool:
-        """Return whether the file of rows has the size that the index says."""
+    def is_complete(self) -> bool:
+        """Return whether the file of rows has the size that the index requires."""
         size = self.path.stat().st_size if self.path.is_file() else -1
         return size == int(np.prod(self._shape)) * _FLOAT16_BYTES
 
@@ -69,7 +74,7 @@ class Shard:
 def write_shard(folder: Path, batches: Sequence[EncodedBatch], tokens: int, width: int) -> None:
     """Write ``batches`` as one shard, rows first and index last, so that a kill leaves no index without rows.
 
-    The name depends on the contents alone: written again after a kill, the shard replaces what was left of it.
+    The name depends on the contents alone, so that a repeated write after a kill replaces the remains.
     """
     contents = [content for batch in batches for content in batch.contents]
     skipped = {content: reason for batch in batches for content, reason in batch.skipped.items()}
@@ -79,8 +84,8 @@ def write_shard(folder: Path, batches: Sequence[EncodedBatch], tokens: int, widt
             if batch.tokens.shape[1:] != (tokens, width):
                 raise InputError(
                     f"The vision encoder gives tokens of shape {batch.tokens.shape[1:]}, "
-                    f"but the feature cache is for {(tokens, width)}.",
-                    "Open the cache with the encoder's own sizes.",
+                    f"but the feature cache expects {(tokens, width)}.",
+                    "Open the cache with the sizes of the encoder.",
                 )
             handle.write(np.ascontiguousarray(batch.tokens).tobytes())
     write_json(folder / f"{name}.json", {"contents": contents, "skipped": skipped})
@@ -93,11 +98,8 @@ def read_shards(folder: Path, tokens: int, width: int) -> Iterator[Shard]:
             continue
         record = read_json(index)
         shard = Shard(index.with_suffix(".bin"), record["contents"], skipped_in(record), tokens, width)
-        if shard.is_whole():
+        if shard.is_complete():
             yield shard
-
-
-BATCHES_PER_SHARD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ class CacheIdentity:
     """What cached tokens depend on besides the image.
 
     Attributes:
-        vision: The encoder's name: architecture and weights.
-        preprocessing: The preprocessing's fingerprint.
+        vision: Name of the encoder, which identifies architecture and weights.
+        preprocessing: Fingerprint of the preprocessing.
         tokens: T.
         width: W.
     """
@@ -118,10 +120,10 @@ class CacheIdentity:
 
 
 class FeatureCache:
-    """The vision tokens of any number of images, memory-mapped; made with :meth:`open`.
+    """The vision tokens of images, memory-mapped; open it with :meth:`open`.
 
-    What is on disk is known by content alone; a name is known after :meth:`add`, :meth:`missing` or
-    :meth:`learn_names` has seen it.
+    On disk tokens are stored by content; image names are known after :meth:`add`, :meth:`missing` or
+    :meth:`learn_names`.
     """
 
     def __init__(self, folder: Path, identity: CacheIdentity) -> None:
@@ -138,19 +140,19 @@ class FeatureCache:
 
     @classmethod
     def open(cls, folder: Path, vision_name: str, preprocessing: str, tokens: int, width: int) -> "FeatureCache":
-        """Open the cache below ``folder`` for one encoder and preprocessing, making it if need be.
+        """Open or create the cache of one encoder and preprocessing below ``folder``.
 
-        Other encoders' tokens may lie in the same ``folder``: each has a sub-folder of its own.
+        Each encoder has its own sub-folder of ``folder``.
 
         Args:
-            folder: Where caches live.
-            vision_name: The encoder's name: architecture and weights.
+            folder: Folder of all caches.
+            vision_name: Name of the encoder, which identifies architecture and weights.
             preprocessing: ``Preprocessing.fingerprint()``.
             tokens: T.
             width: W.
 
         Raises:
-            InputError: The sub-folder was made with something else; the message names each difference.
+            InputError: The sub-folder was created with other settings; the message names the differences.
         """
         identity = CacheIdentity(vision_name, preprocessing, tokens, width)
         sub_folder = folder / fingerprint(asdict(identity))
@@ -162,10 +164,10 @@ class FeatureCache:
         return cls(sub_folder, identity)
 
     def learn_names(self, images: Sequence[ImageRef]) -> None:
-        """Learn which content each of ``images`` has, without computing any tokens.
+        """Determine the content of each image, without computing tokens.
 
         Raises:
-            InputError: Two different images have one name.
+            InputError: Two different images have the same name.
         """
         for image, content in zip(images, self._hashes.of_all([image.path for image in images]), strict=True):
             self._unreadable.pop(image.name, None)
@@ -175,14 +177,16 @@ class FeatureCache:
             seen = view_of(crop_of(content, image.crop), image.view)
             if self._content_of.setdefault(image.name, seen) != seen:
                 raise InputError(
-                    f"Two different images are called {image.name}; the second is {image.path}.", "Rename one of them."
+                    f"Two different images have the name {image.name}; the second is {image.path}.",
+                    "Rename one of them.",
+                    code="ambiguous-name",
                 )
         self._hashes.save()
 
     def missing(self, images: Sequence[ImageRef]) -> list[ImageRef]:
-        """Learn the names of ``images`` and return those whose tokens have still to be computed.
+        """Learn the names of ``images`` and return those without cached tokens, except skipped images.
 
-        Images that cannot be used are not among them. The vision encoder need not be loaded if none is missing.
+        If the result is empty, the vision encoder need not be loaded.
         """
         self.learn_names(images)
         return [image for image in images if self._is_missing(image.name)]
@@ -194,75 +198,78 @@ class FeatureCache:
         batch_size: int = 32,
         device: torch.device | str | None = None,
     ) -> list[SkippedImage]:
-        """Compute and keep the tokens of those ``images`` that are not in the cache yet.
+        """Compute and store the tokens of those ``images`` that are not in the cache.
 
-        Killed at any moment and called again, it ends with the same tokens, to the last bit. Another process that
-        adds to the same cache is waited for.
+        Killed at any moment and called again, it gives bit-identical tokens. It waits for another process that adds to
+        the same cache.
 
         Args:
-            images: Images to have in the cache.
+            images: Images to add.
             vision: The frozen encoder that the cache was opened for.
-            batch_size: Images encoded at once.
-            device: Where to encode; where the encoder is if None.
+            batch_size: Images per forward pass.
+            device: Where to encode; by default the encoder's device.
 
         Returns:
-            Every image of ``images`` that cannot be used, with the reason, by name.
+            The skipped images with reasons, sorted by name.
         """
         self._unread.clear()
         if self.missing(images):
-            with self._only_writer():
+            with self._write_lock():
                 self._reload()
                 self._encode(self._one_name_for_each_missing(images), vision, batch_size, device)
                 self._reload()
         return self.skipped(images)
 
     def skipped(self, images: Iterable[ImageRef]) -> list[SkippedImage]:
-        """Return those of ``images`` that cannot be used, with the reason, by name."""
+        """Return the skipped images among ``images`` with reasons, sorted by name."""
         reasons = ((image.name, self._reason(image.name)) for image in images)
         return sorted((SkippedImage(name, why) for name, why in reasons if why is not None), key=lambda item: item.name)
 
     def require_read(self, images: Iterable[ImageRef]) -> None:
-        """Check that every file of ``images`` could be read.
+        """Check that all files of ``images`` could be read.
 
-        A training without one that can be read the next time would not go on as it began.
+        A training run that skipped a temporarily unreadable image would resume with other data.
 
         Raises:
-            InputError: Some could not; the message counts them and names the first.
+            InputError: Files could not be read; the message has their number and the first reason.
         """
         reasons = [reason for image in images if (reason := self._why_unread(image.name)) is not None]
         if reasons:
             raise InputError(
-                f"{len(reasons)} of the images could not be read just now. {reasons[0]}",
-                "Check the disk; the same command goes on from here.",
+                f"{len(reasons)} image files could not be read. {reasons[0]}",
+                "Check the disk; the same command resumes.",
+                code="unreadable-image",
             )
 
     def __contains__(self, name: str) -> bool:
-        """Return whether the tokens of the image called ``name`` can be read."""
+        """Return whether the cache has the tokens of the image ``name``."""
         return self._content_of.get(name) in self._rows
 
     def __len__(self) -> int:
-        """Return how many different images the cache holds."""
+        """Return the number of different images in the cache."""
         return len(self._rows)
 
     def content(self, name: str) -> str:
-        """Return the SHA-256 of an image's file; equal for two names with one content.
+        """Return the content id of an image: the SHA-256 of its file, equal for two names with the same content.
 
         Raises:
             InputError: The name is unknown.
         """
         if name not in self._content_of:
-            raise InputError(f"The image {name} is not in the feature cache.", "Check the name, or add the image.")
+            raise InputError(
+                f"The image {name} is not in the feature cache.", "Check the name, or add the image.", "not-cached"
+            )
         return self._content_of[name]
 
     def knows(self, name: str) -> bool:
-        """Return whether the content of the image called ``name`` is known."""
+        """Return whether the content of the image ``name`` is known."""
         return name in self._content_of
 
     def tokens(self, names: Sequence[str]) -> Tensor:
-        """Return the (B, T, W) float16 tokens of the images called ``names``, in that order.
+        """Return the (B, T, W) float16 tokens of the images ``names``, in that order.
 
         Raises:
-            InputError: An image is not in the cache; the message says why where the reason is known.
+            InputError: An image is not in the cache, or was skipped.
         """
         gathered = np.empty((len(names), self.identity.tokens, self.identity.width), dtype=np.float16)
         for position, name in enumerate(names):
@@ -272,10 +279,10 @@ class FeatureCache:
     def _row(self, name: str) -> NDArray[np.float16]:
         reason = self._reason(name)
         if reason is not None:
-            raise InputError(f"The image {name} cannot be used: {reason}", "Leave it out, or replace it.")
+            raise InputError(f"The image {name} was skipped: {reason}", "Remove or replace it.", "skipped-image")
         content = self.content(name)
         if content not in self._rows:
-            raise InputError(f"The image {name} is not in the feature cache.", "Add it first.")
+            raise InputError(f"The image {name} is not in the feature cache.", "Add it first.", "not-cached")
         shard, row = self._rows[content]
         tokens: NDArray[np.float16] = shard.rows()[row]
         return tokens
@@ -294,7 +301,7 @@ class FeatureCache:
         return name not in self and self._reason(name) is None
 
     def _one_name_for_each_missing(self, images: Sequence[ImageRef]) -> list[tuple[str, ImageRef]]:
-        """Return (content, image), sorted, so that a resumed run forms the batches of an undisturbed one."""
+        """Return sorted (content, image), so that an interrupted run has the batches of an uninterrupted one."""
         chosen = {self._content_of[image.name]: image for image in images if self._is_missing(image.name)}
         return sorted(chosen.items())
 
@@ -311,7 +318,7 @@ class FeatureCache:
         batches = encode_in_batches(images, vision, vision.preprocessing, batch_size)
         for group in in_groups(batches, BATCHES_PER_SHARD):
             write_shard(self.folder, group, self.identity.tokens, self.identity.width)
-            # Not for the next time: only what is wrong with an image's content is written down.
+            # Not stored: a file that cannot be read now may be readable next time.
             for batch in group:
                 self._unread.update(batch.unread)
 
@@ -323,11 +330,23 @@ class FeatureCache:
                 self._reasons.update(shard.skipped)
 
     @contextmanager
-    def _only_writer(self) -> Iterator[None]:
-        # The operating system drops the lock with the process, so that a kill leaves nothing locked.
+    def _write_lock(self) -> Iterator[None]:
+        # The operating system releases the lock when the process ends, even by a kill.
         with FileLock(self.folder / "writer.lock"):
             remove_temporaries(self.folder)
             yield
+
+
+def default_feature_folder() -> Path:
+    """Return the default folder of feature caches."""
+    return home_folder() / "features"
+
+
+def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureCache:
+    """Open the feature cache of ``vision`` below ``folder``, by default in the user's cache folder."""
+    return FeatureCache.open(
+        folder or default_feature_folder(), vision.name, vision.preprocessing.fingerprint(), vision.tokens, vision.width
+    )
 
 
 def _check_identity(record: Path, identity: CacheIdentity) -> None:
@@ -337,17 +356,5 @@ def _check_identity(record: Path, identity: CacheIdentity) -> None:
     ]
     if differences:
         raise InputError(
-            f"The feature cache {record.parent} was made otherwise: {'; '.join(differences)}.", "Remove that folder."
+            f"The feature cache {record.parent} has other settings: {'; '.join(differences)}.", "Remove that folder."
         )
-
-
-def default_feature_folder() -> Path:
-    """Return where vision tokens are cached unless told otherwise."""
-    return home_folder() / "features"
-
-
-def open_features(vision: VisionEncoder, folder: Path | None = None) -> FeatureCache:
-    """Return the cache of ``vision``'s tokens below ``folder``, by default in the user's cache folder."""
-    return FeatureCache.open(
-        folder or default_feature_folder(), vision.name, vision.preprocessing.fingerprint(), vision.tokens, vision.width
-    )

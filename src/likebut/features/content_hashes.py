@@ -1,4 +1,4 @@
-"""Content hashes of image files, remembered so that an unchanged file is hashed once."""
+"""Content hashes of image files, stored so that an unchanged file is hashed once."""
 
 import os
 import time
@@ -14,14 +14,14 @@ from likebut.errors import InputError
 from likebut.files import read_json, sha256_of, write_json
 from likebut.progress import track
 
-# A file changed again within the clock's tick keeps its time stamp, so young files are not remembered.
+# A file that changes twice within the clock's resolution keeps its time stamp, so recent files are not stored.
 _SETTLED_SECONDS = 2.0
 _FILES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Why a file could not be read: a disk or a network may answer the next time, where a damaged image never will."""
+    """Why a file could not be read for the moment, for example a network disk; unlike damage it may be temporary."""
 
     reason: str
 
@@ -29,10 +29,10 @@ class Unread:
 class ContentHashes:
     """Maps a file to the SHA-256 of its content.
 
-    A remembered hash is used only while size, modification time and change time are the same.
+    A stored hash is used only while size, modification time and change time are the same.
 
     Args:
-        path: Where the hashes are remembered; a missing or damaged file is an empty memory.
+        path: File of stored hashes; a missing or damaged file is treated as empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class ContentHashes:
         self._known: dict[str, list[int | str]] = _read(path)
 
     def of_all(self, paths: Sequence[Path]) -> list[str | SkippedImage | Unread]:
-        """Return for each file what :meth:`of` does; several are read at once, and many with a progress bar."""
+        """Return :meth:`of` for each path, reading several files in parallel."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             if len(paths) <= _FILES_AT_ONCE:
                 return list(pool.map(self.of, paths))
@@ -54,7 +54,7 @@ class ContentHashes:
             return found
 
     def of(self, path: Path) -> str | SkippedImage | Unread:
-        """Return the hash of the file at ``path``, or why there is none, for good or just now."""
+        """Return the hash of the file at ``path``, or the reason why it is skipped or unread."""
         try:
             status = path.stat()
             if status.st_size > MAX_BYTES:
@@ -75,12 +75,12 @@ class ContentHashes:
         return digest
 
     def save(self) -> None:
-        """Write what was learnt since the last save."""
+        """Store the hashes computed since the last save."""
         if not self._changed:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # One writer at a time: another process may have learnt other files meanwhile, and what a killed one left
-        # under a temporary name can go.
+        # One writer at a time: another process may have stored other hashes, and temporary files of killed processes
+        # can be removed.
         with FileLock(self._path.with_suffix(".lock")):
             for leftover in self._path.parent.glob(f".{self._path.name}.*.tmp"):
                 leftover.unlink(missing_ok=True)

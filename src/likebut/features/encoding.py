@@ -1,4 +1,4 @@
-"""Images through the frozen vision encoder, in batches whose result does not depend on what else is in them."""
+"""Encoding images with the frozen vision encoder; an image's tokens do not depend on the rest of its batch."""
 
 import os
 from collections import deque
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from likebut.data.images import Preprocessing, SkippedImage, crop_square, decode, read_content
 from likebut.data.triplets import ImageRef
+from likebut.data.views import as_view
 from likebut.errors import ImageError, LikebutError
 from likebut.features.content_hashes import Unread
-from likebut.features.token_source import as_view
 from likebut.models.devices import SingleThreadPool
 from likebut.progress import track
 
 _BATCHES_AHEAD = 2
-# What a processor's caches hold between two layers; 32 images at once take twice as long.
+# Activations of four images fit in the CPU's caches between two layers; 32 images at once take twice as long.
 _CPU_PART = 4
 
 
@@ -29,10 +29,10 @@ class EncodedBatch:
     """The tokens of a batch of images.
 
     Attributes:
-        contents: Content of each row.
+        contents: Content id of each row.
         tokens: (rows, T, W) float16.
-        skipped: Content → reason, for images that could not be decoded.
-        unread: Content → reason, for images whose file could not be read just now.
+        skipped: Content id → reason, for images that could not be decoded.
+        unread: Content id → reason, for files that could not be read for the moment.
     """
 
     contents: list[str]
@@ -50,16 +50,15 @@ def encode_in_batches(
     preprocessing: Preprocessing,
     batch_size: int,
 ) -> Iterator[EncodedBatch]:
-    """Yield the tokens of ``images``, ``batch_size`` at a time, in their order.
+    """Yield the tokens of ``images`` in order, ``batch_size`` at a time.
 
-    Every batch has the same shape: a damaged image keeps its place as zeros and the last batch is filled up with
-    zeros. Matrix routines choose their order of summation by shape, so that with one shape an image's tokens are
-    the same to the last bit whatever run it is part of.
+    Every batch has the same shape: skipped images and the end of the last batch are zeros. Matrix kernels choose their
+    order of summation by shape, so with one shape an image's tokens are bit-identical in every run.
 
     Args:
-        images: (content, image), no content twice.
-        vision: (B, 3, S, S) → (B, T, W).
-        preprocessing: How an image becomes pixels.
+        images: (content id, image), with unique content ids.
+        vision: Maps (B, 3, S, S) to (B, T, W).
+        preprocessing: Maps an image to pixels.
         batch_size: B.
     """
     batches = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
@@ -82,10 +81,10 @@ def _pixels(image: ImageRef, content: str, preprocessing: Preprocessing) -> _Pix
     except ImageError as error:
         return Unread(error.problem)
     try:
-        picture = decode(read)
+        decoded = decode(read)
         if image.crop is not None:
-            picture = crop_square(picture, image.crop)
-        return preprocessing(as_view(picture, image.view, content))
+            decoded = crop_square(decoded, image.crop)
+        return preprocessing(as_view(decoded, image.view, content))
     except ImageError as error:
         return SkippedImage(image.name, error.problem)
 
@@ -111,16 +110,18 @@ def _encode(
             used.append(position)
     tokens = encode(stacked).to(torch.float16).cpu()[used]
     if not torch.isfinite(tokens).all():
-        raise LikebutError("The vision encoder gave a token that float16 cannot hold.", "Check the encoder's weights.")
+        raise LikebutError(
+            "The vision encoder gave NaN or Inf in float16.", "Check the encoder's weights.", "non-finite-tokens"
+        )
     return EncodedBatch([batch[position][0] for position in used], tokens.numpy(), skipped, unread)
 
 
 def _on_all_cores(vision: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return ``vision`` for whole batches: on a processor in parts, each on a core of its own."""
+    """Return ``vision`` for batches; on a CPU a batch is split into parts that run on one core each."""
     cores = SingleThreadPool()
 
     def encode_part(pixels: Tensor) -> Tensor:
-        with torch.inference_mode():  # each thread's own
+        with torch.inference_mode():  # the mode is per thread
             return vision(pixels)
 
     def encode(pixels: Tensor) -> Tensor:
@@ -133,7 +134,7 @@ def _on_all_cores(vision: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tens
 
 
 def _like_weights(pixels: Tensor, vision: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return ``pixels`` on the device and in the precision of the encoder's weights, if it has any."""
+    """Return ``pixels`` on the device and in the dtype of the encoder's weights, if it has any."""
     if isinstance(vision, torch.nn.Module):
         for weight in vision.parameters():
             return pixels.to(weight.device, weight.dtype)

@@ -1,4 +1,4 @@
-"""A search of several turns: a hit becomes the next reference, and every step can be returned to."""
+"""A search of several turns: a hit becomes the next reference image, and every step can be returned to."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ class Step:
 
     Attributes:
         number: 0 for the first.
-        parent: The step that this one went on from; None for a first turn.
+        parent: Number of the step that this one refines; None if it refines none.
     """
 
     number: int
@@ -24,7 +24,7 @@ class Step:
 
 
 class Conversation:
-    """Turns of a search in a gallery. Steps are never lost: going back and asking anew begins a branch."""
+    """The turns of a search in a gallery, as a tree: refining an earlier step starts a branch."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
@@ -33,23 +33,23 @@ class Conversation:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Every step, in the order in which they were taken."""
+        """All steps in chronological order."""
         return tuple(self._steps)
 
     @property
     def current(self) -> Step:
-        """The step that the next turn goes on from.
+        """The step that the next turn refines.
 
         Raises:
             InputError: There is none yet.
         """
         if self._current is None:
-            raise InputError("The conversation has not begun.", "Call ask() first.")
+            raise InputError("The conversation has no step.", "Call ask() first.", code="empty-conversation")
         return self._steps[self._current]
 
     @property
     def trail(self) -> tuple[Step, ...]:
-        """The steps that led to the current one, the first of them first."""
+        """The steps that led to the current one, oldest first."""
         steps: list[Step] = []
         number = self._current
         while number is not None:
@@ -58,20 +58,20 @@ class Conversation:
         return tuple(reversed(steps))
 
     def ask(self, request: SearchRequest) -> SearchResult:
-        """Begin with a search of its own."""
+        """Run a request that refines no earlier step."""
         return self._take(request, parent=None)
 
     def refine(self, hit: Hit | str, text: str = "", **changes: Any) -> SearchResult:
-        """Go on from a hit of any step: "like this one, but as the text says".
+        """Search for images like a hit of any step, changed as ``text`` says.
 
         Args:
             hit: A hit or its id.
-            text: What should be different.
-            changes: Other parts of the request that differ from the current step's; its filters, k and weight stay,
-                its images, offset and negative text do not.
+            text: Modification text.
+            changes: Further changes to the current step's request. Filters, k and weight are kept; images, offset and
+                negative text are not.
 
         Raises:
-            InputError: The conversation has not begun.
+            InputError: The conversation has no step.
             UnknownImageError: The hit is no longer in the gallery.
         """
         image_id = hit.id if isinstance(hit, Hit) else hit
@@ -79,13 +79,14 @@ class Conversation:
         return self._take(replace(self.current.request, **(start | changes)), parent=self._current)
 
     def return_to(self, number: int) -> SearchResult:
-        """Make an earlier step the current one, and return its result as it was.
+        """Make an earlier step the current one and return its result.
 
         Raises:
             InputError: There is no such step.
         """
         if not 0 <= number < len(self._steps):
-            raise InputError(f"There is no step {number}.", f"There are {len(self._steps)}, counted from 0.")
+            problem = f"There is no step {number}."
+            raise InputError(problem, f"Steps are numbered from 0 to {len(self._steps) - 1}.", code="unknown-step")
         self._current = number
         return self._steps[number].result
 

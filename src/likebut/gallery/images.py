@@ -1,35 +1,41 @@
-"""From a file's content to what a gallery keeps of a picture."""
+"""Image files as a gallery stores them: decoding, thumbnail, signature, and reading ahead of the model in threads."""
 
 import hashlib
 import io
-from collections.abc import Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
-import numpy as np
 from PIL import ExifTags, Image
 
-from likebut.data.images import decode, opened
-from likebut.errors import IMAGE_DAMAGE
-from likebut.gallery.scoring import l2_normalise
-from likebut.gallery.store import Candidate
+from likebut.data.images import decode, open_image, read_content
+from likebut.errors import IMAGE_DAMAGE, ImageError, UnreadableImageError
+from likebut.files import is_absence
 
-# A JPEG is decoded at a reduced scale where its shorter side stays above twice this; encoders take 224 to 260 pixels.
+# A JPEG is decoded at a reduced scale whose shorter side is at least twice this; encoders take 224 to 260 pixels.
 LEAST_SIDE = 256
 _THUMBNAIL_SIDE = 256
 _THUMBNAIL_LONGEST = 768
-SIGNATURE_SIDE = 8
+_SIGNATURE_SIDE = 8
+# Enough to keep the model busy, few enough for large photographs to fit in memory.
+_READ_AHEAD = 48
+_EXIF_ROTATED = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A decoded picture and what is kept of it.
+class DecodedImage:
+    """A decoded image and what a gallery stores of it.
 
     Attributes:
         id: SHA-256 of the file's content.
-        image: Upright RGB, perhaps at a reduced scale.
-        width: Of the upright picture, at its full scale.
-        height: Likewise.
+        image: Upright RGB, possibly at a reduced scale.
+        width: Of the upright image at full scale, in pixels.
+        height: Of the upright image at full scale, in pixels.
+        taken: From the EXIF data, in the camera's local time.
         thumbnail: JPEG.
         signature: 8×8 RGB miniature, 192 bytes.
     """
@@ -44,21 +50,42 @@ class Picture:
     signature: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """The outcome of reading a file: a new image, the id of a known one, or the reason it was skipped.
+
+    Attributes:
+        modified_ns: Modification time, taken before the content was read.
+        is_transient: Whether reading failed for a reason outside the content (permissions, an I/O error), so that a
+            later attempt may succeed.
+    """
+
+    path: str
+    file_bytes: int
+    modified_ns: int
+    image_id: str | None = None
+    image: DecodedImage | None = None
+    reason: str = ""
+    is_transient: bool = False
+
+
 def content_id(content: bytes) -> str:
-    """Return the id of an image with this content."""
+    """Return the id of the image with this file content."""
     return hashlib.sha256(content).hexdigest()
 
 
-def read_picture(content: bytes) -> Picture:
-    """Return the picture in a file's content.
+def read_image(content: bytes) -> DecodedImage:
+    """Decode the content of an image file.
 
     Raises:
-        ImageError: It is too large, damaged, or no image.
+        ImageError: The content is too large, damaged, or not an image.
     """
     decoded = decode(content, least_side=LEAST_SIDE)
-    (width, height), taken = _header(content, decoded.size)
-    image = _reduced(decoded)
-    return Picture(
+    (width, height), taken = _size_and_date(content, decoded.size)
+    # Brings other formats to the scale at which a JPEG is decoded.
+    factor = min(decoded.size) // (2 * LEAST_SIDE)
+    image = decoded.reduce(factor) if factor > 1 else decoded
+    return DecodedImage(
         id=content_id(content),
         image=image,
         file_bytes=len(content),
@@ -66,19 +93,45 @@ def read_picture(content: bytes) -> Picture:
         height=height,
         taken=taken,
         thumbnail=_thumbnail(image),
-        signature=signature(image),
+        signature=image.resize((_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX).tobytes(),
     )
 
 
-def _reduced(image: Image.Image) -> Image.Image:
-    """Return a large picture that was no JPEG at the scale at which a JPEG would have been decoded."""
-    factor = min(image.size) // (2 * LEAST_SIDE)
-    return image.reduce(factor) if factor > 1 else image
+def read_ahead(paths: Sequence[Path], is_known: Callable[[str], bool]) -> Iterator[ReadFile]:
+    """Read files in threads and yield the outcomes in the order of ``paths``.
+
+    Args:
+        paths: Files.
+        is_known: Whether the image with this id is stored already and need not be decoded.
+    """
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        pending: deque[Future[ReadFile]] = deque()
+        try:
+            for path in paths:
+                pending.append(pool.submit(_read, path, is_known))
+                if len(pending) >= _READ_AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def signature(image: Image.Image) -> bytes:
-    """Return the 8×8 RGB miniature of an RGB picture."""
-    return image.resize((SIGNATURE_SIDE, SIGNATURE_SIDE), Image.Resampling.BOX).tobytes()
+def _read(path: Path, is_known: Callable[[str], bool]) -> ReadFile:
+    name = str(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        reason = f"The file cannot be read ({error.strerror})."
+        return ReadFile(name, 0, 0, reason=reason, is_transient=not is_absence(error))
+    try:
+        content = read_content(path)
+        image_id = content_id(content)
+        image = None if is_known(image_id) else read_image(content)
+        return ReadFile(name, status.st_size, status.st_mtime_ns, image_id, image)
+    except ImageError as error:
+        is_transient = isinstance(error, UnreadableImageError)
+        return ReadFile(name, status.st_size, status.st_mtime_ns, reason=error.problem, is_transient=is_transient)
 
 
 def _thumbnail(image: Image.Image) -> bytes:
@@ -90,81 +143,21 @@ def _thumbnail(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _header(content: bytes, decoded: tuple[int, int]) -> tuple[tuple[int, int], datetime | None]:
-    """Return the upright size and the date of a picture that decodes to the size ``decoded``."""
-    with opened(content) as image:
-        # Only a JPEG is decoded at a reduced scale; whether others are turned when opened is up to their kind.
+def _size_and_date(content: bytes, decoded_size: tuple[int, int]) -> tuple[tuple[int, int], datetime | None]:
+    """Return the upright full-scale size and the EXIF date of an image that decodes to ``decoded_size``."""
+    with open_image(content) as image:
+        # Only JPEG is decoded at a reduced scale. Whether other formats are rotated on opening depends on the format.
         is_reduced = image.format in ("JPEG", "MPO")
-        size = image.size if is_reduced else decoded
+        size = image.size if is_reduced else decoded_size
         try:
             exif = image.getexif()
             details = exif.get_ifd(ExifTags.IFD.Exif)
         except IMAGE_DAMAGE:
             return size, None
-    if is_reduced and exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
+    if is_reduced and exif.get(ExifTags.Base.Orientation) in _EXIF_ROTATED:
         size = size[1], size[0]
-    return size, _date(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime))
-
-
-def _date(value: object) -> datetime | None:
-    """Return the date in an EXIF field; cameras without a clock write zeros or spaces there."""
+    date = details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
     try:
-        return datetime.strptime(str(value).strip("\x00 "), "%Y:%m:%d %H:%M:%S")
+        return size, datetime.strptime(str(date).strip("\x00 "), "%Y:%m:%d %H:%M:%S")
     except ValueError:
-        return None
-
-
-# How they were chosen is in docs/gallery.md.
-MAX_SIGNATURE_DISTANCE = 8.0
-MIN_COSINE = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A result with those below it that show the same picture.
-
-    Attributes:
-        leader: Position of the best of them.
-        others: Positions of the rest, best first.
-    """
-
-    leader: int
-    others: tuple[int, ...]
-
-
-def group_near_duplicates(candidates: Sequence[Candidate]) -> list[Group]:
-    """Return the candidates in groups, in the order of their leaders.
-
-    Whether a candidate leads depends on those above it alone, so that further pages do not change earlier ones.
-
-    Args:
-        candidates: Best first.
-    """
-    if not candidates:
-        return []
-    points = np.stack([np.frombuffer(each.image.signature, dtype=np.uint8) for each in candidates]).astype(np.float32)
-    squares = (points.astype(np.float64) ** 2).sum(axis=1)
-    # The leaders' miniatures and squares, in the order of their ranks.
-    leading, leading_squares = np.empty_like(points), np.empty_like(squares)
-    members: dict[int, list[int]] = {}
-    leaders: list[int] = []
-    for position, point in enumerate(points):
-        # Exact: 192 products of bytes stay below 2²⁴, up to which float32 holds every whole number.
-        count = len(leaders)
-        products = (leading[:count] @ point).astype(np.float64)
-        distances = (leading_squares[:count] + squares[position] - 2 * products) / len(point)
-        near = np.flatnonzero(distances <= MAX_SIGNATURE_DISTANCE**2)
-        leader = next((leaders[i] for i in near if _agree(candidates[leaders[i]], candidates[position])), None)
-        if leader is None:
-            leading[count], leading_squares[count] = point, squares[position]
-            leaders.append(position)
-            members[position] = []
-        else:
-            members[leader].append(position)
-    return [Group(leader, tuple(others)) for leader, others in members.items()]
-
-
-def _agree(first: Candidate, second: Candidate) -> bool:
-    """Return whether two pictures' target embeddings, (N, E) each, nearly agree."""
-    cosines = (l2_normalise(first.embeddings) * l2_normalise(second.embeddings)).sum(axis=1)
-    return bool(cosines.mean() >= MIN_COSINE)
+        return size, None  # cameras without a clock write zeros or spaces

@@ -1,7 +1,7 @@
-"""How images, files and metadata fields lie in Lance tables.
+"""Lance tables of a gallery: schemas, conversion of rows, and filter expressions.
 
-Filters read the columns of single fields. A search reads few rows from all over a table, and each column costs as much
-as the rows together; so all that is told of an image also stands in one column, its card.
+Filters read the columns of single fields. A search reads a few rows scattered over the table, where every column costs
+about as much as all rows together, so everything that describes an image is also stored as JSON in one column, "card".
 """
 
 import json
@@ -22,9 +22,9 @@ from likebut.gallery.store import FileEntry, NewImage, StoredImage, TargetEmbedd
 _COLUMN_TYPES = {
     FieldType.TEXT: pa.string(),
     FieldType.NUMBER: pa.float64(),
-    FieldType.TRUTH: pa.bool_(),
+    FieldType.BOOLEAN: pa.bool_(),
     FieldType.DATE: pa.timestamp("us"),
-    # One text and not a list, because filters on lists cannot be pushed down with typed expressions.
+    # A string rather than a list, because typed filter expressions on lists are not pushed down.
     FieldType.LABELS: pa.string(),
 }
 _NAME, _TYPE = b"likebut.field", b"likebut.type"
@@ -45,7 +45,7 @@ SETTINGS_SCHEMA = pa.schema([("key", pa.string()), ("value", pa.string())])
 
 
 def images_schema(width: int, identity: str) -> pa.Schema:
-    """Return the schema of the images table for embeddings of ``width``; it carries the gallery's identity."""
+    """Return the schema of the images table for embeddings of ``width``; its metadata holds the gallery's identity."""
     columns = [
         ("id", pa.string()),
         ("path", pa.string()),
@@ -62,13 +62,13 @@ def images_schema(width: int, identity: str) -> pa.Schema:
 
 
 def field_column(field: Field, number: int) -> pa.Field:
-    """Return the column of a user's field. Its name is ours, so that no name from a file reaches the engine."""
+    """Return the column of a user's field. It is named by number, so that user input never becomes a column name."""
     metadata = {_NAME: field.name.encode(), _TYPE: field.type.value.encode()}
     return pa.field(f"m{number}", _COLUMN_TYPES[field.type], metadata=metadata)
 
 
 def fields_of(schema: pa.Schema) -> dict[str, tuple[Field, str]]:
-    """Return the user's fields in a table by name, each with its column."""
+    """Return the user's fields of a table by name, each with the name of its column."""
     fields = {}
     for column in schema:
         if column.metadata and _NAME in column.metadata:
@@ -78,13 +78,13 @@ def fields_of(schema: pa.Schema) -> dict[str, tuple[Field, str]]:
 
 
 def columns_of(schema: pa.Schema) -> dict[str, str]:
-    """Return the column that holds each field, the built-in ones included."""
+    """Return the column of each field, including the built-in ones."""
     own = {name: column for name, (_, column) in fields_of(schema).items()}
     return {field.name: field.name for field in BUILT_IN_FIELDS} | {"bytes": "file_bytes"} | own
 
 
 def to_cell(value: Value) -> Any:
-    """Return a metadata value as its column holds it."""
+    """Return a metadata value as stored in its column."""
     if isinstance(value, tuple):
         return LABEL_SEPARATOR + "".join(label + LABEL_SEPARATOR for label in value)
     return value
@@ -98,7 +98,7 @@ def _from_cell(cell: Any, type_: FieldType) -> Value:
 
 
 def images_to_table(images: Sequence[StoredImage], schema: pa.Schema) -> pa.Table:
-    """Return images as rows, without thumbnails and embeddings."""
+    """Return images as rows without thumbnails and embeddings."""
     columns: dict[str, list[Any]] = {name: [getattr(image, name) for image in images] for name in IMAGE_COLUMNS}
     for name, (_, column) in fields_of(schema).items():
         columns[column] = [to_cell(image.metadata[name]) if name in image.metadata else None for image in images]
@@ -120,7 +120,7 @@ def new_images_to_table(images: Sequence[NewImage], schema: pa.Schema) -> pa.Tab
 
 
 def images_from_table(table: pa.Table, fields: Mapping[str, tuple[Field, str]]) -> list[StoredImage]:
-    """Return the images in rows that have the columns of :data:`IMAGE_COLUMNS` and of ``fields``."""
+    """Return the images of rows that have the columns of :data:`IMAGE_COLUMNS` and of ``fields``."""
     images = []
     for row in table.select([*IMAGE_COLUMNS, *(column for _, column in fields.values())]).to_pylist():
         metadata = {
@@ -133,7 +133,7 @@ def images_from_table(table: pa.Table, fields: Mapping[str, tuple[Field, str]]) 
 
 
 def _card_of(image: StoredImage) -> str:
-    """Return an image as the JSON of its card."""
+    """Return the card of an image, as JSON."""
     values = {name: getattr(image, name) for name in IMAGE_COLUMNS}
     values |= {"taken": _iso(image.taken), "signature": image.signature.hex()}
     values["metadata"] = {name: to_cell(_iso(value)) for name, value in image.metadata.items()}
@@ -145,7 +145,7 @@ def _iso(value: Any) -> Any:
 
 
 def images_from_cards(table: pa.Table, fields: Mapping[str, tuple[Field, str]]) -> list[StoredImage]:
-    """Return the images in rows that have the column :data:`CARD`."""
+    """Return the images of rows that have the column :data:`CARD`."""
     return [_image_of(json.loads(card), fields) for card in table[CARD].to_pylist()]
 
 
@@ -160,7 +160,7 @@ def _image_of(card: dict[str, Any], fields: Mapping[str, tuple[Field, str]]) -> 
 
 
 def embeddings_from_table(table: pa.Table, width: int) -> TargetEmbeddings:
-    """Return the (n, N, E) embeddings in rows."""
+    """Return the embeddings of rows: (B, N, E)."""
     column = table["embeddings"].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
@@ -178,11 +178,11 @@ def files_to_table(entries: Sequence[FileEntry]) -> pa.Table:
 
 
 def to_expression(conditions: Sequence[Condition], columns: Mapping[str, str]) -> Expr | None:
-    """Return one expression for all conditions, or none if there are none.
+    """Return one expression for all conditions, or None if there are none.
 
     Args:
-        conditions: Whose fields are all in ``columns``.
-        columns: The column that holds each field.
+        conditions: Conditions on fields of ``columns``.
+        columns: Field → name of its column.
     """
     expressions = [_expression(condition, _column(condition.field, columns)) for condition in conditions]
     return reduce(and_, expressions) if expressions else None
@@ -190,7 +190,7 @@ def to_expression(conditions: Sequence[Condition], columns: Mapping[str, str]) -
 
 def _column(field: Field, columns: Mapping[str, str]) -> Expr:
     column = col(columns[field.name])
-    # Sizes are stored as integers, which the engine will not compare with the fractions that a filter may hold.
+    # Sizes are stored as integers, which the engine does not compare with floats.
     return column.cast("float64") if field in BUILT_IN_FIELDS and field.type is FieldType.NUMBER else column
 
 

@@ -1,4 +1,4 @@
-"""Which search effort a gallery needs: recall against exact search and latency, measured on the gallery itself."""
+"""Tuning the search effort of a gallery against exact search, and optimising its store in the background."""
 
 import logging
 import threading
@@ -10,24 +10,25 @@ from typing import Any
 import numpy as np
 
 from likebut.errors import LikebutError
-from likebut.gallery.scoring import l2_normalise
 from likebut.gallery.search import search_page
+from likebut.gallery.similarity import l2_normalise
 from likebut.gallery.store import GalleryStore, SearchEffort, Vector
 
 _PROBES = (5, 10, 20, 40, 60)
-_CANDIDATES = (1, 2, 4)
-_SAMPLED = 2000
+_CANDIDATE_FACTORS = (1, 2, 4)
+_SAMPLED_IMAGES = 2000
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a search effort gives.
+    """Recall and latency of a search effort.
 
     Attributes:
         effort: None for exact search.
-        recall: Share of the exact search's first ten that it finds, on average.
-        median_ms: Of the store's part of a search.
-        p95_ms: Likewise, 95th percentile.
+        recall: Mean recall@k against exact search.
+        median_ms: Median latency of the store.
+        p95_ms: 95th percentile of the latency.
     """
 
     effort: SearchEffort | None
@@ -36,18 +37,18 @@ class Trial:
     p95_ms: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the trial as a JSON object; an exact search has no effort."""
+        """Return the trial as a JSON object."""
         effort = asdict(self.effort) if self.effort is not None else None
         return {"effort": effort, "recall@10": self.recall, "median_ms": self.median_ms, "p95_ms": self.p95_ms}
 
 
 def sample_queries(store: GalleryStore, count: int, rng: np.random.Generator) -> list[Vector]:
-    """Return queries (E,) that lie between two images of the gallery, as composed queries do."""
+    """Return queries, (E,) each, halfway between two random images, similar to composed queries."""
     total = store.count()
     if total == 0:
         return []
-    start = int(rng.integers(0, max(1, total - _SAMPLED + 1)))
-    ids = [image.id for image in store.page(_SAMPLED, start)]
+    start = int(rng.integers(0, max(1, total - _SAMPLED_IMAGES + 1)))
+    ids = [image.id for image in store.page(_SAMPLED_IMAGES, start)]
     chosen = [ids[position] for position in rng.integers(0, len(ids), 2 * count)]
     embeddings = store.embeddings(list(dict.fromkeys(chosen)))
     pooled = [l2_normalise(embeddings[image_id].astype(np.float32).mean(axis=0)) for image_id in chosen]
@@ -55,56 +56,36 @@ def sample_queries(store: GalleryStore, count: int, rng: np.random.Generator) ->
 
 
 def tune(store: GalleryStore, queries: Sequence[Vector], k: int = 10) -> list[Trial]:
-    """Return what exact search and each effort tried give, exact search first."""
-    truth: list[set[str]] = []
-    times: list[float] = []
-    for query in queries:
-        started = time.perf_counter()
-        truth.append({hit.id for hit in search_page(store, query, k, group_duplicates=False, exact=True).hits})
-        times.append(time.perf_counter() - started)
-    trials = [_trial(None, [1.0], times)]
+    """Measure exact search, which comes first, and each search effort of a grid."""
+    exact = [_timed_search(store, query, k, exact=True) for query in queries]
+    truth = [ids for ids, _ in exact]
+    trials = [_trial(None, [1.0], [seconds for _, seconds in exact])]
     if store.health().search == "exact":
         return trials
-    usual = SearchEffort.usual(store.identity.tokens)
+    default = SearchEffort.default(store.identity.tokens)
     for probes in _PROBES:
-        for factor in _CANDIDATES:
-            effort = SearchEffort(probes, usual.refine, factor * usual.candidates)
-            trials.append(_measure(store, queries, truth, effort, k))
+        for factor in _CANDIDATE_FACTORS:
+            effort = SearchEffort(probes, default.refine, factor * default.candidates)
+            found = [_timed_search(store, query, k, effort=effort) for query in queries]
+            recalls = [
+                len(expected & ids) / max(1, len(expected)) for expected, (ids, _) in zip(truth, found, strict=True)
+            ]
+            trials.append(_trial(effort, recalls, [seconds for _, seconds in found]))
     return trials
 
 
 def choose(trials: Sequence[Trial], least_recall: float = 0.99) -> Trial:
-    """Return the fastest effort that finds enough, or the one that finds most."""
+    """Return the fastest effort with at least ``least_recall``, or else the one with the highest recall."""
     efforts = [trial for trial in trials if trial.effort is not None] or list(trials)
     enough = [trial for trial in efforts if trial.recall >= least_recall]
     return min(enough, key=lambda trial: trial.median_ms) if enough else max(efforts, key=lambda trial: trial.recall)
 
 
-def _measure(
-    store: GalleryStore, queries: Sequence[Vector], truth: Sequence[set[str]], effort: SearchEffort, k: int
-) -> Trial:
-    recalls, times = [], []
-    for query, expected in zip(queries, truth, strict=True):
-        started = time.perf_counter()
-        page = search_page(store, query, k, group_duplicates=False, effort=effort)
-        times.append(time.perf_counter() - started)
-        recalls.append(len(expected.intersection(hit.id for hit in page.hits)) / max(1, len(expected)))
-    return _trial(effort, recalls, times)
-
-
-def _trial(effort: SearchEffort | None, recalls: Sequence[float], times: Sequence[float]) -> Trial:
-    median, p95 = np.percentile(np.asarray(times) * 1000, [50, 95])
-    return Trial(effort, float(np.mean(recalls)), float(median), float(p95))
-
-
-_log = logging.getLogger(__name__)
-
-
-class Tidying:
-    """Runs a task in a thread of its own, unless it is running already.
+class BackgroundTask:
+    """Runs a task in a thread, at most once at a time; a failure is logged as a warning.
 
     Args:
-        task: What tidies.
+        task: The work.
     """
 
     def __init__(self, task: Callable[[], None]) -> None:
@@ -113,14 +94,14 @@ class Tidying:
         self._starting = threading.Lock()
 
     def start(self) -> None:
-        """Begin, and return at once."""
+        """Start the task, unless it is running, and return at once."""
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="optimise gallery")
                 self._thread.start()
 
     def wait(self) -> None:
-        """Wait for what goes on."""
+        """Wait until the task is not running."""
         if self._thread is not None:
             self._thread.join()
 
@@ -128,5 +109,18 @@ class Tidying:
         try:
             self._task()
         except LikebutError as error:
-            # Searches find all without it, and the next change begins it again.
+            # Optimising only affects speed, and the next change starts it again.
             _log.warning("%s %s", error.problem, error.remedy)
+
+
+def _timed_search(
+    store: GalleryStore, query: Vector, k: int, exact: bool = False, effort: SearchEffort | None = None
+) -> tuple[set[str], float]:
+    started = time.perf_counter()
+    page = search_page(store, query, k, group_duplicates=False, exact=exact, effort=effort)
+    return {hit.id for hit in page.hits}, time.perf_counter() - started
+
+
+def _trial(effort: SearchEffort | None, recalls: Sequence[float], seconds: Sequence[float]) -> Trial:
+    median, p95 = np.percentile(np.asarray(seconds) * 1000, [50, 95])
+    return Trial(effort, float(np.mean(recalls)), float(median), float(p95))

@@ -1,4 +1,4 @@
-"""A store in memory that compares a query with every image: the oracle for recall, and what small tests use."""
+"""A store in memory with exact search: the reference implementation for recall, and for small tests."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from likebut.gallery.fields import Field
 from likebut.gallery.filters import Condition, matches
 from likebut.gallery.identity import GalleryIdentity
-from likebut.gallery.scoring import score
+from likebut.gallery.similarity import score
 from likebut.gallery.store import (
     Candidate,
     FileEntry,
@@ -24,10 +24,10 @@ from likebut.gallery.store import (
 
 
 class MemoryStore:
-    """Keeps everything in dictionaries; nothing outlives the process.
+    """A :class:`~likebut.gallery.store.GalleryStore` in dictionaries; nothing is persisted.
 
     Args:
-        identity: What the embeddings are made with.
+        identity: What the embeddings are computed with.
     """
 
     def __init__(self, identity: GalleryIdentity) -> None:
@@ -35,21 +35,21 @@ class MemoryStore:
         self._images: dict[str, NewImage] = {}
         self._files: dict[str, FileEntry] = {}
         self._fields: dict[str, Field] = {}
-        self._effort = SearchEffort.usual(identity.tokens)
+        self._effort = SearchEffort.default(identity.tokens)
         self._settings: dict[str, Any] = {}
         self._lock = threading.RLock()
 
     @property
     def identity(self) -> GalleryIdentity:
-        """What the embeddings were made with."""
+        """What the embeddings were computed with."""
         return self._identity
 
     def fields(self) -> tuple[Field, ...]:
-        """Return the user's metadata fields, in the order in which they came."""
+        """Return the user's metadata fields, in the order of their creation."""
         return tuple(self._fields.values())
 
     def add_fields(self, fields: Sequence[Field]) -> None:
-        """Add metadata fields; those that are there already are left."""
+        """Add metadata fields; existing ones are ignored."""
         with self._lock:
             for field in fields:
                 self._fields.setdefault(field.name, field)
@@ -60,29 +60,29 @@ class MemoryStore:
             self._images |= {new.image.id: new for new in images}
 
     def update(self, images: Sequence[StoredImage]) -> None:
-        """Replace all but embeddings and thumbnail of images that are there."""
+        """Replace everything but embeddings and thumbnail of existing images."""
         with self._lock:
             for image in images:
                 if image.id in self._images:
                     self._images[image.id] = replace(self._images[image.id], image=image)
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Remove images, and return how many there were."""
+        """Delete images and return how many existed."""
         with self._lock:
             return sum(self._images.pop(image_id, None) is not None for image_id in ids)
 
     def get(self, ids: Sequence[str]) -> dict[str, StoredImage]:
-        """Return those images that are there."""
+        """Return the existing images among ``ids``."""
         with self._lock:
             return {image_id: self._images[image_id].image for image_id in ids if image_id in self._images}
 
     def embeddings(self, ids: Sequence[str]) -> dict[str, TargetEmbeddings]:
-        """Return the target embeddings, (N, E) each, of those images that are there."""
+        """Return the target embeddings, (N, E) each, of the existing images among ``ids``."""
         with self._lock:
             return {image_id: self._images[image_id].embeddings for image_id in ids if image_id in self._images}
 
     def thumbnail(self, image_id: str) -> bytes | None:
-        """Return an image's thumbnail as JPEG."""
+        """Return the JPEG thumbnail of an image, if it exists."""
         new = self._images.get(image_id)
         return new.thumbnail if new else None
 
@@ -92,7 +92,7 @@ class MemoryStore:
             return set(self._images)
 
     def page(self, limit: int, offset: int = 0, conditions: Sequence[Condition] = ()) -> list[StoredImage]:
-        """Return some images that satisfy the conditions, in the order of their arrival."""
+        """Return a page of the images that satisfy the conditions, in the order of insertion."""
         return [new.image for new in self._matching(conditions)][offset : offset + limit]
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
@@ -115,39 +115,35 @@ class MemoryStore:
         best = np.argsort(-scores, kind="stable")[:limit]
         return [Candidate(found[position].image, found[position].embeddings) for position in best]
 
-    def _matching(self, conditions: Sequence[Condition]) -> list[NewImage]:
-        with self._lock:
-            return [new for new in self._images.values() if matches(conditions, new.image.values())]
-
     def effort(self) -> SearchEffort:
-        """Return the effort that searches would take if there were an index."""
+        """Return the search effort, which has no effect."""
         return self._effort
 
-    def keep_effort(self, effort: SearchEffort) -> None:
-        """Remember ``effort``."""
+    def set_effort(self, effort: SearchEffort) -> None:
+        """Set the search effort."""
         self._effort = effort
 
     def setting(self, key: str) -> Any:
-        """Return a value that was kept under ``key``; None if there is none."""
+        """Return the value stored under ``key``; None if there is none."""
         return self._settings.get(key)
 
-    def keep_setting(self, key: str, value: Any) -> None:
-        """Keep a value under ``key``."""
+    def set_setting(self, key: str, value: Any) -> None:
+        """Store a value under ``key``."""
         self._settings[key] = value
 
     def put_files(self, entries: Sequence[FileEntry]) -> None:
-        """Remember files, replacing what was known of the same paths."""
+        """Store file entries, replacing those with the same paths."""
         with self._lock:
             self._files |= {entry.path: entry for entry in entries}
 
     def remove_files(self, paths: Iterable[str]) -> None:
-        """Forget files."""
+        """Remove file entries."""
         with self._lock:
             for path in paths:
                 self._files.pop(path, None)
 
     def files(self) -> dict[str, FileEntry]:
-        """Return all known files by path."""
+        """Return all file entries by path."""
         with self._lock:
             return dict(self._files)
 
@@ -158,3 +154,7 @@ class MemoryStore:
         """Return the state of the store."""
         skipped = sum(entry.image_id is None for entry in self.files().values())
         return StoreHealth("memory", len(self._images), "exact", 0, None, skipped)
+
+    def _matching(self, conditions: Sequence[Condition]) -> list[NewImage]:
+        with self._lock:
+            return [new for new in self._images.values() if matches(conditions, new.image.values())]

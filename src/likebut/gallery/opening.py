@@ -1,4 +1,4 @@
-"""What the verbs that use a gallery share: where it is, and the retriever that it was made with."""
+"""Opening and rebuilding galleries by location, with the retriever that they record."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +7,6 @@ from likebut.errors import InputError
 
 if TYPE_CHECKING:
     from likebut.gallery.gallery import Gallery
-    from likebut.gallery.identity import GalleryIdentity
 
 
 DEFAULT_MODEL = "small"
@@ -16,16 +15,16 @@ _REBUILDING = "rebuilding"
 
 
 def open_gallery(location: str, model: str | None = None, device: str | None = None, create: bool = False) -> "Gallery":
-    """Return a gallery with a retriever: the one named, else the one that the gallery was made with.
+    """Open a gallery with a retriever.
 
     Args:
         location: A folder, or an object-store URI.
-        model: A trained retriever: a name or a folder.
+        model: Name or folder of a trained retriever; the one that the gallery records if None.
         device: cpu or cuda; the GPU if there is one.
-        create: Whether to make a gallery that is not there.
+        create: Whether to create the gallery if it does not exist.
 
     Raises:
-        InputError: There is no gallery, or it was made with another retriever.
+        InputError: The gallery does not exist, or was made with another retriever.
         MissingWeightsError: The retriever is not on this machine.
     """
     recorded = recorded_model(location, create)
@@ -34,69 +33,76 @@ def open_gallery(location: str, model: str | None = None, device: str | None = N
 
     name = model or recorded or DEFAULT_MODEL
     gallery = Gallery.open(location, Retriever.from_pretrained(name, device), create)
-    if create and recorded != _lasting(name):
-        gallery.store.keep_setting(_MODEL, _lasting(name))
+    if create and recorded != _absolute_name(name):
+        gallery.store.set_setting(_MODEL, _absolute_name(name))
     return gallery
 
 
 def open_for_rebuilding(location: str, model: str | None, device: str | None, source: str) -> "Gallery":
-    """Return an empty gallery in place of the one there; one whose rebuilding was stopped, as far as it had got.
+    """Replace a gallery by an empty one, or resume an interrupted rebuild of it.
 
-    Nothing is removed before the retriever is loaded. :func:`rebuilt` is to be called once the gallery is filled.
+    Nothing is removed before the retriever is loaded. Call :func:`finish_rebuilding` once the gallery is filled.
 
     Args:
         location: A folder, or an object-store URI.
-        model: A trained retriever; the one that the gallery was made with if None.
+        model: Name or folder of a trained retriever; the one that the gallery records if None.
         device: cpu or cuda; the GPU if there is one.
-        source: What the gallery is to be filled from: a stopped rebuilding from something else is not gone on with.
+        source: What the gallery is filled from. An interrupted rebuild from another source is restarted.
 
     Raises:
-        InputError: There is no such retriever, or something else is at ``location``.
+        InputError: There is no such retriever, or ``location`` is not a gallery.
         MissingWeightsError: The retriever is not on this machine.
     """
     from likebut.gallery.gallery import Gallery
     from likebut.gallery.identity import GalleryIdentity
+    from likebut.gallery.lance_store import LanceStore
     from likebut.gallery.lance_tables import remove_gallery
     from likebut.retriever.retriever import Retriever
 
     name = model or recorded_model(location, may_be_missing=True) or DEFAULT_MODEL
     retriever = Retriever.from_pretrained(name, device)
-    if not _is_being_rebuilt(location, GalleryIdentity.of(retriever), source):
+    try:
+        store = LanceStore(location)
+        is_resumed = store.identity == GalleryIdentity.of(retriever) and store.setting(_REBUILDING) == source
+    except InputError:
+        is_resumed = False
+    if not is_resumed:
         remove_gallery(location)
     gallery = Gallery.open(location, retriever)
-    gallery.store.keep_setting(_MODEL, _lasting(name))
-    gallery.store.keep_setting(_REBUILDING, source)
+    gallery.store.set_setting(_MODEL, _absolute_name(name))
+    gallery.store.set_setting(_REBUILDING, source)
     return gallery
 
 
-def rebuilt(gallery: "Gallery") -> None:
-    """Note that the gallery is whole: if it was being rebuilt, that is done, and the next rebuilding begins anew."""
+def rebuild_source(folder: Path, metadata: Path | None = None) -> str:
+    """Return the ``source`` of :func:`open_for_rebuilding` for a folder: its path and a fingerprint of its metadata.
+
+    Raises:
+        InputError: The folder is missing or its metadata file is faulty. Call this before the gallery is emptied.
+    """
+    from likebut.data.images import images_below
+    from likebut.files import fingerprint, normal_path
+    from likebut.gallery.fields import infer_fields
+    from likebut.gallery.metadata import metadata_for
+
+    images_below(folder)
+    table = metadata_for([folder], metadata)
+    rows = {name: dict(row.values) for name, row in table.rows.items()} if table else {}
+    infer_fields(rows.values(), {})
+    return f"{normal_path(folder)} {fingerprint(rows)}"
+
+
+def finish_rebuilding(gallery: "Gallery") -> None:
+    """Record that the gallery is complete, so that the next rebuild starts from the beginning."""
     if gallery.store.setting(_REBUILDING):
-        gallery.store.keep_setting(_REBUILDING, None)
-
-
-def _is_being_rebuilt(location: str, identity: "GalleryIdentity", source: str) -> bool:
-    from likebut.gallery.lance_store import LanceStore
-
-    try:
-        store = LanceStore(location)
-        return store.identity == identity and bool(store.setting(_REBUILDING) == source)
-    except InputError:
-        return False
-
-
-def _lasting(name: str) -> str:
-    """Return the name of a retriever as it holds in every folder."""
-    from likebut.models.model_folder import model_folder_in
-
-    return name if model_folder_in(Path(name), "retriever") is None else str(Path(name).absolute())
+        gallery.store.set_setting(_REBUILDING, None)
 
 
 def recorded_model(location: str, may_be_missing: bool = False) -> str | None:
-    """Return the name or folder of the retriever that a gallery was made with, if it is known.
+    """Return the name or folder of the retriever that a gallery records, if any.
 
     Raises:
-        InputError: There is no gallery, and ``may_be_missing`` is false.
+        InputError: The gallery does not exist, and ``may_be_missing`` is false.
     """
     from likebut.gallery.lance_store import LanceStore
 
@@ -107,3 +113,13 @@ def recorded_model(location: str, may_be_missing: bool = False) -> str | None:
             raise
         return None
     return None if recorded is None else str(recorded)
+
+
+def _absolute_name(name: str) -> str:
+    """Return the name of a retriever with local paths made absolute, so that it is valid in every working directory."""
+    from likebut.models.model_folder import model_folder_in
+    from likebut.retriever import dual_encoder
+
+    if name.startswith(dual_encoder.PREFIX):
+        return dual_encoder.absolute_name(name)
+    return name if model_folder_in(Path(name), "retriever") is None else str(Path(name).absolute())

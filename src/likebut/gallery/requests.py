@@ -1,4 +1,4 @@
-"""What is asked of a gallery and what it answers."""
+"""Requests to a gallery and their results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,28 +11,29 @@ from PIL import Image
 from likebut.data.images import SkippedImage
 from likebut.errors import InputError
 from likebut.gallery.fields import Metadata, json_value, require_utf8
+from likebut.gallery.metadata import SkippedLine
 
 ImageSource = Path | bytes | Image.Image
 BALANCED = 0.5
-_MOST = 1_000_000
+_LARGEST_COUNT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRequest:
-    """A search: "like these images, but as the text says".
+    """A composed query: reference images, a modification text, or both.
 
     Attributes:
-        images: Reference images that need not be in the gallery: files, their content, or decoded RGB.
+        images: Reference images that need not be in the gallery: files, file content, or decoded images.
         image_ids: Reference images that are in the gallery.
-        text: Modification text; alone, a description.
-        negative: What the results should not be: "striped".
-        weight: 0 heeds the text alone, 1 the images alone; 0.5 is the composed query. Only heeded with both.
-        k: How many hits.
-        offset: How many hits to pass over.
-        filters: Conditions on metadata, as :func:`likebut.gallery.filters.parse_filter` takes them.
+        text: Modification text; without reference images, a description.
+        negative: Description of what the results should not show, such as "striped".
+        weight: 0 uses the text alone, 0.5 the composed query, 1 the images alone. Ignored unless there are both.
+        k: Number of hits.
+        offset: Number of hits to skip.
+        filters: Conditions on metadata, as for :func:`likebut.gallery.filters.parse_filter`.
         keep_references: Whether a reference image may be among the hits.
-        group_duplicates: Whether pictures that look the same share one hit.
-        exact: Whether to compare with every image even where there is an index.
+        group_duplicates: Whether near-duplicates share one hit.
+        exact: Whether to compare with every image even if there is an index.
     """
 
     images: tuple[ImageSource, ...] = ()
@@ -48,51 +49,52 @@ class SearchRequest:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be answered.
+        """Validate the request.
 
         Raises:
-            InputError: There is neither image nor text, something is of another type, or a number is out of range.
+            InputError: There is neither an image nor a text, a value has the wrong type, or a number is out of range.
         """
         for name in ("text", "negative"):
             if not isinstance(getattr(self, name), str):
-                raise InputError(f"{name} is {getattr(self, name)!r}, not a text.", 'Give a text, or "" for none.')
+                raise _invalid(f"{name} is {getattr(self, name)!r}, not a string.", 'Give a string; "" for none.')
             _require_utf8(name, getattr(self, name))
         for image_id in self.image_ids:
             if not isinstance(image_id, str):
-                raise InputError("An image_id is not a text.", "Give the id of an image: hit.id.")
-            _require_utf8("An image_id", image_id)
+                raise _invalid(f"image_id is {image_id!r}, not a string.", "Give the id of an image: hit.id.")
+            _require_utf8("image_id", image_id)
         for name in ("k", "offset"):
-            if not isinstance(getattr(self, name), Integral) or getattr(self, name) > _MOST:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}, not a whole number up to {_MOST}.", f"Change {name}."
-                )
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or int(value) > _LARGEST_COUNT:
+                raise _invalid(f"{name} is {value!r}, not an integer up to {_LARGEST_COUNT}.", f"Change {name}.")
         if not (self.images or self.image_ids or self.text.strip()):
-            raise InputError("The search has neither an image nor a text.", "Give an image, a text, or both.")
+            raise _invalid("The search has neither an image nor a text.", "Give an image, a text, or both.")
         if not 0 <= self.weight <= 1:
-            raise InputError(f"The weight is {self.weight}, not between 0 and 1.", "0 is text alone, 1 image alone.")
+            raise _invalid(f"The weight is {self.weight}, not between 0 and 1.", "0 is text alone, 1 image alone.")
         if self.k < 1 or self.offset < 0:
-            raise InputError(
-                f"k is {self.k} and offset {self.offset}, but k starts at 1 and offset at 0.", "Change them."
-            )
+            raise _invalid(f"k is {self.k} and offset {self.offset}.", "k is at least 1 and offset at least 0.")
 
 
 def _require_utf8(name: str, text: str) -> None:
     try:
         require_utf8(text)
     except UnicodeEncodeError:
-        raise InputError(f"{name} is {text!r}, which is not UTF-8.", "Write it anew, in UTF-8.") from None
+        raise InputError(f"{name} is {text!r}, which is not valid UTF-8.", "Change it.", code="not-utf8") from None
+
+
+def _invalid(problem: str, remedy: str) -> InputError:
+    return InputError(problem, remedy, code="invalid-request")
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An image that was found.
+    """A search result.
 
     Attributes:
         id: SHA-256 of the file's content.
-        path: Where the file lay when it was last seen.
-        score: Similarity with the query, in -1…1: the largest cosine over the image's N target embeddings.
-        metadata: Every field that has a value: width, height, bytes, taken, and the user's own.
-        duplicates: Ids of further images that show the same picture.
+        path: Last known path of the file.
+        score: Similarity to the query in [-1, 1]: the largest cosine over the image's N target embeddings.
+        metadata: Fields that have a value: width, height, bytes, taken, and the user's own.
+        duplicates: Ids of near-duplicates of the image.
     """
 
     id: str
@@ -114,13 +116,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """How long each stage of a search took, in seconds.
+    """Duration of each stage of a search, in seconds.
 
     Attributes:
-        decode: Reading reference images.
+        decode: Reading the reference images.
         encode: The model.
         search: The store.
-        rescore: Exact similarities, order and grouping.
+        rescore: Exact scoring, sorting and grouping.
     """
 
     decode: float = 0.0
@@ -136,30 +138,33 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The hits of one page.
+    """One page of hits.
 
     Attributes:
         more: Whether there is a next page.
+        truncated_texts: Which of "text" and "negative" have more tokens than the model reads; their ends were ignored.
     """
 
     hits: tuple[Hit, ...]
     timings: Timings
     more: bool
+    truncated_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AddReport:
-    """What became of the files that were given to a gallery.
+    """The outcome of adding files to a gallery.
 
     Attributes:
-        added: Images that are new.
+        added: New images.
         updated: Files whose content changed, and images whose metadata changed.
-        unchanged: Files that need no work.
-        moved: Images found under a new path, their old file gone.
-        copies: Files whose content another file has as well.
-        removed: Images whose last file is gone.
-        ids: The image in each file that could be used, in the order given.
+        unchanged: Files that were up to date.
+        moved: Images found under a new path after their old file disappeared.
+        copies: Files with the same content as another file.
+        removed: Images whose last file disappeared.
+        ids: Id of the image in each usable file, in the order given.
         skipped: Files that could not be used, and why.
+        skipped_metadata: Lines of the metadata file that were not applied, and why.
     """
 
     added: int = 0
@@ -170,13 +175,17 @@ class AddReport:
     removed: int = 0
     ids: tuple[str, ...] = ()
     skipped: tuple[SkippedImage, ...] = ()
+    skipped_metadata: tuple[SkippedLine, ...] = ()
 
     @property
     def changed(self) -> bool:
-        """Whether the gallery is another than before."""
+        """Whether the gallery changed."""
         return any((self.added, self.updated, self.moved, self.copies, self.removed))
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object, without the ids."""
         counts = {name: getattr(self, name) for name in ("added", "updated", "unchanged", "moved", "copies", "removed")}
-        return counts | {"skipped": [{"path": each.name, "reason": each.reason} for each in self.skipped]}
+        return counts | {
+            "skipped": [{"path": each.name, "reason": each.reason} for each in self.skipped],
+            "skipped_metadata": [each.to_json() for each in self.skipped_metadata],
+        }

@@ -1,16 +1,13 @@
-"""What a gallery asks of the engine that keeps its images and finds the nearest of them."""
+"""The interface of a gallery to the engine that stores its images and finds the nearest of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from likebut.data.images import SkippedImage, images_below
-from likebut.files import is_gone
 from likebut.gallery.fields import Field, Metadata, Value
 from likebut.gallery.filters import Condition
 from likebut.gallery.identity import GalleryIdentity
@@ -21,14 +18,14 @@ TargetEmbeddings = npt.NDArray[np.float16]
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """What a gallery keeps of an image, but for its thumbnail and its embeddings.
+    """What a gallery stores of an image, except its thumbnail and embeddings.
 
     Attributes:
         id: SHA-256 of the file's content.
-        path: Of one file with that content, when it was last seen.
+        path: Last known path of a file with that content.
         file_bytes: Size of the file.
-        taken: When the photograph was taken, by the camera's clock.
-        signature: 8×8 RGB miniature, 192 bytes, by which near-duplicates are told from look-alikes.
+        taken: Date of the photograph, in the camera's local time.
+        signature: 8×8 RGB miniature, 192 bytes, for detecting near-duplicates.
         metadata: The user's own fields.
     """
 
@@ -42,7 +39,7 @@ class StoredImage:
     metadata: Metadata = field(default_factory=dict)
 
     def values(self) -> dict[str, Value]:
-        """Return the value of every field that has one, the built-in ones included."""
+        """Return every field that has a value, including the built-in ones."""
         built_in: dict[str, Value] = {
             "path": self.path,
             "width": float(self.width),
@@ -56,7 +53,7 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class NewImage:
-    """An image to be stored: (N, E) float16 target embeddings and a JPEG thumbnail beside the rest."""
+    """An image to store, with its (N, E) float16 target embeddings and its JPEG thumbnail."""
 
     image: StoredImage
     embeddings: TargetEmbeddings
@@ -65,7 +62,7 @@ class NewImage:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An image that the store found, with the (N, E) float16 target embeddings to score it by."""
+    """An image found by a store, with the (N, E) float16 target embeddings for exact scoring."""
 
     image: StoredImage
     embeddings: TargetEmbeddings
@@ -73,12 +70,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """What is known of a file, so that it is read again only when it changed.
+    """What is known of a file, so that it is read again only if it changed.
 
     Attributes:
-        image_id: The image it holds; None if it was set aside.
-        modified_ns: Its modification time.
-        reason: Why it was set aside; empty otherwise.
+        image_id: Id of the image in the file; None if the file was skipped.
+        modified_ns: Modification time.
+        reason: Why the file was skipped; otherwise empty.
     """
 
     path: str
@@ -90,12 +87,12 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class SearchEffort:
-    """How hard an index looks; more is slower and finds more. A store without an index takes no notice.
+    """Search parameters of an index; more effort is slower and has a higher recall. Ignored without an index.
 
     Attributes:
-        probes: Clusters of the index that are visited.
-        refine: How many times the candidates asked for are re-scored exactly.
-        candidates: The least number of candidates, however few hits are wanted.
+        probes: Number of partitions visited.
+        refine: Number of candidates re-scored from full-precision vectors, as a multiple of the limit.
+        candidates: Minimum number of candidates, however few hits are requested.
     """
 
     probes: int = 60
@@ -103,8 +100,8 @@ class SearchEffort:
     candidates: int = 50
 
     @classmethod
-    def usual(cls, tokens: int) -> "SearchEffort":
-        """Return the effort for images of N tokens: an index that ranks tokens must look past an image's own."""
+    def default(cls, tokens: int) -> "SearchEffort":
+        """Return the default for N tokens per image: the index ranks tokens, so an image may take up N candidates."""
         return cls(candidates=max(cls.candidates, 6 * tokens))
 
 
@@ -113,12 +110,12 @@ class StoreHealth:
     """The state of a store.
 
     Attributes:
-        engine: Its name and version.
-        images: How many there are.
-        search: "exact", or the kind of the index.
-        unindexed: Images that the index does not hold yet; they are searched exactly.
-        disk_bytes: None where that is not known.
-        skipped: Files that could not be used.
+        engine: Name and version.
+        images: Number of images.
+        search: "exact", or the type of the index.
+        unindexed: Number of images that the index does not contain yet; they are searched exactly.
+        disk_bytes: Size on disk; None if unknown.
+        skipped: Number of files that could not be used.
     """
 
     engine: str
@@ -130,45 +127,45 @@ class StoreHealth:
 
 
 class GalleryStore(Protocol):
-    """Keeps images and files, and finds candidates. Every method may be called from several threads.
+    """Stores images, files and metadata fields.
 
-    A method that changes something returns when the change is durable and visible to every later read, from
-    whatever process. Each change is atomic: a reader sees all of it or none.
+    Methods are safe to call from several threads. Each change is atomic, durable when the method returns, and visible
+    to every read that begins afterwards, in any process. Ids, paths and names are distinct within one call.
     """
 
     @property
     def identity(self) -> GalleryIdentity:
-        """What the embeddings were made with."""
+        """What the embeddings were computed with."""
 
     def fields(self) -> tuple[Field, ...]:
-        """Return the user's metadata fields, in the order in which they came."""
+        """Return the user's metadata fields, in the order of their creation."""
 
     def add_fields(self, fields: Sequence[Field]) -> None:
-        """Add metadata fields; those that are there already, with the same type, are left."""
+        """Add metadata fields; existing fields, which have the same type, are ignored."""
 
     def put(self, images: Sequence[NewImage]) -> None:
-        """Store images, replacing those with the same ids. No id may come twice."""
+        """Store images, replacing those with the same ids."""
 
     def update(self, images: Sequence[StoredImage]) -> None:
-        """Replace all but embeddings and thumbnail of images that are there; others are left out."""
+        """Replace everything but embeddings and thumbnail of existing images; unknown images are ignored."""
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Remove images, and return how many there were."""
+        """Delete images and return how many existed."""
 
     def get(self, ids: Sequence[str]) -> dict[str, StoredImage]:
-        """Return those images that are there."""
+        """Return the existing images among ``ids``."""
 
     def embeddings(self, ids: Sequence[str]) -> dict[str, TargetEmbeddings]:
-        """Return the target embeddings, (N, E) each, of those images that are there."""
+        """Return the target embeddings, (N, E) each, of the existing images among ``ids``."""
 
     def thumbnail(self, image_id: str) -> bytes | None:
-        """Return an image's thumbnail as JPEG."""
+        """Return the JPEG thumbnail of an image, if it exists."""
 
     def ids(self) -> set[str]:
         """Return the ids of all images."""
 
     def page(self, limit: int, offset: int = 0, conditions: Sequence[Condition] = ()) -> list[StoredImage]:
-        """Return some images that satisfy the conditions, in the order of their ids or of their arrival."""
+        """Return a page of the images that satisfy the conditions, in the order of insertion or of last change."""
 
     def count(self, conditions: Sequence[Condition] = ()) -> int:
         """Return how many images satisfy the conditions."""
@@ -183,105 +180,39 @@ class GalleryStore(Protocol):
     ) -> list[Candidate]:
         """Return at most ``limit`` images near a query, in no particular order.
 
-        Nearness is the largest cosine between the (E,) query and an image's N target embeddings.
+        The similarity of an image is the largest cosine between the query and its N target embeddings.
 
         Args:
             query: (E,), not zero.
-            limit: How many candidates.
-            conditions: Only images that satisfy all of them count.
-            effort: How hard the index looks; what was last kept with :meth:`keep_effort` if none.
-            exact: Compare with every image, whether there is an index or not.
+            limit: Maximum number of candidates.
+            conditions: Only images that satisfy all of them are considered.
+            effort: Search effort of the index; the store's own (:meth:`set_effort`) if None.
+            exact: Whether to compare with every image even if there is an index.
         """
 
     def effort(self) -> SearchEffort:
-        """Return the effort that searches take."""
+        """Return the search effort."""
 
-    def keep_effort(self, effort: SearchEffort) -> None:
-        """Make ``effort`` what searches take from now on."""
+    def set_effort(self, effort: SearchEffort) -> None:
+        """Set the search effort, persistently."""
 
     def setting(self, key: str) -> Any:
-        """Return a JSON value that was kept under ``key``; None if there is none."""
+        """Return the JSON value stored under ``key``; None if there is none."""
 
-    def keep_setting(self, key: str, value: Any) -> None:
-        """Keep a JSON value under ``key``."""
+    def set_setting(self, key: str, value: Any) -> None:
+        """Store a JSON value under ``key``."""
 
     def put_files(self, entries: Sequence[FileEntry]) -> None:
-        """Remember files, replacing what was known of the same paths."""
+        """Store file entries, replacing those with the same paths."""
 
     def remove_files(self, paths: Iterable[str]) -> None:
-        """Forget files."""
+        """Remove file entries."""
 
     def files(self) -> dict[str, FileEntry]:
-        """Return all known files by path."""
+        """Return all file entries by path."""
 
     def optimise(self) -> None:
-        """Bring the index up to date and tidy the storage; readers and writers may go on meanwhile."""
+        """Update the index and compact the storage; reads and writes may run concurrently."""
 
     def health(self) -> StoreHealth:
         """Return the state of the store."""
-
-
-def holders_of(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
-    """Return the paths of the files that hold each image."""
-    holders: dict[str, set[str]] = {}
-    for entry in entries:
-        if entry.image_id is not None:
-            holders.setdefault(entry.image_id, set()).add(entry.path)
-    return holders
-
-
-def forget_missing(store: GalleryStore, root: Path) -> tuple[int, list[SkippedImage]]:
-    """Forget the files that are gone from below ``root``; return how many images went, and folders not to be listed.
-
-    What lies below a folder that cannot be listed is not gone, as far as anybody knows.
-
-    Raises:
-        InputError: There is no such folder, or no picture in it.
-    """
-    images, unlisted = images_below(root)
-    there = {str(image.path) for image in images}
-    hidden = [Path(each.name) for each in unlisted]
-    gone = [
-        name
-        for name in store.files()
-        if name not in there
-        and (path := Path(name)).is_relative_to(root)
-        and not any(path.is_relative_to(folder) for folder in hidden)
-    ]
-    return forget_files(store, gone), unlisted
-
-
-def forget_files(store: GalleryStore, gone: Sequence[str]) -> int:
-    """Forget files that are gone, remove the images that no other file holds, and return how many those were.
-
-    An image that another file holds is named after that file from then on.
-    """
-    holders = holders_of(store.files().values())
-    lost = set(gone)
-    touched = [image_id for image_id, paths in holders.items() if not paths.isdisjoint(lost)]
-    removed = store.delete([image_id for image_id in touched if holders[image_id] <= lost])
-    images = store.get([image_id for image_id in touched if not holders[image_id] <= lost])
-    renamed = [replace(image, path=min(holders[image.id] - lost)) for image in images.values() if image.path in lost]
-    store.update(renamed)
-    store.remove_files(gone)
-    return removed
-
-
-def name_after_present(
-    store: GalleryStore, holders: Mapping[str, Collection[str]]
-) -> tuple[set[str], dict[str, set[str]]]:
-    """Forget files that are gone though others hold their images, and name the images after a file that is there.
-
-    Args:
-        store: Where the images are.
-        holders: Of the images in question; those of which no file is left stay as they are.
-
-    Returns:
-        The images that got another name, and the files of each image that are gone.
-    """
-    lost = {image_id: {path for path in paths if is_gone(Path(path))} for image_id, paths in holders.items()}
-    gone = {image_id: paths for image_id, paths in lost.items() if paths and len(paths) < len(holders[image_id])}
-    named = [image for image in store.get(list(gone)).values() if image.path in gone[image.id]]
-    store.update([replace(image, path=min(set(holders[image.id]) - gone[image.id])) for image in named])
-    store.remove_files([path for paths in gone.values() for path in paths])
-    return {image.id for image in named}, gone

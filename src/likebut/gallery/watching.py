@@ -1,4 +1,4 @@
-"""Keeping a gallery in step with a folder while pictures come and go."""
+"""Keeping a gallery in step with a folder while its images change."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from likebut.files import normal_path
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.requests import AddReport
 
-# A camera or a browser writes a file in pieces: wait until nothing has happened for this long.
+# Cameras and browsers write a file in several steps, so changes are handled once nothing has happened for this long.
 _SETTLE_MS = 500
 _LONGEST_WAIT_MS = 10_000
 _POLL_MS = 1_000
@@ -18,20 +18,20 @@ _POLL_MS = 1_000
 def watch(
     gallery: Gallery, folder: Path, metadata: Path | None = None, stop: threading.Event | None = None
 ) -> Iterator[AddReport | InputError]:
-    """Yield what became of every change below ``folder``, until ``stop`` is set.
+    """Synchronise a gallery with a folder after every change below it, until ``stop`` is set.
 
-    The whole folder is compared after each change, not only the files that were named: a burst of changes can overrun
-    the operating system's queue, and a file that was set aside half-written is read again.
+    Each change synchronises the whole folder rather than the files that were reported: a burst of changes can overrun
+    the operating system's queue, and a file that was skipped while incomplete is read again.
 
     Args:
-        gallery: To be kept in step.
-        folder: What is watched.
+        gallery: The gallery to synchronise.
+        folder: The folder to watch.
         metadata: As for :meth:`Gallery.synchronise`.
         stop: Ends the watch.
 
     Yields:
-        A report, or the reason why the folder cannot be taken as it is now (an empty folder, a faulty metadata
-        file); the watch goes on.
+        The report of each change, or the error if the folder cannot be synchronised in its present state (no images, an
+        invalid metadata file); watching continues.
     """
     from watchfiles import watch as watch_files
 
@@ -46,7 +46,7 @@ def watch(
         rust_timeout=_POLL_MS,
         yield_on_timeout=True,
     ):
-        # Once without a change, for what came between the caller's own look at the folder and the first of these.
+        # The first timeout synchronises as well, for changes between the caller's own synchronisation and the watch.
         if not changes and not is_first:
             continue
         is_first = False

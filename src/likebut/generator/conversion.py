@@ -6,7 +6,7 @@ from likebut.errors import InputError
 from likebut.generator.generator import GeneratorConfig
 from likebut.models.checkpoint_file import Checkpoint
 from likebut.models.converted_preset import VISION_FOLDER, converted_preset, expected_sizes
-from likebut.models.lavis import take_apart, vision_sizes, write_vision_folder
+from likebut.models.lavis import split_checkpoint, vision_sizes, write_vision_folder
 from likebut.models.model_folder import save_model_folder
 from likebut.models.preset import Preset
 
@@ -41,7 +41,7 @@ def convert_generator(
     sizes = expected_sizes(checkpoint, preset, "generator", heads)
     named = next((name for name in _PROJECTIONS if f"{name}.weight" in checkpoint.tensors), _PROJECTIONS[0])
     renamed = {f"{named}.{kind}": f"projection.{kind}" for kind in ("weight", "bias")}
-    parts = take_apart(checkpoint, sizes, "query_encoder.", renamed, _IGNORED)
+    parts = split_checkpoint(checkpoint, sizes, "query_encoder.", renamed, _IGNORED)
     state = {name: value.float() for name, value in parts.state.items()}
     width, source_width = state["projection.weight"].shape
     if source_width != sizes.hidden_size or state["projection.bias"].shape != (width,):

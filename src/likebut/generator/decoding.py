@@ -1,35 +1,47 @@
-"""How the generator's language model is made to write: greedy, beam, nucleus or consensus; short or long."""
+"""How the language model decodes a modification text: greedy, beam, nucleus or consensus; short, medium or long.
 
+Shapes: B batch, S prefix positions, L text tokens, D width of the language model.
+"""
+
+import math
 import warnings
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from likebut.errors import InputError
-from likebut.generator.consensus import agreed_text
-from likebut.generator.stepwise import ArithmeticSampling, Greedy, write_stepwise
+from likebut.generator.consensus import consensus_text
+from likebut.generator.stepwise import Greedy, SystematicSampling, decode_stepwise
 from likebut.models.language import LanguageModel
 from likebut.recipes.schema import WritingMethod
 
+Length = Literal["short", "medium", "long"]
+
+# Key and value states of a text are a few MB.
+_TEXTS_AT_ONCE = 512
+
 
 class Decoding(BaseModel):
-    """Settings for writing.
+    """Settings of decoding.
 
     Attributes:
-        method: "greedy", "beam", "nucleus", or "consensus": what a share of many texts says, for a generator that lists
-            changes; of the settings for others ``max_new_tokens`` alone counts there.
-        beams: Beams of "beam"; the paper uses 5.
-        repetition_penalty: Above 1 discourages words already written; the paper uses 1.5.
-        length_penalty: For beams: above 0 favours longer texts, below 0 shorter.
-        min_new_tokens: The end token is forbidden before this many.
-        max_new_tokens: Writing stops after this many.
+        method: "greedy", "beam", "nucleus", or "consensus": the clauses that are frequent among many sampled texts, for
+            a generator that lists changes.
+        beams: For "beam"; the paper uses 5.
+        repetition_penalty: Above 1 discourages tokens already written; the paper uses 1.5. Not for "consensus".
+        length_penalty: For "beam": above 0 favours longer texts, below 0 shorter ones.
+        min_new_tokens: The end token is forbidden before this many tokens. Not for "consensus".
+        max_new_tokens: Upper limit of a text's length.
         temperature: For "nucleus".
-        top_p: For "nucleus": the probability mass to draw from.
-        seed: For "nucleus", and for "consensus" where an encoder-decoder writes.
-        texts: For "consensus": how many are drawn.
-        share: For "consensus": what part of them must have a clause that is written.
+        top_p: For "nucleus": the probability mass to sample from.
+        seed: For "nucleus", and for "consensus" of an encoder-decoder.
+        texts: For "consensus": number of sampled texts.
+        share: For "consensus": minimum frequency of a clause.
+        min_p: For "consensus": tokens less likely than this multiple of the most likely one are not sampled.
+        stop_early: For "consensus": sampling ends once too few texts of a pair are unfinished to bring a new clause to
+            the minimum frequency. A clause may lose the votes of those texts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,19 +57,28 @@ class Decoding(BaseModel):
     seed: int = Field(default=0, ge=0)
     texts: int = Field(default=16, ge=2, le=128)
     share: float = Field(default=0.15, gt=0.0, le=1.0)
+    min_p: float = Field(default=0.05, ge=0.0, lt=1.0)
+    stop_early: bool = True
+
+    @property
+    def min_votes(self) -> int:
+        """How many of the sampled texts must have a clause for it to be written."""
+        return math.ceil(self.share * self.texts)
 
     def with_length(self, length: str) -> "Decoding":
-        """Return these settings made to write a "short", "medium" or "long" text.
+        """Return these settings changed to write a "short", "medium" or "long" text.
 
         Raises:
             InputError: ``length`` is none of the three.
         """
         bounds = {"short": (1, 12, -1.0, 0.4), "medium": (6, 24, 0.0, 0.15), "long": (14, 48, 1.0, 0.1)}
         if length not in bounds:
-            raise InputError(f'There is no length "{length}".', "Choose short, medium or long.")
+            raise InputError(
+                f'There is no length "{length}".', f"Choose {', '.join(get_args(Length))}.", code="unknown-length"
+            )
         shortest, longest, penalty, share = bounds[length]
         if self.method == "consensus":
-            # Its texts are as long as they are; how sure a change must be to be named is what makes them longer.
+            # Sampled texts are as long as they are; the minimum frequency decides how much of them is written.
             return self.model_copy(update={"share": share})
         return self.model_copy(
             update={"min_new_tokens": shortest, "max_new_tokens": longest, "length_penalty": penalty}
@@ -79,15 +100,12 @@ class Decoding(BaseModel):
         return arguments
 
 
-# Key and value states of a text are a few MB.
-_TEXTS_AT_ONCE = 128
-
-
 @torch.no_grad()
 def write_texts(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> list[str]:
     """Return one text for each row of ``prefix`` (B, S, D).
 
-    A row's text does not depend on the other rows of the batch, except under "nucleus", where the draw does.
+    A row's text does not depend on the other rows of the batch, except by "nucleus", which samples from one random
+    state.
     """
     if decoding.method == "consensus":
         return _write_by_consensus(language, prefix, decoding)
@@ -95,22 +113,23 @@ def write_texts(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> 
 
 
 def _write_by_consensus(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> list[str]:
-    agreed = []
+    written = []
     for part in torch.split(prefix, max(_TEXTS_AT_ONCE // decoding.texts, 1)):
-        texts = _decoded(language, _spread_ids(language, part, decoding))
+        texts = _decoded(language, _sampled_ids(language, part, decoding))
         groups = (texts[start : start + decoding.texts] for start in range(0, len(texts), decoding.texts))
-        agreed += [agreed_text(group, decoding.share) for group in groups]
-    return agreed
+        written += [consensus_text(group, decoding.share) for group in groups]
+    return written
 
 
-def _spread_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
-    """Return (B · texts, L) token ids of texts drawn from the language model's own distribution."""
+def _sampled_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
+    """Return (B · texts, L) token ids sampled from the language model's own distribution."""
     if language.is_encoder_decoder:
-        drawn = Decoding(method="nucleus", temperature=1.0, top_p=1.0, repetition_penalty=1.0, seed=decoding.seed)
-        drawn = drawn.model_copy(update={"max_new_tokens": decoding.max_new_tokens})
-        return _generate(language, prefix.repeat_interleave(decoding.texts, dim=0), drawn)
-    choose = ArithmeticSampling(len(prefix), decoding.texts, prefix.device)
-    return write_stepwise(language, prefix, choose, decoding.max_new_tokens, decoding.texts)
+        sampling = Decoding(method="nucleus", temperature=1.0, top_p=1.0, repetition_penalty=1.0, seed=decoding.seed)
+        sampling = sampling.model_copy(update={"max_new_tokens": decoding.max_new_tokens})
+        return _generate(language, prefix.repeat_interleave(decoding.texts, dim=0), sampling)
+    choose = SystematicSampling(decoding.texts, decoding.min_p)
+    stop_below = decoding.min_votes if decoding.stop_early else 0
+    return decode_stepwise(language, prefix, choose, decoding.max_new_tokens, decoding.texts, stop_below)
 
 
 def _decoded(language: LanguageModel, ids: Tensor) -> list[str]:
@@ -119,11 +138,11 @@ def _decoded(language: LanguageModel, ids: Tensor) -> list[str]:
 
 @torch.no_grad()
 def generate_ids(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Tensor:
-    """Return (B, up to max_new_tokens) token ids written after ``prefix`` (B, S, D), by any method but consensus."""
+    """Return (B, up to max_new_tokens) token ids of the texts after ``prefix`` (B, S, D); not for "consensus"."""
     plain = decoding.method == "greedy" and decoding.repetition_penalty == 1.0
     if plain and prefix.device.type == "cpu" and not language.is_encoder_decoder:
         choose = Greedy(language.end_id, decoding.min_new_tokens)
-        return write_stepwise(language, prefix, choose, decoding.max_new_tokens)
+        return decode_stepwise(language, prefix, choose, decoding.max_new_tokens)
     return _generate(language, prefix, decoding)
 
 
@@ -131,7 +150,7 @@ def _generate(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Te
     embed = language.model.get_input_embeddings()
     mask = torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # Only what is written is penalised, as it should be: the prefix has no ids.
+        # The prefix has no ids, so that only tokens of the text are penalised, as intended.
         warnings.filterwarnings("ignore", message="Passing `repetition_penalty`")
         torch.manual_seed(decoding.seed)
         written: Tensor = language.model.generate(
@@ -141,5 +160,5 @@ def _generate(language: LanguageModel, prefix: Tensor, decoding: Decoding) -> Te
             pad_token_id=language.pad_id,
             **decoding.generate_arguments(),
         )
-    # A decoder that begins from nothing begins with a token of its own, which is not part of the text.
+    # An encoder-decoder's output begins with its start token.
     return written[:, 1:] if language.is_encoder_decoder else written

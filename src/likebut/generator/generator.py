@@ -1,22 +1,25 @@
-"""The generator as people use it: two pictures in, a modification text out."""
+"""The public generator: two images in, a modification text out.
+
+Shapes: B batch, T image tokens, W their width.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, overload
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
-from likebut.data.images import as_source, decode
-from likebut.generator.decoding import Decoding, write_texts
+from likebut.data.images import ImageInput, ImageInputs, load_images
+from likebut.errors import InputError
+from likebut.generator.decoding import Decoding, Length, write_texts
 from likebut.generator.losses import log_probabilities, with_end_token
 from likebut.generator.mtst import CAPTION_INSTRUCTION, INSTRUCTION, MTST
 from likebut.models.devices import choose_device
-from likebut.models.hub_parts import fill_heads
-from likebut.models.loading import load_language_model, load_query_encoder, load_tokenizer, load_vision
+from likebut.models.loading import fill_heads, load_language_model, load_query_encoder, load_tokenizer, load_vision
 from likebut.models.model_folder import (
-    digest_of_unsaved,
     find_model_folder,
     load_trained_state,
     read_model_folder,
@@ -24,18 +27,22 @@ from likebut.models.model_folder import (
     trained_state,
 )
 from likebut.models.preset import Preset, load_preset, with_folders_beside
+from likebut.models.publishing import push_to_hub
 from likebut.models.vision import VisionEncoder
+from likebut.models.weights_hash import WeightsHash
 from likebut.recipes.schema import WritingMethod
 from likebut.settings import parse_settings
 
-Picture = Image.Image | Path | str | bytes
+_PAIRS_AT_ONCE = 16
 
 
 class GeneratorConfig(BaseModel):
-    """What ``config.json`` of a saved generator says; a preset that is not shipped stands there whole.
+    """Content of a saved generator's ``config.json``; a preset that is not shipped is stored in full.
 
     Attributes:
-        default_decoding: How it writes unless told otherwise; the paper's way is "beam".
+        default_decoding: Decoding method unless another is given; the paper's is "beam".
+        default_length: Length unless another is given. If None, 1 to 40 tokens by "beam", as published, and medium by
+            other methods.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,18 +53,45 @@ class GeneratorConfig(BaseModel):
     caption_instruction: str = CAPTION_INSTRUCTION
     image_type_embeddings: bool = False
     default_decoding: WritingMethod = "beam"
-    revision: str = ""
+    default_length: Length | None = None
     weights_sha256: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_revision(cls, values: Any) -> Any:
+        # Version 0.1 saved this key and never used it.
+        return (
+            {key: value for key, value in values.items() if key != "revision"} if isinstance(values, dict) else values
+        )
+
+    def decoding(
+        self, method: str | None = None, length: str | None = None, source: str = "The decoding", **settings: Any
+    ) -> Decoding:
+        """Return the decoding settings for whatever is not None; the defaults for the rest.
+
+        Args:
+            method: As in :class:`Decoding`.
+            length: "short", "medium" or "long".
+            source: Named in error messages.
+            settings: Further settings of :class:`Decoding`.
+
+        Raises:
+            InputError: A setting is invalid.
+        """
+        given = {"method": method or self.default_decoding, **settings}
+        decoding = parse_settings(Decoding, given, source)
+        chosen = length or self.default_length or (None if decoding.method == "beam" else "medium")
+        return decoding if chosen is None else decoding.with_length(chosen)
 
 
 class ModificationGenerator:
-    """Writes the modification text that leads from one picture to another.
+    """Writes the modification text that leads from a reference image to a target image.
 
     Args:
-        config: What was, or will be, saved beside the weights.
+        config: Settings saved with the weights.
         model: MTST.
         vision: Frozen vision encoder.
-        device: Where to compute; the GPU if there is one.
+        device: Computing device; by default the GPU if there is one.
     """
 
     def __init__(
@@ -72,6 +106,7 @@ class ModificationGenerator:
         self.model = model.to(self.device).eval()
         self.model.language.to(self.device)
         self.vision = vision.to(self.device).eval()
+        self._weights_hash = WeightsHash(model)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, device: torch.device | str | None = None) -> "ModificationGenerator":
@@ -79,11 +114,11 @@ class ModificationGenerator:
 
         Args:
             name: The name of published weights ("small"), a folder, or a Hugging Face hub id.
-            device: Where to compute; the GPU if there is one.
+            device: Computing device; by default the GPU if there is one.
 
         Raises:
             MissingWeightsError: The weights, or the preset's frozen parts, are not on this machine.
-            InputError: The folder holds something else.
+            InputError: The folder contains something else.
         """
         folder = find_model_folder(name, "generator")
         raw, state = read_model_folder(folder, "generator")
@@ -91,6 +126,8 @@ class ModificationGenerator:
         preset = with_folders_beside(load_preset(config.preset), folder)
         generator = cls.from_preset(preset, config, device=device)
         load_trained_state(generator.model, state, folder)
+        if config.weights_sha256:
+            generator._weights_hash.record(config.weights_sha256)
         return generator
 
     @classmethod
@@ -124,63 +161,107 @@ class ModificationGenerator:
         fill_heads(model, sizes, "generator")
         return cls(config, model, load_vision(sizes), device)
 
-    @property
-    def own_decoding(self) -> Decoding:
-        """How it writes unless told otherwise."""
-        return Decoding(method=self.config.default_decoding)
-
     def save(self, folder: Path | str, precision: torch.dtype = torch.float32) -> None:
-        """Write what was trained to ``folder``, in ``precision``; the frozen parts are not written."""
+        """Save config and trained weights, in ``precision``, to ``folder``; frozen parts are not saved."""
         state = {name: value.to(precision) for name, value in trained_state(self.model).items()}
         saved = save_model_folder(Path(folder), self.config.model_dump(exclude={"weights_sha256"}), state)
         if precision == torch.float32:
             self.config = self.config.model_copy(update={"weights_sha256": saved})
+            self._weights_hash.record(saved)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        precision: torch.dtype = torch.float32,
+        private: bool = False,
+        token: str | None = None,
+        commit_message: str = "Upload generator",
+    ) -> str:
+        """Upload the generator to the Hugging Face hub; see :func:`likebut.models.publishing.push_to_hub`."""
+        return push_to_hub(
+            lambda folder: self.save(folder, precision),
+            repo_id,
+            "ModificationGenerator",
+            private,
+            token,
+            commit_message,
+        )
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the file that the weights are in; of the weights themselves if they are in none."""
-        return self.config.weights_sha256 or digest_of_unsaved(self.model)
+        """The SHA-256 of the current weights: that of their file, or of their values if they are in no file."""
+        return self._weights_hash.current()
+
+    @overload
+    def write(
+        self, reference: ImageInput, target: ImageInput, length: str | None = None, decoding: Decoding | None = None
+    ) -> str: ...
+
+    @overload
+    def write(
+        self,
+        reference: ImageInputs,
+        target: ImageInputs,
+        length: str | None = None,
+        decoding: Decoding | None = None,
+    ) -> list[str]: ...
 
     def write(
-        self, reference: Picture, target: Picture, length: str | None = None, decoding: Decoding | None = None
-    ) -> str:
-        """Return a text that says how ``target`` differs from ``reference``.
+        self,
+        reference: ImageInput | ImageInputs,
+        target: ImageInput | ImageInputs,
+        length: str | None = None,
+        decoding: Decoding | None = None,
+    ) -> str | list[str]:
+        """Return the text that says how ``target`` differs from ``reference``; a list of texts for lists of images.
 
         Args:
-            reference: A picture: an image of Pillow's, a file, or a file's content.
-            target: Likewise.
-            length: "short", "medium" or "long"; it says how long instead of ``decoding``. If None, as long as
-                ``decoding`` says, or medium where that is not given either.
-            decoding: Other settings than its own; those of the paper are 5 beams and repetition penalty 1.5.
+            reference: A path, a file's content, or an image of Pillow's; or a list of them.
+            target: As ``reference``, and as many.
+            length: "short", "medium" or "long"; overrides that of ``decoding``.
+            decoding: Decoding settings; the generator's default (:meth:`GeneratorConfig.decoding`) if None.
 
         Raises:
-            ImageError: A picture cannot be read.
-            InputError: ``length`` is none of the three, or a picture is given as something else.
+            ImageError: An image cannot be read.
+            InputError: ``length`` is unknown, an image is of another type, or the numbers of images differ.
         """
-        settings = decoding or self.own_decoding
-        if length is not None or decoding is None:
-            settings = settings.with_length(length or "medium")
-        images = [_opened(item) for item in (reference, target)]
-        tokens = self.vision_tokens(images)
-        return self.write_batch(tokens[:1], tokens[1:], settings)[0]
+        if decoding is None:
+            settings = self.config.decoding(length=length)
+        else:
+            settings = decoding if length is None else decoding.with_length(length)
+        references, targets = load_images(reference), load_images(target)
+        is_list = isinstance(reference, list | tuple)
+        if len(references) != len(targets) or is_list != isinstance(target, list | tuple):
+            raise InputError(
+                f"{len(references)} reference images came with {len(targets)} target images.",
+                "Give one target image for each reference image.",
+                code="image-count-mismatch",
+            )
+        texts = []
+        for start in range(0, len(references), _PAIRS_AT_ONCE):
+            part = slice(start, start + _PAIRS_AT_ONCE)
+            tokens = self.vision_tokens([*references[part], *targets[part]])
+            reference_tokens, target_tokens = tokens.chunk(2)
+            texts += self.write_batch(reference_tokens, target_tokens, settings)
+        return texts if is_list else texts[0]
 
     @torch.inference_mode()
     def vision_tokens(self, images: Sequence[Image.Image]) -> Tensor:
-        """Return the frozen vision encoder's tokens of RGB images: (n, T, W)."""
+        """Return image tokens (B, T, W) of RGB images."""
         pixels = torch.stack([self.vision.preprocessing(image) for image in images])
         tokens: Tensor = self.vision(pixels.to(self.device))
         return tokens
 
     @torch.inference_mode()
     def write_batch(self, reference_tokens: Tensor, target_tokens: Tensor, decoding: Decoding) -> list[str]:
-        """Return one text for each pair of image tokens, (B, T, W) each, in any precision."""
+        """Return one text for each pair of image tokens, (B, T, W) each, of any dtype."""
         dtype = self.model.projection.weight.dtype
         prefix = self.model.pair_prefix(reference_tokens.to(self.device, dtype), target_tokens.to(self.device, dtype))
         return write_texts(self.model.language, prefix, decoding)
 
     @torch.inference_mode()
     def log_probabilities(self, reference_tokens: Tensor, target_tokens: Tensor, texts: Sequence[str]) -> list[float]:
-        """Return for each pair of image tokens, (B, T, W) each, the mean log-probability of its text's tokens."""
+        """Return the mean log-probability of each text's tokens, given its pair of image tokens, (B, T, W) each."""
         dtype = self.model.projection.weight.dtype
         prefix = self.model.pair_prefix(reference_tokens.to(self.device, dtype), target_tokens.to(self.device, dtype))
         written = with_end_token(self.model.language, texts).to(self.device)
@@ -189,11 +270,6 @@ class ModificationGenerator:
 
     @torch.inference_mode()
     def caption_batch(self, image_tokens: Tensor, decoding: Decoding) -> list[str]:
-        """Return one caption for each image (B, T, W): what the first stage of training taught."""
+        """Return one caption for each image (B, T, W), as in the captions stage of training."""
         prefix = self.model.caption_prefix(image_tokens.to(self.device, self.model.projection.weight.dtype))
         return write_texts(self.model.language, prefix, decoding)
-
-
-def _opened(picture: Picture) -> Image.Image:
-    source = as_source(picture)
-    return source if isinstance(source, Image.Image) else decode(source)

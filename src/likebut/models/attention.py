@@ -1,6 +1,6 @@
-"""Multi-head attention, for sequences in whatever layout.
+"""Multi-head attention over dense or packed sequences, and dropout that is fast on CPUs.
 
-Shapes in this file: B batch, S attending positions, R positions attended to, H width.
+Shapes: B batch, S query positions, R key positions, H width.
 """
 
 import torch
@@ -9,14 +9,17 @@ from torch.nn import functional
 
 from likebut.models.sequence_layout import Positions
 
+_LEVELS = 256  # values of a random byte
+_BYTES_PER_WORD = 8
+
 
 class Attention(nn.Module):
-    """Multi-head attention from sequences of width H to others of width ``source_width``.
+    """Multi-head attention from states of width H to a source of width ``source_width``.
 
     Args:
         width: H.
-        heads: How many; they share H evenly.
-        source_width: Width of what is attended to.
+        heads: Number of heads; H is divided evenly.
+        source_width: Width of the source of keys and values.
         dropout: Probability of dropping an attention weight in training.
     """
 
@@ -30,40 +33,40 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def keys_and_values(self, source: Tensor, norm: nn.LayerNorm | None = None) -> tuple[Tensor, Tensor]:
-        """Return what :meth:`forward` attends to, for ``source`` (…, source_width): two tensors (…, H).
+        """Return keys and values (…, H) of ``source``.
 
         Args:
-            source: What is attended to.
-            norm: If given, ``source`` has passed this norm, but for its scale and shift.
+            source: (…, source_width).
+            norm: A norm whose scale and shift are still to be applied to ``source``.
         """
         if norm is None:
             return self.key(source), self.value(source)
-        # Scale and shift taken into the weights: image tokens, which no gradient needs, then need none themselves.
+        # Scale and shift are folded into the weights: image tokens need no gradient, so none is computed for them.
         return _after_norm(self.key, source, norm), _after_norm(self.value, source, norm)
 
     def forward(
-        self, states: Tensor, seen: tuple[Tensor, Tensor], positions: Positions, seen_positions: Positions
+        self, states: Tensor, key_values: tuple[Tensor, Tensor], positions: Positions, key_positions: Positions
     ) -> Tensor:
-        """Attend from ``states`` to what :meth:`keys_and_values` gave.
+        """Attend from ``states`` to the result of :meth:`keys_and_values`.
 
         Args:
-            states: Of width H, laid out by ``positions``.
-            seen: Keys and values, laid out by ``seen_positions``, whose mask says what may be attended to.
-            positions: Layout of what attends.
-            seen_positions: Layout of what is attended to.
+            states: Width H, in the layout ``positions``.
+            key_values: Keys and values, in the layout ``key_positions``, whose mask applies.
+            positions: Layout of the query positions.
+            key_positions: Layout of the key positions.
 
         Returns:
-            Of width H, laid out by ``positions``, before residual and norm.
+            Width H, in the layout ``positions``, before residual and norm.
         """
         attend = _attend_on_cpu if states.device.type == "cpu" else functional.scaled_dot_product_attention
         attended = attend(
             self._split(positions.sequences(self.query(states))),
-            self._split(seen_positions.sequences(seen[0])),
-            self._split(seen_positions.sequences(seen[1])),
-            attn_mask=seen_positions.mask,
+            self._split(key_positions.sequences(key_values[0])),
+            self._split(key_positions.sequences(key_values[1])),
+            attn_mask=key_positions.mask,
             dropout_p=self.dropout.p if self.training else 0.0,
         )
-        merged: Tensor = self.output(positions.laid_out(attended.transpose(1, 2).flatten(2)))
+        merged: Tensor = self.output(positions.from_sequences(attended.transpose(1, 2).flatten(2)))
         return merged
 
     def _split(self, projected: Tensor) -> Tensor:
@@ -72,17 +75,17 @@ class Attention(nn.Module):
 
 
 def _after_norm(linear: nn.Linear, normalised: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """Return ``linear`` of what ``norm`` makes of ``normalised``, which lacks the norm's scale and shift alone."""
+    """Return ``linear`` of ``normalised`` after applying the scale and shift of ``norm``."""
     return functional.linear(normalised, linear.weight * norm.weight, linear.weight @ norm.bias + linear.bias)
 
 
 def _attend_on_cpu(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0
 ) -> Tensor:
-    """Return what torch's scaled-dot-product attention does, by plain matrix products.
+    """Compute scaled dot-product attention by plain matrix products.
 
-    Torch's fused CPU kernel is made for long sequences: for a few dozen positions its backward pass took 0.65 s of a
-    1.5 s training step of 64 triplets in bf16, where this takes 0.1 s.
+    PyTorch's fused CPU kernel is tuned for long sequences. For a few dozen positions its backward pass takes 0.65 s of
+    a 1.5 s training step of 64 triplets in bf16; this takes 0.1 s.
 
     Args:
         query: (B, heads, S, H / heads).
@@ -100,40 +103,37 @@ def _attend_on_cpu(
     return torch.matmul(weights, value)
 
 
-_LEVELS = 256  # what a random byte can be
-_BYTES_IN_A_WORD = 8
-
-
 def drop(states: Tensor, probability: float) -> Tensor:
-    """Return ``states`` with a share of its values set to 0 and the others scaled up, so that the mean stays.
+    """Apply dropout: zero a random fraction of values and scale up the others.
 
-    Torch draws a number for each value on one thread, which on a processor costs more than the matrix products around
-    it: 88 ms for 5.6 million values, where a byte for each takes 24. The probability is rounded to 256ths there.
+    On a CPU one random byte per value is drawn, and the probability is rounded to 1/256. PyTorch draws a float per
+    value on one thread, which costs more than the surrounding matrix products: 88 ms for 5.6 million values, bytes
+    take 24 ms.
 
     Args:
-        states: Of any shape.
-        probability: Of being set to 0, in [0, 1).
+        states: Any shape.
+        probability: Probability of zeroing a value, in [0, 1).
     """
     if states.device.type != "cpu":
         return functional.dropout(states, probability)
     dropped = min(round(probability * _LEVELS), _LEVELS - 1)
     count = states.numel()
-    # From the least to the largest integer: by default the highest bit would always be 0.
-    words = torch.empty(-(-count // _BYTES_IN_A_WORD), dtype=torch.int64).random_(-(2**63), None)
+    # The full int64 range; by default the highest bit would always be 0.
+    words = torch.empty(-(-count // _BYTES_PER_WORD), dtype=torch.int64).random_(-(2**63), None)
     kept = words.view(torch.uint8)[:count].view(states.shape) >= dropped
     return states * kept.to(states.dtype).mul_(_LEVELS / (_LEVELS - dropped))
 
 
 class Dropout(nn.Dropout):
-    """A layer of :func:`drop` in training, which does nothing otherwise."""
+    """Dropout with :func:`drop`; the identity in evaluation mode."""
 
     def forward(self, states: Tensor) -> Tensor:
-        """Return ``states``, in training with a share of its values dropped."""
+        """Return ``states``, with dropout in training mode."""
         return drop(states, self.p) if self.training and self.p > 0 else states
 
 
 def set_dropout(module: nn.Module, probability: float) -> None:
-    """Have every layer of ``module`` drop with ``probability`` in training: states and attention weights alike."""
+    """Set the dropout probability of every layer of ``module``, for states and attention weights."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = probability

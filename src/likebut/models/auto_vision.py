@@ -1,4 +1,4 @@
-"""Vision encoders by hub name: CLIP, SigLIP 2, DINOv3, and what else transformers' ``AutoModel`` gives tokens of."""
+"""Vision encoders that transformers' ``AutoModel`` loads: CLIP, SigLIP 2, DINOv3 and others."""
 
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ _PAD_RATIO = 1.25
 
 
 class AutoVision(nn.Module):
-    """The vision half of a pretrained model, giving its last layer's tokens.
+    """The vision tower of a pretrained model; it returns the tokens of the last layer.
 
     Args:
-        tower: Takes ``pixel_values`` and returns an output with ``last_hidden_state``: (B, T, W), or (B, W, h, w) as
-            convolutional encoders give it.
+        tower: Maps ``pixel_values`` to an output with ``last_hidden_state``: (B, T, W), or (B, W, h, w) from a
+            convolutional encoder.
         size: Side S of the square input, in pixels.
 
     Raises:
-        InputError: The tower does not take square images of this size, or does not give tokens.
+        InputError: The tower refuses square images of this size, or returns no tokens.
     """
 
     def __init__(self, tower: nn.Module, size: int) -> None:
@@ -33,8 +33,8 @@ class AutoVision(nn.Module):
         self.tokens, self.width = self._token_shape()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Map (B, 3, S, S) to (B, T, W); class and register tokens, if there are any, come first."""
-        states: Tensor = self.tower(pixel_values=pixels.to(_precision(self.tower))).last_hidden_state
+        """Map (B, 3, S, S) to (B, T, W); class and register tokens, if any, come first."""
+        states: Tensor = self.tower(pixel_values=pixels.to(next(self.tower.parameters()).dtype)).last_hidden_state
         return states.flatten(2).transpose(1, 2) if states.dim() == 4 else states
 
     @torch.no_grad()
@@ -48,16 +48,17 @@ class AutoVision(nn.Module):
             raise InputError(
                 f"{type(self.tower).__name__} does not turn images of {self.size}×{self.size} pixels into tokens "
                 f"({reason}).",
-                "Choose an encoder of fixed resolution, and the resolution it was trained for.",
+                "Use an encoder of fixed resolution, at the resolution it was trained for.",
+                code="no-image-tokens",
             ) from None
         return tokens.shape[1], tokens.shape[2]
 
 
 def read_auto_vision(folder: Path, precision: torch.dtype) -> AutoVision:
-    """Return the vision encoder in ``folder``; of a model of images and texts, the half that reads images.
+    """Return the vision encoder in ``folder``; of an image-text model, its vision tower.
 
     Raises:
-        InputError: transformers does not know the model, or its weights are not safetensors.
+        InputError: transformers does not support the model, or its weights are not safetensors.
     """
     model = read_auto_model(folder, precision)
     tower = getattr(model, "vision_model", model)
@@ -68,7 +69,7 @@ def read_auto_model(folder: Path, precision: torch.dtype) -> nn.Module:
     """Return the whole model in ``folder``, frozen.
 
     Raises:
-        InputError: transformers does not know the model, or its weights are not safetensors.
+        InputError: transformers does not support the model, or its weights are not safetensors.
     """
     from transformers import AutoModel
 
@@ -77,38 +78,40 @@ def read_auto_model(folder: Path, precision: torch.dtype) -> nn.Module:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"{folder} cannot be loaded ({reason}).", "Give a model that transformers' AutoModel knows, in safetensors."
+            f"{folder} cannot be loaded ({reason}).",
+            "Use a model that transformers' AutoModel supports, in safetensors.",
+            "unloadable-model",
         ) from None
     return model.eval().requires_grad_(False)
 
 
 def image_size(folder: Path) -> int:
-    """Return the side of the images that the model in ``folder`` was trained on.
+    """Return the side of the images that the model in ``folder`` was trained on, in pixels.
 
     Raises:
-        InputError: ``config.json`` does not say.
+        InputError: ``config.json`` has no square ``image_size``.
     """
     config = read_json(folder / "config.json")
     size = (config.get("vision_config") or config).get("image_size") or _processor_size(folder)
     if isinstance(size, list) and len(set(size)) == 1:
         size = size[0]
     if not isinstance(size, int):
-        raise InputError(f"{folder / 'config.json'} names no square image_size.", "Choose another vision encoder.")
+        raise InputError(f"{folder / 'config.json'} has no square image_size.", "Use another vision encoder.")
     return size
 
 
 def image_preprocessing(folder: Path, size: int) -> Preprocessing:
-    """Return the preprocessing with the mean and the deviation that the model was trained with, CLIP's if unsaid."""
-    said = _processor(folder)
-    mean = tuple(said.get("image_mean") or CLIP_MEAN)
-    std = tuple(said.get("image_std") or CLIP_STD)
+    """Return the preprocessing with the model's mean and standard deviation; CLIP's where the model has none."""
+    processor = _processor(folder)
+    mean = tuple(processor.get("image_mean") or CLIP_MEAN)
+    std = tuple(processor.get("image_std") or CLIP_STD)
     return Preprocessing(size, _PAD_RATIO, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
 
 
 def _processor(folder: Path) -> dict[str, Any]:
     path = folder / "preprocessor_config.json"
-    said: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return said
+    processor: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return processor
 
 
 def _processor_size(folder: Path) -> int | None:
@@ -116,7 +119,3 @@ def _processor_size(folder: Path) -> int | None:
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     return size if isinstance(size, int) else None
-
-
-def _precision(module: nn.Module) -> torch.dtype:
-    return next(module.parameters()).dtype

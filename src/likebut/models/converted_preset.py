@@ -1,4 +1,4 @@
-"""The preset of a converted checkpoint: its sizes, and whichever parts it brings or is known to need."""
+"""The preset of a converted checkpoint: sizes from its tensors, parts from the checkpoint or from another preset."""
 
 from dataclasses import asdict
 
@@ -19,28 +19,29 @@ from likebut.models.query_encoder import QueryEncoderConfig
 
 VISION_FOLDER = "vision"
 _CONVERTED = "converted-vision"
-_BERT_VOCABULARIES = (30522, 30523)  # without and with the [DEC] that LAVIS adds
-# Not in the weights, so a preset may say otherwise than the checkpoint; which layers cross-attend is in the names.
+_BERT_VOCABULARIES = (30522, 30523)  # without and with the token [DEC] that LAVIS adds
+# Not determined by the tensors' shapes, so the preset decides.
 _FREE = ("dropout", "heads", "layer_norm_eps", "image_norm_eps", "cross_attention_every")
 
 
 def expected_sizes(checkpoint: Checkpoint, preset: Preset | None, job: Job, heads: int | None) -> QueryEncoderConfig:
-    """Return the sizes of the converted query encoder: the preset's where one is given, else those of the shapes.
+    """Return the sizes of the converted query encoder: the preset's if given, else those of the tensors.
 
     Raises:
-        InputError: The preset says another size than the checkpoint has.
+        InputError: The preset and the checkpoint differ in a size.
     """
     if preset is None:
         return query_encoder_sizes(checkpoint, heads)
-    said = preset.query_encoder_of(job).config()
-    for name, value in asdict(query_encoder_sizes(checkpoint, said.heads)).items():
-        if name not in _FREE and getattr(said, name) != value:
+    sizes = preset.query_encoder_of(job).config()
+    for name, value in asdict(query_encoder_sizes(checkpoint, sizes.heads)).items():
+        if name not in _FREE and getattr(sizes, name) != value:
             raise InputError(
-                f"The query encoder in {checkpoint.path} has {name} {value}, but the preset {preset.name} says "
-                f"{getattr(said, name)}.",
+                f"The query encoder in {checkpoint.path} has {name} {value}, but the preset {preset.name} has "
+                f"{getattr(sizes, name)}.",
                 "Give the preset that the checkpoint was trained with, or none.",
+                code="preset-mismatch",
             )
-    return said
+    return sizes
 
 
 def converted_preset(
@@ -51,15 +52,15 @@ def converted_preset(
     embedding_size: int | None,
     language_width: int | None,
 ) -> Preset:
-    """Return the preset that goes into a converted model's folder.
+    """Return the preset of a converted model.
 
     Args:
-        name: What to call it.
-        sizes: The query encoder's.
-        vision: Of the vision encoder that the checkpoint brings, if it does.
-        preset: Whose parts to take; if none, the paper's where they fit the sizes, and no part where they do not.
-        embedding_size: E, if the checkpoint has a retriever's heads.
-        language_width: D, if the checkpoint has a generator's projection.
+        name: Name of the preset.
+        sizes: Sizes of the query encoder.
+        vision: Sizes of the vision encoder in the checkpoint, if it has one.
+        preset: Source of the other parts; by default the preset paper, without the parts that do not fit the sizes.
+        embedding_size: E, if the checkpoint has a retriever's projections.
+        language_width: Width of the language model, if the checkpoint has a generator's projection.
     """
     base = preset or load_preset("paper")
     vision_part = _vision_part(base, vision, sizes.image_width)

@@ -1,7 +1,7 @@
 """EfficientNet-Lite2 (Tan and Le, 2019; the Lite variant of 2020): no squeeze-and-excitation, ReLU6 throughout.
 
-Batch normalisation is folded into the convolutions, so that every convolution here has a bias and nothing else
-follows it but the activation: :func:`fold_batch_norm` does that once, when a checkpoint is converted.
+Batch normalisation is folded into the convolutions: every convolution has a bias and is followed by the activation
+alone. :func:`fold_batch_norm` does this once, when a checkpoint is converted.
 """
 
 import math
@@ -14,9 +14,9 @@ from torch.nn import functional
 HEAD_WIDTH = 1280
 CLASSES = 1000
 _STEM_WIDTH = 32
-_BATCH_NORM_EPS = 1e-3  # the TensorFlow original's, not PyTorch's default
-# (repeats, kernel, stride, expansion, output channels) of each stage, already scaled to Lite2 (width 1.1, depth 1.2;
-# Lite leaves the stem, the head and the repeats of the first and last stage unscaled).
+_BATCH_NORM_EPS = 1e-3  # TensorFlow's value, not PyTorch's default
+# (repeats, kernel, stride, expansion, output channels) of each stage, scaled to Lite2 (width 1.1, depth 1.2; Lite does
+# not scale the stem, the head and the repeats of the first and last stage).
 _STAGES = (
     (1, 3, 1, 1, 16),
     (3, 3, 2, 6, 24),
@@ -26,14 +26,14 @@ _STAGES = (
     (5, 5, 2, 6, 208),
     (1, 3, 1, 6, 352),
 )
-# The stages whose maps make the tokens: strides 8, 16 and 32. The last map alone has forgotten colours: a linear probe
-# of the sample's attributes is right in 83 % of cases on it, and in 97 % on these (docs/experiments/).
+# Stages whose feature maps form the tokens: strides 8, 16 and 32. The last map alone loses colour: a linear probe of
+# the sample's attributes reaches 83 % accuracy on it and 97 % on these (docs/experiments/).
 _STAGES_READ = (2, 3, 4, 5, 6)
 WIDTH = sum(_STAGES[stage][4] for stage in _STAGES_READ)
 
 
 class SamePadConvolution(nn.Conv2d):
-    """Convolution padded as TensorFlow's SAME: an odd pixel of padding goes to the right and the bottom."""
+    """Convolution with TensorFlow's SAME padding: an odd pixel goes to the right and the bottom."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', ⌈H / stride⌉, ⌈W / stride⌉)."""
@@ -60,7 +60,7 @@ class InvertedResidual(nn.Module):
         channels_out: Channels of the output.
         kernel: Side of the depthwise kernel.
         stride: Stride of the depthwise convolution.
-        expansion: Factor from ``channels_in`` to the channels in between; 1 leaves the expansion out.
+        expansion: Factor from ``channels_in`` to the inner channels; 1 omits the expansion.
     """
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
@@ -79,7 +79,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite2(nn.Module):
-    """The network up to the head's convolution; its maps at strides 8 to 32, side by side, are the image tokens."""
+    """The network up to the head's convolution; the concatenated maps of strides 8 to 32 are the image tokens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,9 +96,9 @@ class EfficientNetLite2(nn.Module):
         self.head = SamePadConvolution(channels, HEAD_WIDTH, 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Map (B, 3, S, S) to tokens (B, (S / 32)², 816), row by row from the top left.
+        """Map (B, 3, S, S) to tokens (B, (S / 32)², 816) in row-major order.
 
-        A token is what stages 3 to 7 say of its square of 32 × 32 pixels, finer maps averaged over it.
+        A token concatenates the features of stages 3 to 7 for 32 × 32 pixels; finer maps are averaged.
         """
         maps = self._stage_maps(pixels)
         rows, columns = maps[-1].shape[-2:]
@@ -106,7 +106,7 @@ class EfficientNetLite2(nn.Module):
         return torch.cat(read, dim=1).flatten(2).transpose(1, 2)
 
     def head_map(self, pixels: Tensor) -> Tensor:
-        """Map (B, 3, S, S) to the map that the published classifier pools: (B, 1280, S / 32, S / 32)."""
+        """Map (B, 3, S, S) to the feature map that the published classifier pools: (B, 1280, S / 32, S / 32)."""
         return functional.relu6(self.head(self._stage_maps(pixels)[-1]))
 
     def _stage_maps(self, pixels: Tensor) -> list[Tensor]:
@@ -120,16 +120,16 @@ class EfficientNetLite2(nn.Module):
 
 
 def fold_batch_norm(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turn the published checkpoint into a state of :class:`EfficientNetLite2`, and the classifier beside it.
+    """Convert the published checkpoint to a state of :class:`EfficientNetLite2`, plus the classifier.
 
     With y = γ (w ∗ x − μ) / √(σ² + ε) + β, the folded weight is w γ / √(σ² + ε) and the folded bias
     β − μ γ / √(σ² + ε), computed in double precision.
 
     Args:
-        checkpoint: The tensors by their published names (``_blocks.3._expand_conv.weight`` …).
+        checkpoint: Tensors by published name (``_blocks.3._expand_conv.weight`` …).
 
     Returns:
-        Tensors by the names of this module's parameters, and ``classifier.weight``, ``classifier.bias``.
+        The module's parameters by name, and ``classifier.weight``, ``classifier.bias``.
 
     Raises:
         KeyError: The checkpoint lacks a tensor.

@@ -1,4 +1,4 @@
-"""Pretrained models in Hugging Face's folder layout, from the hub or from this machine; safetensors only."""
+"""Pretrained models in the Hugging Face folder layout, local or from the hub; safetensors only."""
 
 import hashlib
 import os
@@ -21,19 +21,19 @@ def find_source(source: str, weights: bool = True) -> Path:
     """Return the folder of a pretrained model.
 
     Args:
-        source: A local folder, or a hub id ("owner/name"): looked for below ``$LIKEBUT_MODELS`` if that is set, then
-            fetched unless it is in the hub's cache.
-        weights: Whether the weights are wanted too, or only configuration and tokenizer.
+        source: A local folder, or a hub id ("owner/name"). A hub id is looked up below ``$LIKEBUT_MODELS``, then in the
+            hub's cache, then downloaded.
+        weights: Whether weights are needed, or only configuration and tokenizer.
 
     Raises:
-        MissingWeightsError: There is no such folder, or the hub cannot be reached or has no such model.
+        MissingWeightsError: The folder does not exist, or the model cannot be downloaded.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise MissingWeightsError(
-            f"There is no folder {source}.", "Give a folder that holds the pretrained model, or its hub id."
+            f"There is no folder {source}.", "Give the folder of a pretrained model, or its hub id."
         )
     local = Path(os.environ.get("LIKEBUT_MODELS", "")) / source
     if local.is_dir():
@@ -42,7 +42,7 @@ def find_source(source: str, weights: bool = True) -> Path:
 
 
 def find_local_source(source: str) -> Path | None:
-    """Return the folder of a pretrained model if it is on this machine, without asking the hub."""
+    """Return the folder of a pretrained model if it is on this machine; no network access."""
     for folder in (Path(source).expanduser(), Path(os.environ.get("LIKEBUT_MODELS", "")) / source):
         if folder.is_dir():
             return folder if _has_weights(folder) else None
@@ -59,7 +59,7 @@ def find_local_source(source: str) -> Path | None:
 
 
 def _has_weights(folder: Path) -> bool:
-    """Return whether all weights are there, and not only what a broken download began with."""
+    """Return whether all weight files are there; an interrupted download has only some."""
     if not (folder / _INDEX).is_file():
         return (folder / _SINGLE).is_file()
     try:
@@ -70,15 +70,15 @@ def _has_weights(folder: Path) -> bool:
 
 
 def hub_failures() -> tuple[type[Exception], ...]:
-    """Return what the hub's library raises where a model cannot be had.
+    """Return the exceptions that huggingface_hub raises when a model cannot be downloaded.
 
-    Its own errors, and those of what it connects by, which is not the same in every version: a connection cut in the
-    middle of a file comes through as such.
+    They include the exceptions of its HTTP library, which differs between versions: a connection that breaks within a
+    file raises one of those.
     """
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    connecting = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
-    return (*connecting, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
+    http_errors = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    return (*http_errors, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
 
 
 def _fetched(source: str, patterns: list[str]) -> Path:
@@ -90,13 +90,13 @@ def _fetched(source: str, patterns: list[str]) -> Path:
         lines = str(error).strip().splitlines()
         reason = lines[0].rstrip(".") if lines else type(error).__name__
         raise MissingWeightsError(
-            f"{source} could not be fetched from the Hugging Face hub ({reason}).",
-            "Check the network, or put its files into $LIKEBUT_MODELS/" + source + ".",
+            f"{source} could not be downloaded from the Hugging Face hub ({reason}).",
+            f"Check the network, or copy its files to $LIKEBUT_MODELS/{source}.",
         ) from None
 
 
 def read_tensors(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with one of ``prefixes``; the rest of the files is not read.
+    """Return the tensors whose names start with one of ``prefixes``; other tensors are not read.
 
     Raises:
         InputError: The folder has no safetensors files, or one is damaged.
@@ -108,7 +108,7 @@ def read_tensors(folder: Path, prefixes: Iterable[str]) -> dict[str, Tensor]:
             with safe_open(path, "pt") as file:
                 found |= {name: file.get_tensor(name) for name in file.keys() if name.startswith(wanted)}
         except (SafetensorError, OSError) as error:
-            raise InputError(f"{path} cannot be read as safetensors ({error}).", "Fetch it again.") from None
+            raise InputError(f"{path} cannot be read as safetensors ({error}).", "Download it again.") from None
     return found
 
 
@@ -119,17 +119,17 @@ def _files_with(folder: Path, wanted: tuple[str, ...]) -> list[Path]:
     if (folder / _SINGLE).is_file():
         return [folder / _SINGLE]
     raise InputError(
-        f"{folder} holds no {_SINGLE}.", "Only safetensors are read: save the model with save_pretrained, or fetch it."
+        f"{folder} has no {_SINGLE}.", "Only safetensors are read: save the model with save_pretrained.", "no-weights"
     )
 
 
 def weights_sha256(folder: Path) -> str:
-    """Return one SHA-256 for all weights in ``folder``, for the identity of what is computed with them."""
+    """Return one SHA-256 of all weight files in ``folder``."""
     files = sorted(folder.glob("*.safetensors"))
     return hashlib.sha256("".join(_content_sha256(path) for path in files).encode()).hexdigest()
 
 
 def _content_sha256(path: Path) -> str:
-    # The hub's cache names a large file by its SHA-256, which saves reading gigabytes.
+    # The hub's cache names large files by their SHA-256, which saves reading gigabytes.
     stored_as = path.resolve().name
     return stored_as if _SHA256.fullmatch(stored_as) else sha256_of(path)

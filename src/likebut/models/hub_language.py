@@ -1,4 +1,4 @@
-"""A language model in the hub's layout: alone, or inside an InstructBLIP or BLIP-2 model; causal or encoder-decoder."""
+"""Language models in the hub's layout: standalone, or inside an InstructBLIP or BLIP-2 model."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -17,29 +17,29 @@ _AROUND = {"instructblip": "InstructBlipForConditionalGeneration", "blip-2": "Bl
 
 
 class HubTokenizer:
-    """A language model's tokenizer, read by transformers.
+    """A transformers tokenizer as a :class:`LanguageTokenizer`.
 
     Args:
-        tokenizer: transformers'.
+        tokenizer: The transformers tokenizer.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.end_id: int = tokenizer.eos_token_id
         self.pad_id: int = self.end_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self.opening_ids, self.closing_ids = self._around()
+        self.opening_ids, self.closing_ids = self._special_tokens_around()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, without special tokens around it."""
+        """Return the ids of each text, without special tokens."""
         rows: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return rows
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``, leaving out special tokens."""
+        """Return the text of ``ids``, without special tokens."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
-    def _around(self) -> tuple[list[int], list[int]]:
+    def _special_tokens_around(self) -> tuple[list[int], list[int]]:
         bare: list[int] = self._tokenizer("a", add_special_tokens=False)["input_ids"]
         whole: list[int] = self._tokenizer("a")["input_ids"]
         for start in range(len(whole) - len(bare) + 1):
@@ -52,14 +52,15 @@ def read_language_model(folder: Path, part: HubLanguageModelPart, dtype: torch.d
     """Return the language model in ``folder``, frozen.
 
     Raises:
-        InputError: The folder holds no language model in safetensors, or one of another width than the preset says.
-        MissingDependencyError: 8 or 4 bits are asked for, and bitsandbytes is not installed.
+        InputError: The folder has no language model in safetensors, or its width is not the preset's.
+        MissingDependencyError: The preset quantises the model and bitsandbytes is not installed.
     """
     model = _read_model(folder, dtype, _quantisation(part, dtype))
     if model.config.hidden_size != part.width:
         raise InputError(
-            f"The language model in {folder} has the width {model.config.hidden_size}, the preset says {part.width}.",
-            f"Set the preset's language_model.width to {model.config.hidden_size}, or give it another source.",
+            f"The language model in {folder} has width {model.config.hidden_size}, but the preset has {part.width}.",
+            f"Set the preset's language_model.width to {model.config.hidden_size}, or use another source.",
+            code="preset-mismatch",
         )
     tokenizer = HubTokenizer(_read_tokenizer(folder))
     return LanguageModel(model, tokenizer, tokenizer.opening_ids, tokenizer.closing_ids)
@@ -79,7 +80,9 @@ def _read_model(folder: Path, dtype: torch.dtype, quantisation: dict[str, Any]) 
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"{folder} holds no language model that can be loaded ({reason}).", "Give the preset another source."
+            f"{folder} has no loadable language model ({reason}).",
+            "Use another source in the preset.",
+            "unloadable-model",
         ) from None
     return model.language_model if kind in _AROUND else model
 
@@ -89,17 +92,18 @@ def _quantisation(part: HubLanguageModelPart, dtype: torch.dtype) -> dict[str, A
         return {}
     if find_spec("bitsandbytes") is None:
         raise MissingDependencyError(
-            f"The preset wants its language model in {part.quantised}, and bitsandbytes is not installed.",
-            "Install it (pip install bitsandbytes), or remove language_model.quantised from the preset.",
+            f"The preset quantises its language model to {part.quantised}, and bitsandbytes is not installed.",
+            "Run `pip install bitsandbytes`, or remove language_model.quantised from the preset.",
         )
     if not torch.cuda.is_available():
         raise InputError(
-            f"The preset wants its language model in {part.quantised}, and there is no GPU.",
+            f"The preset quantises its language model to {part.quantised}, which needs a GPU.",
             "Use a machine with a CUDA GPU, or remove language_model.quantised from the preset.",
+            code="needs-gpu",
         )
     from transformers import BitsAndBytesConfig
 
-    # Only the language model is used, so nothing around it may be rounded.
+    # Modules around the language model are not quantised.
     kept = ["vision_model", "qformer", "language_projection", "lm_head"]
     bits = (
         {"load_in_8bit": True} if part.quantised == "8bit" else {"load_in_4bit": True, "bnb_4bit_compute_dtype": dtype}
@@ -114,4 +118,4 @@ def _read_tokenizer(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"{folder} has no tokenizer ({reason}).", "Give a folder with its tokenizer.json.") from None
+        raise InputError(f"{folder} has no tokenizer ({reason}).", "Use a folder with a tokenizer.json.") from None

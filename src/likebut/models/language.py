@@ -1,4 +1,4 @@
-"""The frozen language model that writes."""
+"""The frozen language model of a generator, with its tokenizer."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
@@ -8,58 +8,60 @@ from torch import Tensor, nn
 
 
 class LanguageTokenizer(Protocol):
-    """Turns text into a language model's ids and back."""
+    """Converts text to the ids of a language model and back."""
 
     @property
     def end_id(self) -> int:
-        """Id of the token that closes a text."""
+        """Id of the end-of-text token."""
 
     @property
     def pad_id(self) -> int:
-        """Id that fills a batch; it may be the end's."""
+        """Id of padding; it may equal ``end_id``."""
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, without special tokens around it."""
+        """Return the ids of each text, without special tokens."""
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``, leaving out special tokens."""
+        """Return the text of ``ids``, without special tokens."""
 
 
 class WritingModel(Protocol):
-    """What is asked of a transformers language model, causal or encoder-decoder."""
+    """The interface of a transformers language model that decoding and losses use."""
 
     @property
     def config(self) -> Any:
-        """Its sizes, and whether it ``is_encoder_decoder``."""
+        """The transformers configuration."""
 
     @property
     def base_model(self) -> Any:
-        """The model without what makes logits of its states."""
+        """The model without its output layer."""
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """Return the embeddings of its words."""
+        """Return the token embeddings."""
 
     def get_output_embeddings(self) -> nn.Module:
-        """Return what makes logits of states."""
+        """Return the output layer, which maps states to logits."""
 
     def __call__(self, **inputs: Any) -> Any:
         """Return an output with ``logits``."""
 
 
 class LanguageModel:
-    """A language model with its tokenizer.
+    """A frozen language model with its tokenizer.
+
+    It is not an ``nn.Module``, so that its weights are not part of a generator's checkpoint.
 
     Args:
-        model: A transformers language model, causal or encoder-decoder; it is frozen and put into evaluation mode.
+        model: A transformers language model, causal or encoder-decoder; it is frozen and set to evaluation mode.
         tokenizer: Its tokenizer.
         opening_ids: Special tokens that the model expects before its input.
-        closing_ids: Likewise, after it.
+        closing_ids: Special tokens that the model expects after its input.
 
     Attributes:
-        model: As given. Not a sub-module of anything: its weights belong to no checkpoint.
-        width: D, the width of its embeddings.
-        end_id: Id of the token that closes a text.
-        pad_id: Id that fills a batch; it may be the end's, so tell padding by a mask.
+        model: The model.
+        width: Width of the token embeddings.
+        end_id: Id of the end-of-text token.
+        pad_id: Id of padding; it may equal ``end_id``, so use masks to detect padding.
     """
 
     def __init__(
@@ -79,31 +81,31 @@ class LanguageModel:
 
     @property
     def is_encoder_decoder(self) -> bool:
-        """Whether the model reads all of its input before it writes, as T5 does."""
+        """Whether the model is an encoder-decoder such as T5."""
         return bool(self.model.config.is_encoder_decoder)
 
     def to(self, target: torch.device | torch.dtype | str) -> None:
-        """Move the model to a device, or to a precision; one in 8 or 4 bits stays where and as it was loaded."""
+        """Move the model to a device or a dtype; a quantised model keeps the device and dtype it was loaded with."""
         if not getattr(self.model, "is_quantized", False):
             self.model.to(target)
 
     def instruction_ids(self, instruction: str) -> list[int]:
-        """Return the ids of an instruction, between the special tokens that the model expects around its input."""
+        """Return the ids of an instruction, with the special tokens that the model expects around its input."""
         return [*self.opening_ids, *self.encode([instruction])[0], *self.closing_ids]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, without special tokens around it."""
+        """Return the ids of each text, without special tokens."""
         return self.tokenizer.encode(texts)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``, leaving out special tokens."""
+        """Return the text of ``ids``, without special tokens."""
         return self.tokenizer.decode(ids)
 
 
 def _contiguous(module: nn.Module, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Lay the states that are about to become logits out contiguously.
+    """Make the inputs of the output layer contiguous.
 
-    ``generate`` hands over a slice, for which torch multiplies batch by batch, each with its own copy of the
-    vocabulary's weights: half the time of writing a text.
+    ``generate`` passes a slice, for which PyTorch multiplies row by row, each with a copy of the vocabulary weights:
+    half of the decoding time.
     """
     return tuple(state.contiguous() for state in states)

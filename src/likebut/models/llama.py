@@ -1,4 +1,8 @@
-"""A Llama in a GGUF file, as llama.cpp writes it, turned into what transformers reads."""
+"""Llama models of presets: conversion of GGUF files, and construction with pretrained or random weights.
+
+transformers' ``gguf_file=`` gives bit-identical weights of SmolLM2, but takes twice as long, and its handling of packed
+weights changes between versions, whereas a converted part must stay the same.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,14 +34,14 @@ _OUTSIDE_LAYERS = {
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
-_CONTROL_TOKEN = 3  # llama.cpp's token type for tokens that are never made from text
+_CONTROL_TOKEN = 3  # llama.cpp's token type of tokens that text never produces
 
 
 def convert_gguf(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Return the weights (bf16) under transformers' names, and the tokenizer as tokenizer.json's text.
+    """Return the weights of a GGUF file in bf16 under transformers' names, and the content of ``tokenizer.json``.
 
     Raises:
-        InputError: The file holds another architecture or another kind of tokenizer.
+        InputError: The file has another architecture or another kind of tokenizer.
     """
     from gguf import GGUFReader
     from gguf.quants import dequantize
@@ -58,14 +62,14 @@ def convert_gguf(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def unpermute_rotary(weight: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
-    """Undo llama.cpp's reordering of a query or key projection's rows.
+    """Undo llama.cpp's permutation of the rows of a query or key projection.
 
-    llama.cpp rotates neighbouring dimensions (0, 1), (2, 3) …; transformers rotates dimension i with i + half. The
-    rows of each head were interleaved for the former when the file was written.
+    llama.cpp rotates adjacent dimensions (0, 1), (2, 3) …; transformers rotates dimension i with i + half. Writing the
+    file interleaved the rows of each head.
 
     Args:
         weight: (heads · head size, width).
-        heads: How many heads the rows belong to.
+        heads: Number of heads.
     """
     rows, width = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, width)
@@ -80,7 +84,7 @@ def _transformers_name(name: str) -> str:
 
 
 def _byte_level_tokenizer(path: Path, fields: Mapping[str, Any]) -> str:
-    """Rebuild SmolLM's tokenizer: byte-level BPE, every digit a token of its own, special tokens found in text."""
+    """Return SmolLM's tokenizer: byte-level BPE, one token per digit, special tokens."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     _require(path, fields, "tokenizer.ggml.model", "gpt2")
@@ -101,32 +105,32 @@ def _byte_level_tokenizer(path: Path, fields: Mapping[str, Any]) -> str:
 
 def _require(path: Path, fields: Mapping[str, Any], key: str, wanted: str) -> None:
     if fields.get(key) != wanted:
-        raise InputError(f'{path.name}: {key} is "{fields.get(key)}", not "{wanted}".', "Give another GGUF file.")
+        raise InputError(f'{path.name}: {key} is "{fields.get(key)}", not "{wanted}".', "Use another GGUF file.")
 
 
 def new_llama(sizes: LanguageModelPart, dtype: torch.dtype) -> nn.Module:
-    """Return a Llama with random weights, drawn from torch's global generator."""
+    """Return a Llama with random weights from PyTorch's global generator."""
     config = _config(sizes)
     return _with_exact_rotation(LlamaForCausalLM(config).to(dtype), config)
 
 
 def fill_llama(sizes: LanguageModelPart, weights: Mapping[str, Tensor], dtype: torch.dtype) -> nn.Module:
-    """Return a Llama with ``weights``; its output layer is its word embeddings.
+    """Return a Llama with ``weights`` and tied embeddings.
 
     Raises:
-        InputError: The weights do not fit the sizes.
+        InputError: The weights do not match the sizes.
     """
     config = _config(sizes)
-    # Without memory at first: drawing random weights that are then thrown away would take longer than all the rest.
+    # On the meta device: initialising random weights would take longer than everything else.
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
     try:
         state = {name: value.to(dtype) for name, value in weights.items()}
         outcome = model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
-        raise _misfit(str(error)) from None
+        raise _mismatch(str(error)) from None
     if outcome.unexpected_keys or outcome.missing_keys != ["lm_head.weight"]:
-        raise _misfit(f"missing {outcome.missing_keys}, unknown {outcome.unexpected_keys}")
+        raise _mismatch(f"missing {outcome.missing_keys}, unknown {outcome.unexpected_keys}")
     model.tie_weights()
     return _with_exact_rotation(model, config)
 
@@ -144,7 +148,7 @@ def _config(sizes: LanguageModelPart) -> LlamaConfig:
         rope_parameters={"rope_type": "default", "rope_theta": sizes.rope_theta},
         tie_word_embeddings=True,
         attn_implementation="sdpa",
-        # The tokenizer says which tokens open and close a text; the defaults here are another Llama's.
+        # The tokenizer defines the special tokens; the defaults are those of another Llama.
         bos_token_id=None,
         eos_token_id=None,
         pad_token_id=None,
@@ -152,11 +156,13 @@ def _config(sizes: LanguageModelPart) -> LlamaConfig:
 
 
 def _with_exact_rotation(model: Any, config: LlamaConfig) -> nn.Module:
-    # The rotary frequencies are in no checkpoint, and in half precision they would turn far positions wrongly.
+    # The rotary frequencies are not in checkpoints, and half precision would misplace distant positions.
     model.model.rotary_emb = LlamaRotaryEmbedding(config=config)
     exact: nn.Module = model
     return exact
 
 
-def _misfit(reason: str) -> InputError:
-    return InputError(f"The weights do not fit the language model: {reason}.", "Mend the preset's sizes.")
+def _mismatch(reason: str) -> InputError:
+    return InputError(
+        f"The weights do not match the language model: {reason}.", "Fix the sizes in the preset.", "parameter-mismatch"
+    )

@@ -1,4 +1,4 @@
-"""From a preset to its parts: pulled weights where the preset names a source, seeded random ones where it does not."""
+"""Building the parts of a preset: weights from its sources where it names one, seeded random weights elsewhere."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,19 +11,13 @@ from torch import nn
 
 from likebut.errors import InputError
 from likebut.models.auto_vision import image_preprocessing, read_auto_vision
+from likebut.models.blip2 import read_blip2_vision, read_heads, read_query_encoder
 from likebut.models.efficientnet_lite import EfficientNetLite2
-from likebut.models.hub import find_source
-from likebut.models.hub_parts import (
-    PRECISIONS,
-    hub_folder,
-    load_hub_query_encoder,
-    load_hub_vision,
-    query_tokenizer_file,
-)
+from likebut.models.hub import find_source, weights_sha256
 from likebut.models.language import LanguageModel
 from likebut.models.minilm import draw_query_tokens, start_from_minilm
 from likebut.models.parts import TOKENIZER_NAME, Part, require_part
-from likebut.models.preset import HubSource, Job, Preset, VisionPart
+from likebut.models.preset import HubSource, Job, Precision, Preset, VisionPart
 from likebut.models.query_encoder import QueryEncoder
 from likebut.models.tokenizers import (
     BytePairTokenizer,
@@ -35,38 +29,44 @@ from likebut.models.tokenizers import (
 )
 from likebut.models.vision import NoVision, PatchNetwork, VisionEncoder
 
+_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _NAME_DIGITS = 12
+_VISION_SOURCE = "vision"
 
 
 def load_vision(preset: Preset, dtype: torch.dtype | None = None) -> VisionEncoder:
     """Return the preset's frozen vision encoder.
 
     Args:
-        preset: Sizes and parts.
-        dtype: What it computes in; what the preset says if None. bfloat16 is two to three times faster on CPUs that
-            have it, and its tokens differ by about 0.1 % in direction.
+        preset: Sizes and sources.
+        dtype: Compute dtype; by default the preset's. bfloat16 is two to three times faster on CPUs that support it,
+            and changes the direction of tokens by about 0.1 %.
 
     Raises:
         MissingWeightsError: Its weights are not on this machine.
+        InputError: A hub source has another kind or other sizes than the preset.
     """
     vision = preset.vision
-    dtype = dtype or PRECISIONS[vision.precision]
+    dtype = dtype or _DTYPES[vision.precision]
+    network: nn.Module
     if vision.source in preset.hub_sources:
-        return load_hub_vision(preset, hub_folder(preset, vision.source), dtype)
-    with _seeded(preset.seed):
-        network = new_vision_network(vision)
-    if vision.source is None:
-        digits = _digest_of(network)
+        folder = _hub_folder(preset, vision.source)
+        network, digits = _read_hub_vision(preset, folder, dtype), weights_sha256(folder)
     else:
-        part = _part(preset, vision.source)
-        network.load_state_dict({k: v for k, v in part.tensors().items() if not k.startswith("classifier.")})
-        digits = part.weights_sha256
+        with _seeded(preset.seed):
+            network = new_vision_network(vision)
+        if vision.source is None:
+            digits = _digest_of(network)
+        else:
+            part = _part(preset, vision.source)
+            network.load_state_dict({k: v for k, v in part.tensors().items() if not k.startswith("classifier.")})
+            digits = part.weights_sha256
     name = f"{vision.kind}-{digits[:_NAME_DIGITS]}"
     return VisionEncoder(network, name, vision.width, vision.tokens, vision.preprocessing(), dtype)
 
 
 def new_vision_network(vision: VisionPart) -> nn.Module:
-    """Return the vision encoder's network with random weights, drawn from torch's global generator."""
+    """Return a vision network with random weights from PyTorch's global generator."""
     match vision.kind:
         case "efficientnet-lite2-stages":
             return EfficientNetLite2()
@@ -75,36 +75,62 @@ def new_vision_network(vision: VisionPart) -> nn.Module:
         case "none":
             return NoVision()
         case "blip2" | "auto":
-            raise ValueError(f'a vision encoder of kind "{vision.kind}" has its sizes from its source')
+            raise ValueError(f'a vision encoder of kind "{vision.kind}" takes its sizes from its source')
         case _:
             assert_never(vision.kind)
 
 
 def load_query_encoder(preset: Preset, job: Job = "retriever") -> QueryEncoder:
-    """Return the preset's query encoder as training starts from it; its word embeddings are frozen unless it says so.
+    """Return the preset's query encoder as training starts from it.
 
-    What no source provides is drawn with the preset's seed.
+    Weights without a source are drawn with the preset's seed. Word embeddings are frozen unless the preset trains them.
 
     Args:
-        preset: Sizes and parts.
-        job: Whose; some presets have another for the generator.
+        preset: Sizes and sources.
+        job: The model to train; some presets have another query encoder for the generator.
 
     Raises:
         MissingWeightsError: Its weights are not on this machine.
+        InputError: A hub source has other sizes than the preset.
     """
     part = preset.query_encoder_of(job)
     with _seeded(preset.seed):
         if part.source in preset.hub_sources:
-            query_encoder = load_hub_query_encoder(preset, hub_folder(preset, part.source), job)
+            query_encoder = read_query_encoder(_hub_folder(preset, part.source), part.config())
         else:
             query_encoder = QueryEncoder(part.config())
             if part.source is None:
                 draw_query_tokens(query_encoder)
             else:
                 start_from_minilm(query_encoder, _part(preset, part.source).tensors())
-    # Words that training never meets keep their place among those it does, and a checkpoint need not hold them.
+    # Words that do not occur in training keep their place relative to those that do, and checkpoints stay small.
     query_encoder.embeddings.word.requires_grad_(part.train_words)
     return query_encoder
+
+
+def fill_heads(module: nn.Module, preset: Preset, job: Job) -> None:
+    """Copy pretrained projections of the preset's query-encoder source into ``module``, if the source has any.
+
+    These are ``vision_projection`` and ``text_projection`` of a retriever, ``projection`` of a generator.
+
+    Raises:
+        InputError: A projection has another shape than in ``module``.
+    """
+    source = preset.query_encoder_of(job).source
+    if source is None or source not in preset.hub_sources:
+        return
+    folder = _hub_folder(preset, source)
+    own = module.state_dict()
+    heads = {name: value for name, value in read_heads(folder).items() if name in own}
+    for name, value in heads.items():
+        if value.shape != own[name].shape:
+            raise InputError(
+                f"{name} in {folder} has shape {tuple(value.shape)}, but the preset {preset.name} needs "
+                f"{tuple(own[name].shape)}.",
+                "Fix embedding_size or language_model.width in the preset.",
+                code="preset-mismatch",
+            )
+    module.load_state_dict(heads, strict=False)
 
 
 def load_tokenizer(preset: Preset) -> Tokenizer:
@@ -118,17 +144,22 @@ def load_tokenizer(preset: Preset) -> Tokenizer:
         return NoTokenizer(preset.query_encoder.vocabulary_size)
     if source is None:
         return HashingTokenizer(preset.query_encoder.vocabulary_size)
-    if source in preset.hub_sources:
-        return WordPieceTokenizer(query_tokenizer_file(hub_folder(preset, source, weights=False)))
-    return WordPieceTokenizer(_part(preset, source).folder / TOKENIZER_NAME)
+    if source not in preset.hub_sources:
+        return WordPieceTokenizer(_part(preset, source).folder / TOKENIZER_NAME)
+    folder = _hub_folder(preset, source, weights=False)
+    # InstructBLIP has a second tokenizer, the language model's, at the top level.
+    for path in (folder / "qformer_tokenizer" / "tokenizer.json", folder / "tokenizer.json"):
+        if path.is_file():
+            return WordPieceTokenizer(path)
+    raise InputError(f"{folder} has no tokenizer.json.", "Download it again, with its tokenizer.", "no-tokenizer")
 
 
 def load_language_model(preset: Preset, dtype: torch.dtype | None = None) -> LanguageModel:
     """Return the preset's frozen language model.
 
     Args:
-        preset: Sizes and parts.
-        dtype: What its weights are held in; what the preset says if None.
+        preset: Sizes and sources.
+        dtype: Dtype of its weights; by default the preset's.
 
     Raises:
         MissingWeightsError: Its weights are not on this machine.
@@ -137,15 +168,16 @@ def load_language_model(preset: Preset, dtype: torch.dtype | None = None) -> Lan
     language = preset.language_model
     if language is None:
         raise InputError(
-            f"The preset {preset.name} has no language model, so it makes no generator.",
-            "Give a preset with a language_model.",
+            f"The preset {preset.name} has no language model, which a generator needs.",
+            "Use a preset with a language_model.",
+            code="no-language-model",
         )
-    dtype = dtype or PRECISIONS[language.precision]
-    # Imported here: transformers takes seconds to import, and only writing needs it.
+    dtype = dtype or _DTYPES[language.precision]
+    # transformers takes seconds to import, and only generators need it.
     if language.kind == "hub":
         from likebut.models.hub_language import read_language_model
 
-        return read_language_model(hub_folder(preset, language.source), language, dtype)
+        return read_language_model(_hub_folder(preset, language.source), language, dtype)
     from likebut.models.llama import fill_llama, new_llama
 
     if language.source is None:
@@ -156,8 +188,74 @@ def load_language_model(preset: Preset, dtype: torch.dtype | None = None) -> Lan
     return LanguageModel(fill_llama(language, part.tensors(), dtype), tokenizer)
 
 
+def with_vision(preset: Preset, source: str) -> Preset:
+    """Return ``preset`` with another vision encoder, whose sizes are read from the encoder.
+
+    Args:
+        preset: The other parts; its query encoder must have untrained cross-attention, or the same image-token width.
+        source: Hub id or local folder of a model whose image tokens transformers' ``AutoModel`` gives.
+
+    Raises:
+        MissingWeightsError: The encoder is not on this machine and cannot be downloaded.
+        InputError: The encoder gives no tokens, or the query encoder was trained on tokens of another width.
+    """
+    folder = find_source(source)
+    encoder = read_auto_vision(folder, torch.float32)
+    preprocessing = image_preprocessing(folder, encoder.size)
+    part = preset.query_encoder
+    if part.source in preset.hub_sources and part.image_width != encoder.width:
+        raise InputError(
+            f"The query encoder of the preset {preset.name} was trained on image tokens of width {part.image_width}, "
+            f"but {source} gives width {encoder.width}.",
+            "Use the preset small, whose cross-attention is trained from scratch.",
+            code="preset-mismatch",
+        )
+    vision = VisionPart(
+        kind="auto",
+        source=_VISION_SOURCE,
+        image_size=preprocessing.size,
+        pad_ratio=preprocessing.pad_ratio,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        width=encoder.width,
+        tokens=encoder.tokens,
+    )
+    # The preset may be saved in another folder, so a local folder is named by its absolute path.
+    place = str(folder.resolve()) if Path(source).expanduser().is_dir() else source
+    hub_sources = {**preset.hub_sources, _VISION_SOURCE: HubSource(hub=place)}
+    return Preset.model_validate(
+        preset.model_dump()
+        | {
+            "name": f"{preset.name}-{source.strip('/').rpartition('/')[2]}",
+            "description": f"The preset {preset.name} with the vision encoder {source}",
+            "vision": vision.model_dump(),
+            "query_encoder": part.model_dump() | {"image_width": encoder.width},
+            "hub_sources": {name: hub.model_dump() for name, hub in hub_sources.items()},
+        }
+    )
+
+
+def _hub_folder(preset: Preset, source: str, weights: bool = True) -> Path:
+    return find_source(preset.hub_sources[source].hub, weights)
+
+
 def _part(preset: Preset, source: str) -> Part:
     return require_part(source, preset.sources[source], preset.name)
+
+
+def _read_hub_vision(preset: Preset, folder: Path, dtype: torch.dtype) -> nn.Module:
+    vision = preset.vision
+    network = read_blip2_vision(folder, dtype) if vision.kind == "blip2" else read_auto_vision(folder, dtype)
+    found = {"width": network.width, "tokens": network.tokens, "image_size": network.size}
+    for key, value in found.items():
+        if getattr(vision, key) != value:
+            raise InputError(
+                f"The vision encoder in {folder} has {key} {value}, but the preset {preset.name} has "
+                f"{getattr(vision, key)}.",
+                f'Set vision.{key} of the preset to {value}, or give its source "{vision.source}" another folder.',
+                code="preset-mismatch",
+            )
+    return network
 
 
 def _digest_of(network: nn.Module) -> str:
@@ -170,56 +268,7 @@ def _digest_of(network: nn.Module) -> str:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Draw from ``seed`` inside the block, and leave torch's generator as it was."""
+    """Seed PyTorch within the block, and restore its generator afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-_SOURCE = "vision"
-
-
-def with_vision(preset: Preset, source: str) -> Preset:
-    """Return ``preset`` with the vision encoder called ``source``, its sizes taken from the encoder itself.
-
-    Args:
-        preset: What everything else comes from; its query encoder must be one whose cross-attention is drawn anew.
-        source: A hub id or a local folder of a model that transformers' ``AutoModel`` gives image tokens of.
-
-    Raises:
-        MissingWeightsError: The encoder is neither on this machine nor to be fetched.
-        InputError: It gives no tokens, or the preset's query encoder was trained on tokens of another width.
-    """
-    folder = find_source(source)
-    encoder = read_auto_vision(folder, torch.float32)
-    preprocessing = image_preprocessing(folder, encoder.size)
-    part = preset.query_encoder
-    if part.source in preset.hub_sources and part.image_width != encoder.width:
-        raise InputError(
-            f"The query encoder of the preset {preset.name} was trained on image tokens of width {part.image_width}, "
-            f"but {source} gives {encoder.width}.",
-            "Take the preset small, whose query encoder learns to look anew.",
-        )
-    vision = VisionPart(
-        kind="auto",
-        source=_SOURCE,
-        image_size=preprocessing.size,
-        pad_ratio=preprocessing.pad_ratio,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        width=encoder.width,
-        tokens=encoder.tokens,
-    )
-    # A preset's file may lie elsewhere than where this was called, so a folder is named whole.
-    place = str(folder.resolve()) if Path(source).expanduser().is_dir() else source
-    hub_sources = {**preset.hub_sources, _SOURCE: HubSource(hub=place)}
-    return Preset.model_validate(
-        preset.model_dump()
-        | {
-            "name": f"{preset.name}-{source.strip('/').rpartition('/')[2]}",
-            "description": f"The preset {preset.name} with the vision encoder {source}",
-            "vision": vision.model_dump(),
-            "query_encoder": part.model_dump() | {"image_width": encoder.width},
-            "hub_sources": {name: hub.model_dump() for name, hub in hub_sources.items()},
-        }
-    )

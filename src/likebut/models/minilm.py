@@ -1,7 +1,7 @@
-"""all-MiniLM-L6-v2, a BERT, as the beginning of a query encoder.
+"""Initialising a query encoder from all-MiniLM-L6-v2, a BERT.
 
-Self-attention and the text feed-forward blocks are MiniLM's; the query feed-forward blocks start as copies of the
-text's. Cross-attention, the image norm and the query tokens are new.
+Self-attention and text feed-forward blocks are MiniLM's; query feed-forward blocks start as copies of the text ones.
+Cross-attention, the image norm and the query tokens are initialised randomly.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from likebut.errors import InputError
 from likebut.models.query_encoder import QueryEncoder
 
-_INITIAL_STD = 0.02  # BERT's, which BLIP-2 keeps for what it adds
+_INITIAL_STD = 0.02  # of BERT, and of the layers that BLIP-2 adds
 _LAYER_PARTS = {
     "attention.self.query": "attention.query",
     "attention.self.key": "attention.key",
@@ -29,8 +29,8 @@ _NEW = ("query_tokens", "image_norm.", "cross_attention.", "cross_norm.")
 def rename_minilm(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return MiniLM's tensors under the query encoder's names.
 
-    A query encoder knows no token types; a BERT that reads one sentence adds type 0 everywhere, so it is folded into
-    the position embeddings. The pooler, which the sentence embedding does not use, is left out.
+    A query encoder has no token types. A BERT adds type 0 to every token of a single sentence, so type 0 is folded into
+    the position embeddings. The pooler, which the sentence embedding does not use, is omitted.
 
     Raises:
         KeyError: A tensor is missing.
@@ -51,12 +51,12 @@ def rename_minilm(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def start_from_minilm(query_encoder: QueryEncoder, renamed: Mapping[str, Tensor]) -> None:
-    """Fill ``query_encoder`` with MiniLM's weights, and what MiniLM lacks with fresh ones.
+    """Copy MiniLM's weights into ``query_encoder`` and initialise the others.
 
-    Fresh values are drawn from torch's global generator; seed it.
+    Random values come from PyTorch's global generator; seed it first.
 
     Raises:
-        InputError: The weights do not fit the encoder's sizes.
+        InputError: The weights do not match the encoder's sizes.
     """
     state = dict(renamed)
     for name, value in renamed.items():
@@ -65,10 +65,17 @@ def start_from_minilm(query_encoder: QueryEncoder, renamed: Mapping[str, Tensor]
     try:
         outcome = query_encoder.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise InputError(f"MiniLM does not fit the query encoder: {error}.", "Mend the preset's sizes.") from None
-    odd = [name for name in outcome.missing_keys if not any(part in name for part in _NEW)] + outcome.unexpected_keys
-    if odd:
-        raise InputError(f"MiniLM does not fit the query encoder: {odd[0]}.", "Mend the preset's sizes.")
+        raise InputError(
+            f"MiniLM does not match the query encoder: {error}.", "Fix the sizes in the preset.", "parameter-mismatch"
+        ) from None
+    missing = [name for name in outcome.missing_keys if not any(part in name for part in _NEW)]
+    unexpected = missing + outcome.unexpected_keys
+    if unexpected:
+        raise InputError(
+            f"MiniLM does not match the query encoder: {unexpected[0]}.",
+            "Fix the sizes in the preset.",
+            "parameter-mismatch",
+        )
     draw_query_tokens(query_encoder)
     for name, module in query_encoder.named_modules():
         if ".cross_attention." in name and isinstance(module, nn.Linear):
@@ -77,6 +84,6 @@ def start_from_minilm(query_encoder: QueryEncoder, renamed: Mapping[str, Tensor]
 
 
 def draw_query_tokens(query_encoder: QueryEncoder) -> None:
-    """Give the query tokens small random values, so that they differ from each other."""
+    """Initialise the query tokens randomly, so that they differ."""
     with torch.no_grad():
         query_encoder.query_tokens.normal_(std=_INITIAL_STD)

@@ -1,6 +1,6 @@
-"""A trained model on disk: ``config.json``, ``model.safetensors`` and, if published, ``README.md`` (its card).
+"""Model folders: ``config.json``, ``model.safetensors`` and, if published, a model card ``README.md``.
 
-Only what was trained is stored; frozen parts come from the preset's own sources.
+Only trained parameters are stored; frozen parts come from the preset's sources.
 """
 
 import hashlib
@@ -21,17 +21,18 @@ from likebut.models.preset import Job, Preset, load_preset
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
+_RENAMED_PARAMETERS = {"image_marks": "image_type_embeddings"}  # names in version 0.1 → names now
 
 
 def trained_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters that training changes, by name."""
+    """Return the trainable parameters by name, detached."""
     return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
 
 
 def digest_of_unsaved(module: nn.Module) -> str:
-    """Return a SHA-256 of what training changes, for a model that has no file to name; empty if there is nothing.
+    """Return a SHA-256 of the trainable parameters of a model without a file; empty if it has none.
 
-    It is not the digest of the file that the model would be saved as.
+    It differs from the digest of the file that the model would be saved to.
     """
     state = trained_state(module)
     digest = hashlib.sha256()
@@ -41,15 +42,11 @@ def digest_of_unsaved(module: nn.Module) -> str:
     return digest.hexdigest() if state else ""
 
 
-# Former name → name, so that weights saved by version 0.1 still load.
-_RENAMED_PARAMETERS = {"image_marks": "image_type_embeddings"}
-
-
 def load_trained_state(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
-    """Copy ``state`` into the module's trained parameters, casting to their precision.
+    """Copy ``state`` into the module's trainable parameters, casting to their dtype.
 
     Raises:
-        InputError: A parameter is missing, unknown or of another shape; the message names the first.
+        InputError: A parameter is missing, unknown or of another shape.
     """
     own = {name: value for name, value in module.named_parameters() if value.requires_grad}
     state = {_RENAMED_PARAMETERS.get(name, name): value for name, value in state.items()}
@@ -58,23 +55,25 @@ def load_trained_state(module: nn.Module, state: Mapping[str, Tensor], source: P
         kind, names = ("lacks", missing) if missing else ("has the unknown", unknown)
         raise InputError(
             f"{source} {kind} {names[0]} ({len(missing)} missing, {len(unknown)} unknown parameters).",
-            "Load it with the preset and the kind of model it was saved from.",
+            "Load it with the preset and the kind of model it was saved with.",
+            code="parameter-mismatch",
         )
     with torch.no_grad():
         for name, value in own.items():
             if value.shape != state[name].shape:
                 raise InputError(
                     f"{source}: {name} has shape {tuple(state[name].shape)}, the model's is {tuple(value.shape)}.",
-                    "Load it with the preset it was saved from.",
+                    "Load it with the preset it was saved with.",
+                    code="parameter-mismatch",
                 )
             value.copy_(state[name])
 
 
 def save_model_folder(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
-    """Write a model folder; each file atomically, the configuration last, for it marks the folder as complete.
+    """Write a model folder; each file atomically, the configuration last, because it marks the folder as complete.
 
     Returns:
-        The SHA-256 of the weights.
+        The SHA-256 of the weights file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_NAME).unlink(missing_ok=True)
@@ -86,54 +85,57 @@ def save_model_folder(folder: Path, config: Mapping[str, Any], state: Mapping[st
 
 
 def read_model_folder(folder: Path, job: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the configuration and the weights in a model folder.
+    """Return the configuration and the weights of a model folder.
 
     Args:
-        folder: Where they are.
-        job: What the model must have been trained for: "retriever" or "generator"; either if None.
+        folder: The model folder.
+        job: The expected job, "retriever" or "generator"; None accepts both.
 
     Raises:
-        InputError: The folder is no model folder or of another job, or its weights are damaged.
+        InputError: The folder is not a model folder or of another job, or its weights are damaged.
     """
     config = read_json(folder / CONFIG_NAME)
     if not isinstance(config, dict):
-        raise InputError(f"{folder / CONFIG_NAME} is not an object.", "Give a folder that likebut saved.")
+        raise InputError(
+            f"{folder / CONFIG_NAME} is not an object.", "Give a folder that likebut saved.", "not-a-model-folder"
+        )
     if job is not None and config.get("job", job) != job:
-        raise InputError(f"{folder} holds a {config['job']}, not a {job}.", f"Give a {job}'s folder.")
+        raise InputError(f"{folder} has a {config['job']}, not a {job}.", f"Give the folder of a {job}.", "wrong-job")
     try:
         return config, load_file(folder / WEIGHTS_NAME)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{folder / WEIGHTS_NAME} cannot be read: {error}.", "Save or fetch it again.") from None
+        raise InputError(f"{folder / WEIGHTS_NAME} cannot be read: {error}.", "Save or download it again.") from None
 
 
 def require_same_parts(preset: Preset, saved: str | Preset | Mapping[str, Any], folder: Path, job: Job) -> None:
-    """Check that weights trained with one preset can be gone on with under another.
+    """Check that weights trained with one preset can initialise a model of another.
 
     Args:
-        preset: To go on with.
-        saved: What the folder's configuration says of its preset.
-        folder: Where the weights are, for the message.
-        job: Whose weights they are to become.
+        preset: Preset of the model to train.
+        saved: Preset in the configuration of the weights' folder.
+        folder: Folder of the weights, for the message.
+        job: The model to train.
 
     Raises:
-        InputError: Their query encoders differ in size, or their vision encoders in kind.
+        InputError: The query encoders differ in size, or the vision encoders in kind.
     """
     other = load_preset(saved)
     if not preset.takes_weights_of(other, job):
         raise InputError(
             f"The initial weights in {folder} are of the preset {other.name}, not {preset.name}.",
             "Give weights of the same preset.",
+            code="preset-mismatch",
         )
 
 
 def with_parts_beside(config: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
-    """Return a model's configuration with its frozen parts beside it, and where they lie now by their sub-folders.
+    """Return a model's configuration with local frozen parts as sub-folders, and their current folders by sub-folder.
 
-    A converted model brings parts along; one that was saved after loading names folders of this machine. Parts that a
-    hub or a package has are left there.
+    A converted model contains parts; a model saved after loading names absolute folders of this machine. Parts from the
+    hub or from a package are not copied.
 
     Args:
-        config: What the model folder's ``config.json`` says.
+        config: Content of the model folder's ``config.json``.
         folder: The model folder.
     """
     preset = config.get("preset")
@@ -149,33 +151,33 @@ def with_parts_beside(config: Mapping[str, Any], folder: Path) -> tuple[dict[str
 
 
 def find_model_folder(name: str | Path, job: str) -> Path:
-    """Return the folder of the model called ``name``.
+    """Return the folder of the model ``name``.
 
     Args:
         name: A folder, the name of published weights, or a Hugging Face hub id ("owner/name").
         job: "retriever" or "generator".
 
     Raises:
-        MissingWeightsError: Nothing of that name is to be found.
+        MissingWeightsError: There is no such model.
     """
     folder = Path(name)
-    if (held := model_folder_in(folder, job)) is not None:
-        return held
+    if (found := model_folder_in(folder, job)) is not None:
+        return found
     published = published_weights()
-    if f"{name}-{job}" in published:  # whatever else may bear that name here: "small" is a good one for pictures
+    if f"{name}-{job}" in published:  # before a folder of that name without a model: "small" may be a folder of images
         return published[f"{name}-{job}"]
     if folder.is_dir():
-        raise MissingWeightsError(f"The folder {folder} holds no {CONFIG_NAME}.", f"Give a folder with a {job} in it.")
+        raise MissingWeightsError(f"The folder {folder} has no {CONFIG_NAME}.", f"Give the folder of a {job}.")
     if str(name).count("/") == 1 and not str(name).startswith((".", "/")):
         return _from_hub(str(name))
     names = ", ".join(sorted(key.removesuffix(f"-{job}") for key in published if key.endswith(job))) or "none"
     raise MissingWeightsError(
-        f'There is no {job} called "{name}".', f"Give a folder, a hub id (owner/name), or a published name: {names}."
+        f'There is no {job} "{name}".', f"Give a folder, a hub id (owner/name), or a published name: {names}."
     )
 
 
 def model_folder_in(folder: Path, job: str) -> Path | None:
-    """Return the model folder that ``folder`` is or holds, if it does."""
+    """Return ``folder`` or its sub-folder ``job`` if it is a model folder, else None."""
     return next((place for place in (folder, folder / job) if (place / CONFIG_NAME).is_file()), None)
 
 
@@ -193,6 +195,6 @@ def _from_hub(repository: str) -> Path:
     except hub_failures() as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise MissingWeightsError(
-            f"There is no folder {repository}, and it could not be fetched from the Hugging Face hub ({reason}).",
-            "Check the path, or the id and the network.",
+            f"There is no folder {repository}, and it could not be downloaded from the Hugging Face hub ({reason}).",
+            "Check the path, or the hub id and the network.",
         ) from None

@@ -1,4 +1,4 @@
-"""Where converted weights lie on this machine, and what is written beside them."""
+"""Converted weights on this machine, with a record of their source and checksums."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Part:
     """Converted weights on disk.
 
     Attributes:
-        folder: Where they lie.
-        checksums: SHA-256 of each file, taken when it was written.
-        bytes: Size of all files.
+        folder: Their folder.
+        checksums: SHA-256 of each file when it was written.
+        bytes: Total size of the files.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Part:
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights' file."""
+        """SHA-256 of the weights file."""
         return self.checksums[WEIGHTS_NAME]
 
     def tensors(self) -> dict[str, Tensor]:
@@ -48,47 +48,48 @@ class Part:
             raise self.damaged(WEIGHTS_NAME, error) from None
 
     def damaged(self, name: str, error: Exception) -> InputError:
-        """Return the error to raise when the file ``name`` cannot be used."""
+        """Return the error for an unusable file ``name``."""
         reason = str(error).splitlines()[0].rstrip(".")
         return InputError(
             f"{self.folder / name} cannot be read ({reason}).",
             f"Remove the folder {self.folder} and run `likebut models pull` again.",
+            code="damaged-part",
         )
 
 
 def parts_folder() -> Path:
-    """Return the folder that holds one folder for each part."""
+    """Return the folder of all parts."""
     return home_folder() / "parts"
 
 
 def part_folder(name: str, source: WheelSource) -> Path:
-    """Return where the part converted from ``source`` lies, or would lie.
+    """Return the folder of the part converted from ``source``, which may not exist.
 
-    The source's fingerprint is in the folder's name, so that a part is never replaced: another version, another
-    checksum or a newer converter makes another folder.
+    Its name has the source's fingerprint, so that parts are never replaced: another version, checksum or converter uses
+    another folder.
     """
     return parts_folder() / f"{name}-{source.fingerprint()}"
 
 
 def find_part(name: str, source: WheelSource) -> Part | None:
-    """Return the part converted from ``source``, or None if it is not on this machine, or not whole."""
+    """Return the part converted from ``source``, or None if it is missing or incomplete."""
     folder = part_folder(name, source)
     try:
         record = read_json(folder / _RECORD_NAME)
         part = Part(folder, record["checksums"], record["bytes"])
-        whole = part.bytes == sum((folder / file).stat().st_size for file in part.checksums)
+        is_complete = part.bytes == sum((folder / file).stat().st_size for file in part.checksums)
     except (InputError, OSError, KeyError, TypeError):
         return None
-    return part if whole else None
+    return part if is_complete else None
 
 
 def require_part(name: str, source: WheelSource, preset: str = "small") -> Part:
     """Return the part converted from ``source``.
 
     Args:
-        name: The source's name in the preset.
-        source: Where it comes from.
-        preset: What to pull if it is missing, for the message.
+        name: Name of the source in the preset.
+        source: The source.
+        preset: Name of the preset, for the message.
 
     Raises:
         MissingWeightsError: It is not on this machine.
@@ -102,7 +103,7 @@ def require_part(name: str, source: WheelSource, preset: str = "small") -> Part:
 
 
 def write_record(folder: Path, source: WheelSource) -> None:
-    """Write beside the converted files where they come from and what their checksums are."""
+    """Write a record of the converted files: their source, checksums and size."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     record = {
         "source": source.model_dump(),

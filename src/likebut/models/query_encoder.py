@@ -1,13 +1,14 @@
-"""The query encoder (Q-Former): a BERT-shaped transformer that reads query tokens, image tokens and text.
+"""The query encoder (Q-Former): a BERT-shaped transformer over query tokens, image tokens and text.
 
 Self-attention is joint over [query tokens ; text tokens]. In every ``cross_attention_every``-th layer the query
-positions also cross-attend to image tokens. Query and text positions have feed-forward blocks of their own.
+positions also cross-attend to image tokens. Query and text positions have separate feed-forward blocks.
 After Li et al., "BLIP-2" (ICML 2023), section 3, with the second hop of Bai et al., "SPRC" (ICLR 2024).
 
-Shapes in this file: B batch, T image tokens, N query tokens, P prompt tokens, L text tokens, H width, W image width.
+Shapes: B batch, T image tokens, N query tokens, P prompt tokens, L text tokens, H width, W image-token width.
 
-Every mode but ``encode_image`` takes ``read``: how many leading positions, none of them padding, the caller reads. With
-it the others are computed only as far as those depend on them, padding not at all; without it all positions come back.
+Every mode except ``encode_image`` takes ``read``, the number of leading positions (none of them padding) that the
+caller reads. Other positions are then computed only as far as these depend on them, and padding is not computed at all.
+Without ``read`` all positions are returned.
 """
 
 from dataclasses import dataclass
@@ -30,10 +31,10 @@ class QueryEncoderConfig:
         hidden_size: H.
         intermediate_size: Width inside the feed-forward blocks.
         query_tokens: N.
-        image_width: W, the width of the image tokens that are attended to.
-        cross_attention_every: Layers 0, k, 2k, … cross-attend.
-        image_norm_eps: Of the norm that image tokens pass; LAVIS has 1e-5, transformers' BLIP-2 1e-6.
-        dropout: Probability, after every sub-layer and on attention weights.
+        image_width: W.
+        cross_attention_every: k; layers 0, k, 2k, … cross-attend to image tokens.
+        image_norm_eps: ε of the LayerNorm of image tokens; LAVIS uses 1e-5, transformers' BLIP-2 1e-6.
+        dropout: Probability after every sub-layer and on attention weights.
     """
 
     hidden_size: int
@@ -50,7 +51,7 @@ class QueryEncoderConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        """Check that the heads share the width evenly."""
+        """Check that the width is divisible by the number of heads."""
         if self.hidden_size % self.heads:
             raise InputError(
                 f"hidden_size ({self.hidden_size}) must be divisible by heads ({self.heads}).", "Change one of them."
@@ -59,21 +60,21 @@ class QueryEncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class ImageKeyValues:
-    """Images as the query tokens look at them; made by :meth:`QueryEncoder.project_image`, for several passes to share.
+    """Cross-attention keys and values of images, computed once by :meth:`QueryEncoder.project_image`.
 
     Attributes:
-        keys_and_values: For every layer two tensors (B, T, H), or None where the layer does not look at images.
+        keys_and_values: For each layer two tensors (B, T, H), or None where the layer has no cross-attention.
     """
 
     keys_and_values: tuple[tuple[Tensor, Tensor] | None, ...]
 
     def __len__(self) -> int:
         """Return B."""
-        return next(len(seen[0]) for seen in self.keys_and_values if seen is not None)
+        return next(len(pair[0]) for pair in self.keys_and_values if pair is not None)
 
 
 class FeedForward(nn.Module):
-    """The two linear maps of a transformer layer, with an exact GELU between them."""
+    """The feed-forward block of a transformer layer, with exact GELU."""
 
     def __init__(self, config: QueryEncoderConfig) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Return ``states`` (…, H) through both maps, before residual and norm."""
+        """Map (…, H) to (…, H), before residual and norm."""
         out: Tensor = self.down(functional.gelu(self.up(states)))
         return out
 
@@ -110,13 +111,13 @@ class QueryEncoderLayer(nn.Module):
         """Apply the layer.
 
         Args:
-            inputs: Of width H, laid out by ``positions``.
-            positions: Says also which are query positions; where none is, all go through the text feed-forward.
-            image: Keys and values (B, T, H) for the query positions to attend to, or None.
-            read: How many leading positions of each sequence to compute; all if None.
+            inputs: Width H, in the layout ``positions``.
+            positions: Layout; without query positions, all positions use the text feed-forward.
+            image: Keys and values (B, T, H) for the query positions, or None.
+            read: Number of leading positions of each sequence to compute; None computes all.
 
         Returns:
-            Laid out as the inputs, or (B, read, H).
+            The layout of the inputs, or (B, read, H).
         """
         attending, own = inputs, positions
         if read is not None:
@@ -131,8 +132,8 @@ class QueryEncoderLayer(nn.Module):
 
     def _query_block(self, states: Tensor, image: tuple[Tensor, Tensor] | None) -> Tensor:
         if self.cross_attention is not None and self.cross_norm is not None and image is not None:
-            looked = self.dropout(self.cross_attention(states, image, Dense(), Dense()))
-            states = self.cross_norm(states + looked)
+            attended = self.dropout(self.cross_attention(states, image, Dense(), Dense()))
+            states = self.cross_norm(states + attended)
         out: Tensor = self.query_norm(states + self.dropout(self.query_feed_forward(states)))
         return out
 
@@ -142,7 +143,7 @@ class QueryEncoderLayer(nn.Module):
 
 
 class Embeddings(nn.Module):
-    """Word and position embeddings, and the norm that every input of the first layer passes."""
+    """Word and position embeddings, and the LayerNorm of all inputs of the first layer."""
 
     def __init__(self, config: QueryEncoderConfig) -> None:
         super().__init__()
@@ -152,7 +153,7 @@ class Embeddings(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def words(self, ids: Tensor) -> Tensor:
-        """Return (B, L, H) word embeddings without positions."""
+        """Return word embeddings (B, L, H), without positions."""
         embedded: Tensor = self.word(ids)
         return embedded
 
@@ -161,13 +162,13 @@ class Embeddings(nn.Module):
         return states + self.position.weight[: states.shape[1]]
 
     def normalised(self, states: Tensor) -> Tensor:
-        """Return ``states`` (B, S, H) as the first layer reads them."""
+        """Return ``states`` (B, S, H) after LayerNorm and dropout, as the first layer reads them."""
         normalised: Tensor = self.dropout(self.norm(states))
         return normalised
 
 
 class QueryEncoder(nn.Module):
-    """The query encoder's four modes over one set of weights (docs/method.md, "Query encoder")."""
+    """The query encoder: four modes over one set of weights (docs/method.md, "Query encoder")."""
 
     def __init__(self, config: QueryEncoderConfig) -> None:
         super().__init__()
@@ -181,23 +182,23 @@ class QueryEncoder(nn.Module):
         )
 
     def project_image(self, images: Tensor | ImageKeyValues) -> ImageKeyValues:
-        """Return image tokens (B, T, W) as :meth:`encode_image` and :meth:`fuse` look at them."""
+        """Return the keys and values of image tokens (B, T, W) for :meth:`encode_image` and :meth:`fuse`."""
         if isinstance(images, ImageKeyValues):
             return images
         norm = self.image_norm
         normalised = functional.layer_norm(images, norm.normalized_shape, eps=norm.eps)
-        seen = []
+        keys_and_values = []
         for layer in self.layers:
             assert isinstance(layer, QueryEncoderLayer)
             cross = layer.cross_attention
-            seen.append(None if cross is None else cross.keys_and_values(normalised, norm))
-        return ImageKeyValues(tuple(seen))
+            keys_and_values.append(None if cross is None else cross.keys_and_values(normalised, norm))
+        return ImageKeyValues(tuple(keys_and_values))
 
     def encode_image(self, images: Tensor | ImageKeyValues) -> Tensor:
-        """Let the query tokens look at an image.
+        """Encode images with the query tokens.
 
         Args:
-            images: (B, T, W) image tokens, or what :meth:`project_image` made of them.
+            images: Image tokens (B, T, W), or the result of :meth:`project_image`.
 
         Returns:
             (B, N, H).
@@ -206,12 +207,12 @@ class QueryEncoder(nn.Module):
         return self._run(queries, Dense(self.config.query_tokens), self.project_image(images), None)
 
     def fuse(self, images: Tensor | ImageKeyValues, text: TextBatch, read: int | None = None) -> Tensor:
-        """Hop one: query tokens read an image and a text together.
+        """Hop one: encode images and texts jointly.
 
         Args:
-            images: (B, T, W) image tokens, or what :meth:`project_image` made of them.
+            images: Image tokens (B, T, W), or the result of :meth:`project_image`.
             text: (B, L).
-            read: How many leading positions to return.
+            read: Number of leading positions to return; None returns all.
 
         Returns:
             (B, N+L, H), or (B, read, H); the first N positions are the fused query tokens.
@@ -222,14 +223,14 @@ class QueryEncoder(nn.Module):
         return self._run(states, positions, self.project_image(images), read)
 
     def compose(self, tokens: Tensor, text: TextBatch, read: int | None = None) -> Tensor:
-        """Hop two: ``tokens`` stand in for the query tokens, and there is no image.
+        """Hop two: ``tokens`` take the place of the query tokens, without an image.
 
-        Cross-attention is skipped and every position goes through the text feed-forward, as in SPRC's release.
+        There is no cross-attention and all positions use the text feed-forward, as in the released code of SPRC.
 
         Args:
-            tokens: (B, N, H), hop one's output at the query positions.
+            tokens: (B, N, H), the output of hop one at the query positions.
             text: (B, L).
-            read: How many leading positions to return.
+            read: Number of leading positions to return; None returns all.
 
         Returns:
             (B, N+L, H), or (B, read, H); position N is the text's [CLS].
@@ -238,15 +239,15 @@ class QueryEncoder(nn.Module):
         return self._run(states, _layout(read, 0, text, extra=tokens.shape[1]), None, read)
 
     def encode_text(self, text: TextBatch, prompts: Tensor | None = None, read: int | None = None) -> Tensor:
-        """Read text alone.
+        """Encode texts alone.
 
         Args:
-            text: (B, L), each beginning with [CLS].
-            prompts: (P, H) learned tokens set between [CLS] and the rest; all count as one sequence of positions.
-            read: How many leading positions to return.
+            text: (B, L), each starting with [CLS].
+            prompts: (P, H) learned tokens inserted after [CLS]; position embeddings count the whole sequence.
+            read: Number of leading positions to return; None returns all.
 
         Returns:
-            (B, P+L, H), or (B, read, H); position 0 stands for the text.
+            (B, P+L, H), or (B, read, H); position 0 represents the text.
         """
         words = self.embeddings.words(text.ids)
         extra = 0
@@ -255,7 +256,7 @@ class QueryEncoder(nn.Module):
             words = torch.cat([words[:, :1], inserted, words[:, 1:]], dim=1)
             extra = prompts.shape[0]
         states = self.embeddings.normalised(self.embeddings.with_positions(words))
-        # The mask's first position is [CLS], always real, so `extra` ones before it or after it are the same.
+        # The mask starts with [CLS], which is always real, so inserting `extra` ones before or after it is the same.
         return self._run(states, _layout(read, 0, text, extra), None, read)
 
     def _query_tokens(self, batch: int) -> Tensor:
@@ -266,7 +267,7 @@ class QueryEncoder(nn.Module):
         return self.embeddings.normalised(torch.cat([queries.to(words.dtype), words], dim=1))
 
     def _run(self, states: Tensor, positions: Positions, images: ImageKeyValues | None, read: int | None) -> Tensor:
-        states = positions.laid_out(states)
+        states = positions.from_sequences(states)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             image = None if images is None else images.keys_and_values[index]
@@ -275,6 +276,6 @@ class QueryEncoder(nn.Module):
 
 
 def _layout(read: int | None, queries: int, text: TextBatch, extra: int) -> Positions:
-    # Whoever reads every position gets padding's too, as the published implementation computes it.
+    # Without `read`, padding positions are returned as well, as the published implementation computes them.
     layout = dense_layout if read is None else best_layout
     return layout(queries, text.mask, extra)

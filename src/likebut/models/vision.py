@@ -1,4 +1,4 @@
-"""The frozen vision encoder: pixels in, image tokens out."""
+"""The frozen vision encoder: pixels to image tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +9,15 @@ from likebut.errors import InputError
 
 
 class VisionEncoder(nn.Module):
-    """A frozen network with what one must know to use it.
+    """A frozen vision network with its identity and preprocessing.
 
     Args:
         network: Maps (B, 3, S, S) to (B, T, W).
-        name: Identity: architecture and weights, so that tokens on disk are never mixed.
+        name: Identity of architecture and weights, which keeps cached tokens of different encoders apart.
         width: W.
         tokens: T.
-        preprocessing: How an image becomes the network's input.
-        dtype: What the network computes in; tokens come out as float32 all the same.
+        preprocessing: Maps an image to the network's input.
+        dtype: Compute dtype; tokens are returned as float32.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class VisionEncoder(nn.Module):
 
 
 def _lay_channels_last(network: nn.Module) -> None:
-    # In this layout oneDNN is faster and gives an image the same bits in a batch of any size.
+    # With channels-last weights oneDNN is faster, and an image's tokens are bit-identical in batches of any size.
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 class NoVision(nn.Module):
-    """Stands for an encoder that is elsewhere."""
+    """Placeholder in a model that was saved without a vision encoder; it refuses images."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Refuse.
@@ -61,17 +61,18 @@ class NoVision(nn.Module):
             InputError: Always.
         """
         raise InputError(
-            "This model was made without its vision encoder: it takes image tokens, not images.",
-            "Convert or train it with a preset that names the vision encoder.",
+            "This model has no vision encoder: it takes image tokens, not images.",
+            "Convert or train it with a preset that has a vision encoder.",
+            code="no-vision-encoder",
         )
 
 
 class PatchNetwork(nn.Module):
-    """Two convolutions, the first cutting the image into patches: enough to test what stands on it.
+    """A patch embedding and a convolution, with random weights; for tests.
 
     Args:
         width: W.
-        patch: Side of a patch, in pixels.
+        patch: Patch size, in pixels.
     """
 
     def __init__(self, width: int, patch: int) -> None:

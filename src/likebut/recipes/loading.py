@@ -1,4 +1,4 @@
-"""Finding recipes, changing single values of one, and checking what it says."""
+"""Finding recipes, overriding single settings, and validation."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ _JOBS: dict[str, type[RetrieverRecipe] | type[GeneratorRecipe]] = {
 
 
 def recipe_files() -> dict[str, Path]:
-    """Return the recipes that ship with the package, by name."""
+    """Return the files of the recipes that ship with the package, by name."""
     folder = Path(str(files("likebut"))) / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeSummary:
-    """What `likebut recipes ls` says of a recipe."""
+    """A line of `likebut recipes ls`."""
 
     name: str
     job: str
@@ -36,7 +36,7 @@ class RecipeSummary:
 
 
 def list_recipes() -> list[RecipeSummary]:
-    """Return a summary of every recipe that ships with the package, by name."""
+    """Return a summary of each recipe that ships with the package, sorted by name."""
     summaries = []
     for name, path in recipe_files().items():
         values = _read_yaml(path)
@@ -45,10 +45,10 @@ def list_recipes() -> list[RecipeSummary]:
 
 
 def find_recipe(name: str) -> Path:
-    """Return the file of the recipe called ``name``, which may itself be a file.
+    """Return the file of the recipe ``name``, which may itself be a file.
 
     Raises:
-        InputError: There is no such recipe; the message names the near miss.
+        InputError: There is no such recipe; the message suggests the closest name.
     """
     known = recipe_files()
     if name in known:
@@ -57,30 +57,30 @@ def find_recipe(name: str) -> Path:
         return Path(name)
     near = difflib.get_close_matches(name, known, n=1)
     remedy = f'Did you mean "{near[0]}"?' if near else f"Recipes: {', '.join(known)}; or give a YAML file."
-    raise InputError(f'There is no recipe "{name}".', remedy)
+    raise InputError(f'There is no recipe "{name}".', remedy, "unknown-recipe")
 
 
 def copy_recipe(name: str, destination: Path) -> None:
-    """Write the recipe called ``name``, comments included, to ``destination``.
+    """Copy the recipe ``name``, including comments, to ``destination``.
 
     Raises:
         InputError: There is no such recipe, or ``destination`` exists.
     """
     source = find_recipe(name)
     if destination.exists():
-        raise InputError(f"{destination} exists already.", "Give another name, or remove it.")
+        raise InputError(f"{destination} already exists.", "Give another path, or remove it.", "file-exists")
     write_bytes(destination, source.read_bytes())
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Return a recipe, checked.
+    """Load and validate a recipe.
 
     Args:
-        name: The name of a recipe that ships with the package, or a YAML file.
-        overrides: "training.batch_size=64": single values to change, as on the command line.
+        name: Name of a recipe that ships with the package, or a YAML file.
+        overrides: Settings to change: "training.batch_size=64".
 
     Raises:
-        InputError: There is no such recipe, it is not YAML, or a key or a value is wrong.
+        InputError: There is no such recipe, it is not valid YAML, or a key or value is invalid.
     """
     path = find_recipe(name)
     values = _read_yaml(path)
@@ -92,32 +92,16 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     return parse_settings(_JOBS[job], values, where)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path} line {line} is not valid YAML: {error.problem}.", "Mend that line.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a YAML text.", "Give a recipe in UTF-8.") from None
-    except (yaml.YAMLError, ValueError) as error:
-        # PyYAML's own ValueError: a day or a number that there is not, as 2026-13-45.
-        raise InputError(f"{path} is not valid YAML: {error}.", "Mend that value, or put it in quotes.") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no settings.", "Copy a recipe with `likebut recipes cp` and edit it.")
-    return current_names(values)
-
-
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str], known: set[str]) -> dict[str, Any]:
-    """Return settings, nested by key, with single values changed.
+    """Return nested settings with overrides applied.
 
     Args:
-        values: What is said without them.
-        overrides: "training.batch_size=64", as on the command line.
-        known: The dotted name of every setting.
+        values: The nested settings.
+        overrides: Settings to change: "training.batch_size=64".
+        known: Dotted names of all settings.
 
     Raises:
-        InputError: A key is unknown, or a value is none.
+        InputError: A key is unknown, or a value is invalid.
     """
     changed = dict(values)
     for override in overrides:
@@ -126,34 +110,42 @@ def with_overrides(values: Mapping[str, Any], overrides: Sequence[str], known: s
 
 
 def _apply(values: dict[str, Any], override: str, known: set[str]) -> None:
-    """Set one value in nested ``values``, in place."""
+    """Apply one override to nested ``values``, in place."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f'--set {override}: there is no "=".', "Write --set training.batch_size=64.")
+        raise InputError(f'--set {override} has no "=".', "Write --set training.batch_size=64.")
     key = current_key(key)
     if key not in known:
         near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
         remedy = f'Did you mean "{near[0]}"?' if near else f"Known keys: {', '.join(sorted(known))}."
-        raise InputError(f'--set {override}: there is no key "{key}".', remedy)
+        raise InputError(f'--set {override}: the key "{key}" is unknown.', remedy, "unknown-key")
     *parents, last = key.split(".")
-    place = values
+    section = values
     for parent in parents:
-        inner = place.get(parent)
-        place[parent] = inner = dict(inner) if isinstance(inner, Mapping) else {}
-        place = inner
-    place[last] = _parsed(override, text)
-    _drop_rival(place, last)
-
-
-def _parsed(override: str, text: str) -> Any:
+        inner = section.get(parent)
+        section[parent] = inner = dict(inner) if isinstance(inner, Mapping) else {}
+        section = inner
     try:
-        return yaml.safe_load(text)
+        section[last] = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         raise InputError(f'--set {override}: "{text}" is not a value.', "Write a number, a word or [a, b].") from None
+    # The length of a training is steps or epochs: setting one replaces the other.
+    alternative = {"steps": "epochs", "epochs": "steps"}.get(last)
+    if alternative is not None and section[last] is not None:
+        section.pop(alternative, None)
 
 
-def _drop_rival(place: dict[str, Any], key: str) -> None:
-    """A training's length is steps or epochs: naming one on the command line replaces the other."""
-    rivals = {"steps": "epochs", "epochs": "steps"}
-    if key in rivals and place[key] is not None:
-        place.pop(rivals[key], None)
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path} line {line} is not valid YAML: {error.problem}.", "Fix that line.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file.", "Give a YAML recipe in UTF-8.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        # PyYAML raises ValueError for an invalid date such as 2026-13-45.
+        raise InputError(f"{path} is not valid YAML: {error}.", "Fix that value, or put it in quotes.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} has no settings.", "Copy a recipe with `likebut recipes cp` and edit it.")
+    return current_names(values)

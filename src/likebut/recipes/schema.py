@@ -1,4 +1,4 @@
-"""How a model is trained: what the loop needs to know, and nothing of what is trained."""
+"""The settings of a training recipe."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,36 +10,43 @@ ScheduleName = Literal["one-cycle", "constant"]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Kind = Literal["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"]
+WritingMethod = Literal["greedy", "beam", "nucleus", "consensus"]
+Pooling = Literal["masked-mean", "published", "cls"]
+Source = Literal["folder", "cirr", "fashioniq"]
+Use = Literal["human", "synthetic", "both"]
+Weight = Annotated[float, Field(ge=0)]
+_STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
 class TrainingSettings(BaseModel):
     """Settings of the training loop.
 
     Attributes:
-        batch_size: Examples in a step, over all processes.
-        steps: How many steps, those of the stages before included; give this or ``epochs``.
-        epochs: How many passes over the triplets, after the stages before; give this or ``steps``.
-        learning_rate: The highest learning rate of the schedule.
-        weight_decay: AdamW's decay.
+        batch_size: Examples per step, over all processes.
+        steps: Number of steps, including earlier stages; give this or ``epochs``.
+        epochs: Number of passes over the triplets, after earlier stages; give this or ``steps``.
+        learning_rate: Maximum learning rate of the schedule.
+        weight_decay: Weight decay of AdamW.
         decay_everything: Whether biases, norms and scalars decay too, as in the published code. Otherwise only
-            parameters of two or more dimensions do, as in LAVIS.
-        betas: AdamW's β.
-        epsilon: AdamW's ε.
-        schedule: "one-cycle" rises from ``learning_rate / start_divisor`` over ``warm_up_fraction`` of the steps and
-            falls by a cosine to about nothing at the last step; "constant" stays at ``learning_rate``.
-        cycle_momentum: Whether one-cycle also moves β1, from 0.95 to 0.85 and back. It is torch's default, so
-            code that does not switch it off trains with another β1 than it states.
-        precision: Of the matrix products; "auto" takes bf16 where the processor computes in it, else fp32. Weights
-            and optimiser stay fp32.
-        gradient_clip: Longest the gradient may be; None leaves it alone.
-        log_every: Steps between two lines of the metrics log.
-        checkpoint_every: Steps between two checkpoints.
-        keep_checkpoints: How many of the latest checkpoints are kept.
-        evaluate_every: Steps between two evaluations; None evaluates never.
-        best_metric: The evaluation's figure that chooses the best weights, larger being better; None keeps none.
+            parameters of two or more dimensions decay, as in LAVIS.
+        betas: β of AdamW.
+        epsilon: ε of AdamW.
+        schedule: "one-cycle" rises from ``learning_rate / start_divisor`` over ``warm_up_fraction`` of the steps, then
+            falls by a cosine to almost 0 at the last step; "constant" stays at ``learning_rate``.
+        cycle_momentum: Whether one-cycle also changes β1, from 0.95 to 0.85 and back. This is PyTorch's default, so
+            code that does not disable it trains with another β1 than it states.
+        precision: Precision of matrix products; "auto" uses bf16 where it is measured to be faster than fp32. Weights
+            and optimiser state are fp32.
+        gradient_clip: Maximum gradient norm; None disables clipping.
+        log_every: Steps between lines of the metrics log.
+        checkpoint_every: Steps between checkpoints.
+        keep_checkpoints: Number of latest checkpoints to keep.
+        evaluate_every: Steps between evaluations; None disables evaluation.
+        best_metric: Metric that selects the best weights, in its own direction; None keeps the last.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _STRICT
 
     batch_size: int = Field(gt=0)
     steps: int | None = Field(default=None, gt=0)
@@ -70,50 +77,41 @@ class TrainingSettings(BaseModel):
     @model_validator(mode="after")
     def _best_of_what(self) -> "TrainingSettings":
         if self.best_metric is not None and self.evaluate_every is None:
-            raise ValueError("best_metric needs evaluate_every, or nothing is measured that it could choose by")
+            raise ValueError("best_metric needs evaluate_every")
         return self
 
     def total_steps(self, steps_per_epoch: int, stage_steps: int = 0) -> int:
-        """Return how many steps the training takes.
+        """Return the total number of steps.
 
         Args:
-            steps_per_epoch: Steps of one pass over the triplets.
-            stage_steps: Steps of the stages before, which read something else.
+            steps_per_epoch: Steps per pass over the triplets.
+            stage_steps: Steps of earlier stages.
         """
         return self.steps if self.steps is not None else stage_steps + (self.epochs or 0) * steps_per_epoch
 
 
-Kind = Literal["ptha", "one-hop", "sprc", "image-only", "text-only", "sum"]
-WritingMethod = Literal["greedy", "beam", "nucleus", "consensus"]
-Pooling = Literal["masked-mean", "published", "cls"]
-Source = Literal["folder", "cirr", "fashioniq"]
-Use = Literal["human", "synthetic", "both"]
-Weight = Annotated[float, Field(ge=0)]
-_STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
 class DataSettings(BaseModel):
-    """Where the triplets come from.
+    """The training data.
 
     Attributes:
         source: "folder" is a data folder; the others are benchmarks in their official layout.
-        root: The folder itself; `--data` on the command line.
-        also: Further data folders to learn from at the same time, each by as much as it holds; `--also` on the command
-            line. ``synthetic``, ``reverse_texts`` and ``evaluation_split`` speak of the first folder's images alone.
-        split: Which triplets to learn from.
-        use: Human triplets, synthetic ones, or both together.
-        synthetic: Folders of shards that `likebut synthesize` wrote; `--synthetic` on the command line.
-        synthetic_directions: "both" makes two triplets of each written pair, which is beyond the paper; "forward" one.
-        reverse_texts: A folder of shards with reverse modification texts for the human pairs; `--reverse-texts`.
-        registers: Learn only from triplets whose ``meta.register`` is one of these ("plain"; "free" where there is
-            none); from all if empty.
-        both_directions: Whether a triplet with a reverse text is also read from target to reference.
-        hard_negatives: How many of its hard negatives each triplet brings into a batch; beyond the paper.
-        views: How many views of each image are encoded and drawn from, the image itself among them; beyond the paper.
-        mined_hard_negatives: From how many of the nearest neighbours of its target each triplet samples a hard
-            negative; 0 samples none. For retrievers; beyond the paper.
-        evaluation_split: The split that ``training.evaluate_every`` measures on.
-        resident: Whether all vision tokens are held where the model is, instead of being read from disk each step.
+        root: The folder; `--data` on the command line.
+        also: Further data folders, sampled in proportion to their size; `--also` on the command line. ``synthetic``,
+            ``reverse_texts`` and ``evaluation_split`` apply to the first folder only.
+        split: Split of the triplets.
+        use: Human triplets, synthetic triplets, or both.
+        synthetic: Output folders of `likebut synthesize`; `--synthetic` on the command line.
+        synthetic_directions: "both" makes two triplets of each pair, which is beyond the paper; "forward" one.
+        reverse_texts: Output folder of `likebut synthesize` with reverse texts of human triplets; `--reverse-texts`.
+        registers: Use only triplets whose ``meta.register`` is one of these ("plain"; "free" if it is missing); empty
+            uses all.
+        both_directions: Whether triplets with a reverse text are also used from target to reference.
+        hard_negatives: Number of hard negatives per triplet in a batch; beyond the paper.
+        views: Number of views per image, including the image itself; beyond the paper.
+        mined_hard_negatives: k; each triplet samples a hard negative from the k nearest neighbours of its target. 0
+            disables it. Retrievers only; beyond the paper.
+        evaluation_split: Split of ``training.evaluate_every``.
+        resident: Whether all vision tokens are kept on the model's device instead of being read from disk.
     """
 
     model_config = _STRICT
@@ -136,12 +134,12 @@ class DataSettings(BaseModel):
 
 
 class ModelSettings(BaseModel):
-    """Which retriever.
+    """The retriever.
 
     Attributes:
         kind: PTHA or a baseline.
-        pooling: How hop two is pooled; "published" for the published checkpoints.
-        dropout: The query encoder's in this training, instead of the preset's.
+        pooling: Pooling of hop two; "published" for the published checkpoints.
+        dropout: Dropout of the query encoder in this training; None uses the preset's.
     """
 
     model_config = _STRICT
@@ -152,14 +150,14 @@ class ModelSettings(BaseModel):
 
 
 class LossSettings(BaseModel):
-    """What a retriever's loss is made of.
+    """The loss of a retriever.
 
     Attributes:
-        alpha: α, the weight of the prototype loss; 0 leaves it out, and reverse texts are not needed then.
-        lambda_text: λ, the weight of the text-only term; 0 leaves it out.
-        label_smoothing: Of the composed query's term.
-        mask_false_negatives: Whether what is right for a triplet, its target elsewhere in the batch or one of its
-            further ``targets``, is left out of its denominator.
+        alpha: α, weight of the prototype loss; with 0 reverse texts are not needed.
+        lambda_text: λ, weight of the text-only term.
+        label_smoothing: Label smoothing of the composed query's term.
+        mask_false_negatives: Whether correct images of a triplet, its target elsewhere in the batch or its other
+            ``targets``, are excluded from its negatives.
     """
 
     model_config = _STRICT
@@ -171,14 +169,14 @@ class LossSettings(BaseModel):
 
 
 class WordSettings(BaseModel):
-    """The generator's words stage, before all others and beyond the paper: see ``generator/word_loss.py``.
+    """The generator's words stage, the first stage, beyond the paper (``generator/losses.py``).
 
     Attributes:
-        steps: How many of the training's steps, the first ones; 0 skips the stage.
-        batch_size: Pairs in a step.
-        images: Single images beside them; they are learned sooner than pairs.
-        dropout: The query encoder's in this stage alone, instead of the preset's. With the language model, which is
-            frozen, it does harm: a generator learns to need the noise.
+        steps: Number of steps; 0 omits the stage.
+        batch_size: Pairs per step.
+        images: Single images per step, in addition; they are learned sooner than pairs.
+        dropout: Dropout of the query encoder in this stage only; None uses the preset's. With the frozen language model
+            dropout is harmful: the generator comes to depend on the noise.
     """
 
     model_config = _STRICT
@@ -190,11 +188,11 @@ class WordSettings(BaseModel):
 
 
 class CaptionSettings(BaseModel):
-    """The captions stage: single images and their captions, which a generator writes and a retriever finds images by.
+    """The captions stage: a generator learns to caption single images, a retriever to find images by caption.
 
     Attributes:
-        steps: How many of the training's steps, those before pairs or triplets; 0 skips the stage.
-        batch_size: Images in a step.
+        steps: Number of steps before pairs or triplets; 0 omits the stage.
+        batch_size: Images per step.
     """
 
     model_config = _STRICT
@@ -208,9 +206,9 @@ class RetrieverRecipe(BaseModel):
 
     Attributes:
         description: One line for `likebut recipes ls`.
-        preset: Which pretrained parts.
-        seed: Of fresh weights, order of the data and dropout.
-        initial_weights: A trained retriever to start from: a folder, a published name, a hub id.
+        preset: The preset of the model.
+        seed: Seed of random weights, data order and dropout.
+        initial_weights: A trained retriever to start from: a folder, a published name or a hub id.
         captions: The captions stage; beyond the paper.
     """
 
@@ -233,15 +231,18 @@ class RetrieverRecipe(BaseModel):
             raise ValueError("captions.steps must be fewer than training.steps, which counts them too")
         if self.data.mined_hard_negatives and not self.loss.mask_false_negatives:
             raise ValueError(
-                "data.mined_hard_negatives needs loss.mask_false_negatives: a look-alike may be another's target"
+                "data.mined_hard_negatives needs loss.mask_false_negatives: "
+                "a mined image may be the target of another triplet"
             )
         if self.training.batch_size == 1 and not self.data.hard_negatives and not self.data.mined_hard_negatives:
-            raise ValueError("training.batch_size must be 2 or more: a batch's other targets are the wrong answers")
+            raise ValueError("training.batch_size must be 2 or more: the other targets of a batch are the negatives")
+        if self.captions.steps and self.captions.batch_size == 1:
+            raise ValueError("captions.batch_size must be 2 or more: the other images of a batch are the negatives")
         return self
 
     @property
     def needs_reverse_texts(self) -> bool:
-        """Whether training compares the prototypes of the two directions."""
+        """Whether the prototype loss, which needs reverse texts, is used."""
         return self.model.kind == "ptha" and self.loss.alpha > 0
 
 
@@ -250,17 +251,17 @@ class GeneratorRecipe(BaseModel):
 
     Attributes:
         description: One line for `likebut recipes ls`.
-        preset: Which pretrained parts.
-        seed: Of fresh weights, order of the data and dropout.
+        preset: The preset of the model.
+        seed: Seed of random weights, data order and dropout.
         initial_weights: A trained generator to start from.
-        initial_retriever: A trained retriever whose query encoder, which has learned to look, is started from.
-        projection_from_shared_words: Whether the projection starts as the least-squares map between the words that
-            both vocabularies have.
-        instruction: What the language model is told to do. If None, as for the next two, the initial weights' own, or
-            where there are none the paper's.
-        image_type_embeddings: Whether a learned vector tells the two images apart where they are read together;
-            beyond the paper.
-        default_decoding: The generator's decoding unless told otherwise: "beam" as in the paper, or "consensus".
+        initial_retriever: A trained retriever whose query encoder initialises the generator's.
+        projection_from_shared_words: Whether the projection starts as the least-squares map between the embeddings of
+            words in both vocabularies.
+        instruction: Instruction of the language model; None uses that of the initial weights, else the paper's.
+        image_type_embeddings: Whether learned embeddings mark the tokens of reference and target where both are read
+            together; beyond the paper. None uses the setting of the initial weights.
+        default_decoding: The generator's default decoding: "beam" as in the paper, or "consensus". None uses that of
+            the initial weights.
         words: The words stage.
         captions: The captions stage.
     """
@@ -289,12 +290,17 @@ class GeneratorRecipe(BaseModel):
         if self.training.steps is not None and self.stage_steps >= self.training.steps:
             raise ValueError("words.steps + captions.steps must be fewer than training.steps, which counts them too")
         if self.training.evaluate_every is not None:
-            raise ValueError("evaluate_every is a retriever's: measure a generator with `likebut report grounding`")
+            raise ValueError(
+                "evaluate_every applies to retrievers: evaluate a generator with `likebut report grounding`"
+            )
+        for name in ("hard_negatives", "mined_hard_negatives", "evaluation_split"):
+            if getattr(self.data, name) != DataSettings.model_fields[name].default:
+                raise ValueError(f"data.{name} has no effect on a generator")
         return self
 
     @property
     def stage_steps(self) -> int:
-        """How many steps come before the pairs' own; all of them read captions."""
+        """Number of steps before those of pairs; all of them read captions."""
         return self.words.steps + self.captions.steps
 
 

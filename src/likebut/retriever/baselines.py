@@ -1,130 +1,44 @@
-"""Baseline: the reference image alone, the modification text unread."""
+"""The baselines that PTHA is compared with; each differs from it in how a query is embedded."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from likebut.models.tokenizers import TextBatch
-from likebut.retriever.base import RetrievalOutputs, RetrieverCore, TripletBatch
-from likebut.retriever.ptha import Pooling, pool_second_hop
+from likebut.recipes.schema import Pooling
+from likebut.retriever.base import ComposedRetriever, RetrieverCore, TrainingQueries, TripletBatch
+from likebut.retriever.ptha import TwoHopRetriever
 
 
-class ImageOnly(nn.Module):
-    """Finds images like the reference: f_q = normalise(W_t · mean of encode_image(V_r))."""
-
-    def __init__(self, core: RetrieverCore) -> None:
-        super().__init__()
-        self.core = core
-
-    @property
-    def temperature(self) -> Tensor:
-        """The learned temperature."""
-        return self.core.temperature
-
-    def embed_targets(self, image_tokens: Tensor) -> Tensor:
-        """Return f_t: (B, T, W) → (B, N, E)."""
-        return self.core.embed_targets(image_tokens)
-
-    def embed_texts(self, text: TextBatch) -> Tensor:
-        """Return f_m: (B, L) → (B, E); this baseline never trains it."""
-        return self.core.embed_texts(text)
+class ImageOnly(ComposedRetriever):
+    """Reference image alone: f_q = normalise(W_t · mean of encode_image(V_r))."""
 
     def embed_queries(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
-        """Return f_q from the reference image: (B, T, W) → (B, E)."""
-        return self.core.project_query(self.core.image_prototype(image_tokens))
-
-    def forward(self, batch: TripletBatch) -> RetrievalOutputs:
-        """Return f_q and f_t."""
-        return RetrievalOutputs(
-            query_embeddings=self.embed_queries(batch.reference_tokens, batch.modification),
-            target_embeddings=self.embed_targets(batch.target_tokens),
-        )
+        """Return f_q: (B, T, W) → (B, E); the text is not read."""
+        return self.core.project_image_query(image_tokens)
 
 
-class TextOnly(nn.Module):
-    """Finds images that fit the text: f_q = f_m."""
-
-    def __init__(self, core: RetrieverCore) -> None:
-        super().__init__()
-        self.core = core
-
-    @property
-    def temperature(self) -> Tensor:
-        """The learned temperature."""
-        return self.core.temperature
-
-    def embed_targets(self, image_tokens: Tensor) -> Tensor:
-        """Return f_t: (B, T, W) → (B, N, E)."""
-        return self.core.embed_targets(image_tokens)
-
-    def embed_texts(self, text: TextBatch) -> Tensor:
-        """Return f_m: (B, L) → (B, E)."""
-        return self.core.embed_texts(text)
+class TextOnly(ComposedRetriever):
+    """Modification text alone: f_q = f_m."""
 
     def embed_queries(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
-        """Return f_q = f_m: (B, L) → (B, E)."""
-        return self.embed_texts(text)
-
-    def forward(self, batch: TripletBatch) -> RetrievalOutputs:
-        """Return f_q and f_t."""
-        return RetrievalOutputs(
-            query_embeddings=self.embed_texts(batch.modification),
-            target_embeddings=self.embed_targets(batch.target_tokens),
-        )
-
-
-class ImageTextSum(nn.Module):
-    """f_q = normalise(normalise(W_t · mean of encode_image(V_r)) + f_m)."""
-
-    def __init__(self, core: RetrieverCore) -> None:
-        super().__init__()
-        self.core = core
-
-    @property
-    def temperature(self) -> Tensor:
-        """The learned temperature."""
-        return self.core.temperature
-
-    def embed_targets(self, image_tokens: Tensor) -> Tensor:
-        """Return f_t: (B, T, W) → (B, N, E)."""
-        return self.core.embed_targets(image_tokens)
-
-    def embed_texts(self, text: TextBatch) -> Tensor:
-        """Return f_m: (B, L) → (B, E)."""
+        """Return f_q: (B, L) → (B, E); the image is not read."""
         return self.core.embed_texts(text)
+
+
+class ImageTextSum(ComposedRetriever):
+    """Late fusion: f_q = normalise(normalise(W_t · mean of encode_image(V_r)) + f_m)."""
 
     def embed_queries(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
         """Return f_q: (B, T, W), (B, L) → (B, E)."""
-        image = self.core.project_query(self.core.image_prototype(image_tokens))
-        return functional.normalize(image + self.embed_texts(text), dim=-1)
-
-    def forward(self, batch: TripletBatch) -> RetrievalOutputs:
-        """Return f_q and f_t."""
-        return RetrievalOutputs(
-            query_embeddings=self.embed_queries(batch.reference_tokens, batch.modification),
-            target_embeddings=self.embed_targets(batch.target_tokens),
-        )
+        image = self.core.project_image_query(image_tokens)
+        return functional.normalize(image + self.core.embed_texts(text), dim=-1)
 
 
-class OneHop(nn.Module):
-    """f_q = normalise(W_t · mean over the N query tokens and [CLS] of fuse(V_r, m))."""
+class OneHop(ComposedRetriever):
+    """PTHA without hop two: f_q = normalise(W_t · mean over the N query tokens and [CLS] of fuse(V_r, m))."""
 
     def __init__(self, core: RetrieverCore, text_only_loss: bool = True) -> None:
-        super().__init__()
-        self.core = core
-        self.text_only_loss = text_only_loss
-
-    @property
-    def temperature(self) -> Tensor:
-        """The learned temperature."""
-        return self.core.temperature
-
-    def embed_targets(self, image_tokens: Tensor) -> Tensor:
-        """Return f_t: (B, T, W) → (B, N, E)."""
-        return self.core.embed_targets(image_tokens)
-
-    def embed_texts(self, text: TextBatch) -> Tensor:
-        """Return f_m: (B, L) → (B, E)."""
-        return self.core.embed_texts(text)
+        super().__init__(core, text_only_loss)
 
     def embed_queries(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
         """Return f_q: (B, T, W), (B, L) → (B, E)."""
@@ -132,62 +46,23 @@ class OneHop(nn.Module):
         fused = encoder.fuse(image_tokens, text, read=encoder.config.query_tokens + 1)
         return self.core.project_query(fused.mean(dim=1))
 
-    def forward(self, batch: TripletBatch) -> RetrievalOutputs:
-        """Return f_q, f_t and f_m."""
-        return RetrievalOutputs(
-            query_embeddings=self.embed_queries(batch.reference_tokens, batch.modification),
-            target_embeddings=self.embed_targets(batch.target_tokens),
-            text_embeddings=self.embed_texts(batch.modification) if self.text_only_loss else None,
-        )
 
-
-class SPRC(nn.Module):
-    """Two hops as in PTHA; hop one's mean is drawn to the mean of the learned text prompts.
+class SPRC(TwoHopRetriever):
+    """Two hops as in PTHA; the prototype is aligned with the mean of the learned text prompts.
 
     L = CE(f_q) + 0.4·CE(f_m) + 0.4·MSE(mean fused tokens, stop_gradient(mean prompt tokens)).
 
     Args:
-        core: Query encoder and heads; its prompt tokens are the sentence-level prompt.
-        pooling: As in PTHA.
+        core: The parameters; its prompt tokens are the sentence-level prompt.
+        pooling: How hop two is pooled, see :class:`~likebut.retriever.ptha.TwoHopRetriever`.
     """
 
     def __init__(self, core: RetrieverCore, pooling: Pooling = "masked-mean") -> None:
-        super().__init__()
-        self.core = core
-        self.pooling = pooling
+        super().__init__(core, pooling, text_only_loss=True)
 
-    @property
-    def temperature(self) -> Tensor:
-        """The learned temperature."""
-        return self.core.temperature
-
-    def embed_targets(self, image_tokens: Tensor) -> Tensor:
-        """Return f_t: (B, T, W) → (B, N, E)."""
-        return self.core.embed_targets(image_tokens)
-
-    def embed_texts(self, text: TextBatch) -> Tensor:
-        """Return f_m: (B, L) → (B, E)."""
-        return self.core.embed_texts(text)
-
-    def embed_queries(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
-        """Return f_q: (B, T, W), (B, L) → (B, E)."""
-        return self._second_hop(self._first_hop(image_tokens, text), text)
-
-    def forward(self, batch: TripletBatch) -> RetrievalOutputs:
-        """Return f_q, f_t, f_m, and the fused mean beside the prompts' mean."""
-        tokens = self._first_hop(batch.reference_tokens, batch.modification)
+    def training_queries(self, batch: TripletBatch) -> TrainingQueries:
+        """Return f_q and (mean of the fused tokens, mean of the prompts)."""
+        tokens = self.first_hop(batch.reference_tokens, batch.modification)
         fused = tokens.mean(dim=1)
         prompt = self.core.prompt_tokens.mean(dim=0).detach().expand_as(fused)
-        return RetrievalOutputs(
-            query_embeddings=self._second_hop(tokens, batch.modification),
-            target_embeddings=self.embed_targets(batch.target_tokens),
-            text_embeddings=self.embed_texts(batch.modification),
-            prototypes=(fused, prompt),
-        )
-
-    def _first_hop(self, image_tokens: Tensor, text: TextBatch) -> Tensor:
-        encoder = self.core.query_encoder
-        return encoder.fuse(image_tokens, text, read=encoder.config.query_tokens)
-
-    def _second_hop(self, tokens: Tensor, text: TextBatch) -> Tensor:
-        return self.core.project_query(pool_second_hop(self.core, tokens, text, self.pooling, self.training))
+        return TrainingQueries(self.second_hop(tokens, batch.modification), (fused, prompt))

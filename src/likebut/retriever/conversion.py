@@ -1,4 +1,4 @@
-"""Published retrievers (BLIP-2 stage one, SPRC, PTHA) as model folders of likebut."""
+"""Conversion of published retrievers (BLIP-2 stage one, SPRC, PTHA) to model folders."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from torch import Tensor
 from likebut.errors import InputError
 from likebut.models.checkpoint_file import Checkpoint
 from likebut.models.converted_preset import VISION_FOLDER, converted_preset, expected_sizes
-from likebut.models.lavis import take_apart, vision_sizes, write_vision_folder
+from likebut.models.lavis import split_checkpoint, vision_sizes, write_vision_folder
 from likebut.models.model_folder import save_model_folder
 from likebut.models.preset import Preset
-from likebut.retriever.ptha import Pooling
+from likebut.recipes.schema import Pooling
 from likebut.retriever.retriever import RetrieverConfig
 
 _HEADS = {
@@ -22,9 +22,9 @@ _HEADS = {
     "temp": "core.temperature",
 }
 _PROMPTS = {"prompt_tokens": "core.prompt_tokens"}
-# The head that tells matching pairs apart, which neither SPRC nor PTHA uses.
+# The image-text matching head, which neither SPRC nor PTHA uses.
 _IGNORED = ("itm_head.",)
-_INITIAL_STD = 0.02  # of fresh prompt tokens in the published code
+_INITIAL_STD = 0.02  # of randomly initialised prompt tokens in the published code
 
 
 def convert_retriever(
@@ -44,19 +44,23 @@ def convert_retriever(
         out: The folder.
         kind: "ptha" or "sprc".
         pooling: How hop two is pooled.
-        preset: Whose parts to take, and whose sizes the checkpoint must have; if none, the sizes are the checkpoint's.
-        heads: The query encoder's attention heads, where they cannot be told.
-        vision_heads: Likewise, the vision encoder's.
-        stage_one: Whether it is a checkpoint of BLIP-2's stage one, whose prompt tokens are still to be drawn.
+        preset: Supplies the frozen parts, and the sizes that the checkpoint must have; if None, the sizes are read from
+            the checkpoint.
+        heads: Attention heads of the query encoder, if they cannot be derived from the checkpoint.
+        vision_heads: Attention heads of the vision encoder, likewise.
+        stage_one: Whether the checkpoint is one of BLIP-2's stage one, which has no prompt tokens; they are initialised
+            at random.
 
     Returns:
-        The keys that were ignored by name.
+        The ignored keys of the checkpoint.
 
     Raises:
-        InputError: A key is unknown or missing, or has another shape than expected.
+        InputError: A key is unknown or missing, or has an unexpected shape.
     """
     sizes = expected_sizes(checkpoint, preset, "retriever", heads)
-    parts = take_apart(checkpoint, sizes, "core.query_encoder.", _HEADS if stage_one else _HEADS | _PROMPTS, _IGNORED)
+    parts = split_checkpoint(
+        checkpoint, sizes, "core.query_encoder.", _HEADS if stage_one else _HEADS | _PROMPTS, _IGNORED
+    )
     state = {name: value.float() for name, value in parts.state.items()}
     state["core.temperature"] = state["core.temperature"].reshape(())
     if stage_one:
@@ -89,5 +93,6 @@ def _check_heads(checkpoint: Checkpoint, state: dict[str, Tensor], width: int, q
             published = {ours: theirs for theirs, ours in (_HEADS | _PROMPTS).items()}[name]
             raise InputError(
                 f"{checkpoint.path}: {published} has shape {tuple(state[name].shape)}, where {shape} is expected.",
-                "Give a retriever's checkpoint.",
+                "Give the checkpoint of a retriever.",
+                "wrong-shape",
             )

@@ -1,1 +1,1 @@
-"""The HTTP server and the web page."""
+"""The HTTP server and the web page over one gallery."""

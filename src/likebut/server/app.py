@@ -18,31 +18,30 @@ from likebut.server.service import Service
 from likebut.server.settings import ServerSettings
 from likebut.server.status_routes import status_router
 
-_DESCRIPTION = """Search pictures by a picture and what should be different.
+_DESCRIPTION = """Search images by a reference image and a modification text.
 
 Every error is `{"error": {"code", "message", "remedy"}}`. An image's id is the SHA-256 of its file's content.
-Where the server was started with a token, send it as `Authorization: Bearer TOKEN`."""
+If the server was started with a token, send it as `Authorization: Bearer TOKEN`."""
 
 
 def create_app(gallery: Gallery, settings: ServerSettings | None = None) -> FastAPI:
-    """Return the application that serves ``gallery``.
+    """Return the ASGI application that serves ``gallery``.
 
-    The gallery's retriever is used by one thread of the application from now on. Closing the application (its
-    lifespan's end) finishes what has begun.
+    From this call on the gallery's retriever is used by one thread of the application. The end of the application's
+    lifespan finishes pending work and closes the gallery.
 
     Args:
-        gallery: What is served.
-        settings: Defaults if none.
+        gallery: The gallery to serve.
+        settings: Settings of the server; defaults if None.
     """
-    service = Service(gallery, settings or ServerSettings())
-    return app_of(service)
+    return app_of(Service(gallery, settings or ServerSettings()))
 
 
 def app_of(service: Service) -> FastAPI:
-    """Return the application over a service that is there already."""
+    """Return the application over an existing service."""
 
     @asynccontextmanager
-    async def closing(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         service.close()
 
@@ -50,8 +49,8 @@ def app_of(service: Service) -> FastAPI:
         title="likebut",
         version=likebut.__version__,
         description=_DESCRIPTION,
-        lifespan=closing,
-        # FastAPI's own documentation pages load scripts from elsewhere.
+        lifespan=lifespan,
+        # FastAPI's documentation pages load scripts from other hosts.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -66,7 +65,7 @@ def app_of(service: Service) -> FastAPI:
     ):
         app.include_router(router)
     add_error_handlers(app)
-    # The one added last sees a request first.
+    # The middleware added last sees a request first.
     app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
     app.add_middleware(RequestMetrics, metrics=service.metrics)
     app.add_middleware(SecurityHeaders)

@@ -1,4 +1,4 @@
-"""Every error as one envelope: ``{"error": {"code", "message", "remedy"}}``."""
+"""Errors as JSON: ``{"error": {"code", "message", "remedy"}}``."""
 
 import difflib
 import http
@@ -14,43 +14,43 @@ from starlette.responses import JSONResponse
 from likebut.errors import ImageError, InputError, LikebutError, UnknownImageError
 from likebut.server.headers import SECURITY_HEADERS
 
-_LONGEST_MESSAGE = 600
+_MAX_MESSAGE = 600
 _REMEDIES = {
-    404: "See /openapi.json for what there is.",
-    405: "See /openapi.json for what this address takes.",
+    404: "See /openapi.json for the available routes.",
+    405: "See /openapi.json for the methods of this route.",
     400: "Send a complete request; /openapi.json has examples.",
 }
 
 
 class RequestError(LikebutError):
-    """A request that is answered with an error.
+    """A request that gets an error response.
 
     Args:
         status: HTTP status.
-        code: The error's name for programs.
-        problem: What is wrong.
-        remedy: What to do.
-        headers: Of the answer.
+        code: Stable name of the error, in snake_case.
+        problem: One sentence saying what is wrong.
+        remedy: One sentence saying what to do.
+        headers: Headers of the response.
     """
 
     def __init__(
         self, status: int, code: str, problem: str, remedy: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(problem, remedy)
-        self.status, self.code, self.headers = status, code, dict(headers or {})
+        super().__init__(problem, remedy, code)
+        self.status, self.headers = status, dict(headers or {})
 
     def response(self) -> JSONResponse:
-        """Return the answer that tells of it."""
+        """Return the error response."""
         return error_response(self.status, self.code, self.problem, self.remedy, self.headers)
 
 
 def error_response(
     status: int, code: str, message: str, remedy: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return the envelope. Messages repeat what was sent, so they are cut to a readable length."""
-    shown = message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
-    # An exception may quote half a surrogate pair, which no JSON document can hold.
-    body = {"code": code, "message": _encodable(shown), "remedy": _encodable(remedy[:_LONGEST_MESSAGE])}
+    """Return an error as JSON. Messages may quote the request, so they are truncated to a readable length."""
+    shown = message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…"
+    # A quoted request may contain lone surrogates, which UTF-8 cannot encode.
+    body = {"code": code, "message": _encodable(shown), "remedy": _encodable(remedy[:_MAX_MESSAGE])}
     return JSONResponse({"error": body}, status, dict(headers or {}) | {"Cache-Control": "no-store"})
 
 
@@ -59,11 +59,11 @@ def _encodable(text: str) -> str:
 
 
 def explain_invalid(errors: Sequence[Any], known: Collection[str] = ()) -> RequestError:
-    """Return the refusal for what pydantic found wrong, the first of it.
+    """Return the error for the first of pydantic's validation errors.
 
     Args:
-        errors: As pydantic's ``errors()`` gives them.
-        known: The names that were allowed, for the near miss of an unknown one.
+        errors: The result of pydantic's ``errors()``.
+        known: The allowed names, to suggest one for a misspelt field.
     """
     first = errors[0]
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
@@ -74,19 +74,19 @@ def explain_invalid(errors: Sequence[Any], known: Collection[str] = ()) -> Reque
         return RequestError(422, "invalid_request", f'The request has the unknown field "{name}".', remedy)
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    return RequestError(422, "invalid_request", f'"{name}" is wrong: {message}.', f'Change "{name}".')
+    return RequestError(422, "invalid_request", f'"{name}" is invalid: {message}.', f'Change "{name}".')
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make every error of ``app`` an envelope."""
-    app.add_exception_handler(LikebutError, _foreseen)
-    app.add_exception_handler(HTTPException, _of_framework)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _unforeseen)
+    """Make every error of ``app`` a JSON error response."""
+    app.add_exception_handler(LikebutError, _likebut_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(ClientDisconnect, _disconnect)
+    app.add_exception_handler(Exception, _unexpected_error)
 
 
-def _foreseen(request: Request, error: Exception) -> JSONResponse:
+def _likebut_error(request: Request, error: Exception) -> JSONResponse:
     match error:
         case RequestError():
             return error.response()
@@ -101,31 +101,31 @@ def _foreseen(request: Request, error: Exception) -> JSONResponse:
     raise error
 
 
-def _of_framework(request: Request, error: Exception) -> JSONResponse:
+def _http_exception(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     phrase = http.HTTPStatus(error.status_code).phrase
     message = {
-        404: f"There is nothing at {request.url.path}.",
-        405: f"{request.url.path} does not take {request.method}.",
+        404: f"There is no route {request.url.path}.",
+        405: f"{request.url.path} does not support {request.method}.",
     }.get(error.status_code, f"{phrase}: {error.detail}" if error.detail != phrase else f"{phrase}.")
     code = phrase.lower().replace(" ", "_")
     remedy = _REMEDIES.get(error.status_code, "Change the request.")
     return error_response(error.status_code, code, message, remedy, error.headers)
 
 
-def _invalid(request: Request, error: Exception) -> JSONResponse:
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     return explain_invalid(error.errors()).response()
 
 
-def _gone(request: Request, error: Exception) -> JSONResponse:
-    return error_response(400, "disconnected", "The client left before it had sent everything.", "Send it again.")
+def _disconnect(request: Request, error: Exception) -> JSONResponse:
+    message = "The client disconnected before the request was complete."
+    return error_response(400, "disconnected", message, "Send it again.")
 
 
-def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    # This answer is sent from outside the middleware, so it has to bring its security headers itself.
-    return error_response(
-        500, "internal", "The server failed.", "Try again; its log has the details.", SECURITY_HEADERS
-    )
+def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    # Starlette sends this response from outside all middleware, so it carries the security headers itself.
+    message = "Internal server error."
+    return error_response(500, "internal", message, "Try again; the server's log has the details.", SECURITY_HEADERS)

@@ -1,4 +1,4 @@
-"""What values a gallery's fields have, for building filters."""
+"""Summaries of a gallery's metadata fields, from which clients build filters."""
 
 import threading
 import time
@@ -12,10 +12,10 @@ from likebut.gallery.fields import Field, FieldType, Value, json_value
 from likebut.gallery.gallery import Gallery
 from likebut.gallery.store import StoredImage
 
-# Counting values in a million images takes seconds; those of the first images tell what filters are good for.
+# Counting values over a million images takes seconds; a sample suffices to build filters.
 SAMPLED_IMAGES = 20_000
-_MOST_VALUES = 60
-_LONGEST_VALUE = 80
+_MAX_VALUES = 60
+_MAX_VALUE_LENGTH = 80
 _FRESH_SECONDS = 30.0
 
 
@@ -24,11 +24,11 @@ class FieldSummary:
     """A field and its values.
 
     Attributes:
-        images: How many of the sampled images have a value.
-        values: Each value of a text, or label, with its number of images, the most common first; None if there are
-            too many to choose from.
-        least: Of a number or date; None if no image has one.
-        most: Likewise.
+        images: Number of sampled images that have a value.
+        values: For texts and labels: each value and its number of images, most frequent first; None if there are too
+            many to choose from.
+        least: For numbers and dates: the smallest value; None if no image has one.
+        most: For numbers and dates: the largest value.
     """
 
     field: Field
@@ -39,25 +39,25 @@ class FieldSummary:
 
 
 class FieldSummaries:
-    """The summaries of a gallery's fields, kept for half a minute or until :meth:`forget`."""
+    """Cached summaries of a gallery's fields; they expire after 30 seconds or on :meth:`invalidate`."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
         self._lock = threading.Lock()
-        self._kept: tuple[FieldSummary, ...] | None = None
-        self._until = 0.0
+        self._cached: tuple[FieldSummary, ...] | None = None
+        self._expires = 0.0
 
     def all(self) -> tuple[FieldSummary, ...]:
         """Return a summary of each field."""
         with self._lock:
-            if self._kept is None or time.monotonic() > self._until:
-                self._kept = summarise(self._gallery.fields(), self._gallery.images(SAMPLED_IMAGES))
-                self._until = time.monotonic() + _FRESH_SECONDS
-            return self._kept
+            if self._cached is None or time.monotonic() > self._expires:
+                self._cached = summarise(self._gallery.fields(), self._gallery.images(SAMPLED_IMAGES))
+                self._expires = time.monotonic() + _FRESH_SECONDS
+            return self._cached
 
-    def forget(self) -> None:
-        """Look again next time."""
-        self._until = 0.0
+    def invalidate(self) -> None:
+        """Discard the cached summaries."""
+        self._expires = 0.0
 
 
 def summarise(fields: Sequence[Field], images: Iterable[StoredImage]) -> tuple[FieldSummary, ...]:
@@ -76,9 +76,9 @@ def _summary(field: Field, values: list[Value]) -> FieldSummary:
             comparable = [value for value in values if isinstance(value, float | int | datetime)]
             ends = (min(comparable), max(comparable)) if comparable else (None, None)
             return FieldSummary(field, len(values), None, *(None if end is None else json_value(end) for end in ends))
-        case FieldType.TRUTH:
+        case FieldType.BOOLEAN:
             return FieldSummary(field, len(values))
     counts = Counter(text for value in values for text in (value if isinstance(value, tuple) else (str(value),)))
-    is_choice = len(counts) <= _MOST_VALUES and all(len(text) <= _LONGEST_VALUE for text in counts)
+    is_choice = len(counts) <= _MAX_VALUES and all(len(text) <= _MAX_VALUE_LENGTH for text in counts)
     ranked = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     return FieldSummary(field, len(values), tuple(ranked) if is_choice else None)

@@ -1,4 +1,4 @@
-"""Which addresses are this machine's own."""
+"""Access control of every request: host, origin, token, declared size, number of concurrent requests."""
 
 import hashlib
 import hmac
@@ -15,35 +15,20 @@ from likebut.server.errors import RequestError
 from likebut.server.metrics import Metrics
 from likebut.server.settings import ServerSettings
 
-
-def is_loopback(host: str) -> bool:
-    """Return whether ``host`` can be reached from this machine alone."""
-    address = as_address(host)
-    return host == "localhost" if address is None else address.is_loopback
-
-
-def as_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return ``host`` as an IP address; None if it is a name."""
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
 SESSION_COOKIE = "likebut_session"
 # The page itself holds nothing secret, and it is what asks for the token.
 _WITHOUT_TOKEN = ("/", "/healthz", "/readyz", "/v1/session")
+_NEVER_BUSY = ("/healthz", "/readyz", "/metrics")
 _HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(:\d{1,5})?")
-_ALWAYS_ADMITTED = ("/healthz", "/readyz", "/metrics")
 
 
 class Guard:
-    """Turns away what may not enter, and limits what may.
+    """Middleware that refuses requests without access and limits the size, time and number of the others.
 
     Args:
-        app: What is guarded.
-        settings: Of the server.
-        metrics: Told of requests in flight.
+        app: The guarded application.
+        settings: Settings of the server.
+        metrics: Observes the number of requests in flight.
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
@@ -51,7 +36,7 @@ class Guard:
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Forward a request, or send an error response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -60,7 +45,7 @@ class Guard:
             await refusal.response()(scope, receive, send)
             return
         limited = LimitedBody(receive, self._settings.upload_bytes, self._settings.seconds)
-        if scope["path"] in _ALWAYS_ADMITTED:
+        if scope["path"] in _NEVER_BUSY:
             await self._app(scope, limited, send)
             return
         self._in_flight += 1
@@ -77,14 +62,14 @@ class Guard:
             return RequestError(
                 421,
                 "wrong_host",
-                "The request names a host that this server does not answer for.",
-                "Use the address that the server printed, or start it with --allow-host NAME.",
+                "The Host header does not name this server.",
+                "Use the URL that the server printed, or start it with --allow-host NAME.",
             )
-        if crosses_sites(request):
+        if is_cross_site(request):
             return RequestError(
-                403, "cross_site", "The request comes from another site's page.", "Use this server's own page."
+                403, "cross_site", "The request was made by a page of another site.", "Use this server's own page."
             )
-        if not self._may_enter(request):
+        if not self._is_authorised(request):
             return RequestError(
                 401,
                 "unauthorised",
@@ -94,45 +79,62 @@ class Guard:
             )
         if declared_length(request.headers) > settings.upload_bytes:
             return too_large(settings.upload_bytes)
-        if self._in_flight >= settings.in_flight and request.url.path not in _ALWAYS_ADMITTED:
+        if self._in_flight >= settings.in_flight and request.url.path not in _NEVER_BUSY:
             return RequestError(
                 429,
                 "too_many_requests",
-                f"{self._in_flight} requests are being answered already.",
-                "Wait as long as Retry-After says and send it again.",
+                f"{self._in_flight} requests are in progress.",
+                "Send the request again after the seconds in Retry-After.",
                 {"Retry-After": "1"},
             )
         return None
 
-    def _may_enter(self, request: Request) -> bool:
+    def _is_authorised(self, request: Request) -> bool:
         token = self._settings.token
         path = request.url.path
         if token is None or path in _WITHOUT_TOKEN or path.startswith("/page/"):
             return True
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and same_text(given.strip(), token.get_secret_value()):
+        if scheme.lower() == "bearer" and equal_in_constant_time(given.strip(), token.get_secret_value()):
             return True
-        return same_text(request.cookies.get(SESSION_COOKIE, ""), session_value(token.get_secret_value()))
+        cookie = request.cookies.get(SESSION_COOKIE, "")
+        return equal_in_constant_time(cookie, session_value(token.get_secret_value()))
 
 
 def is_known_host(header: str, settings: ServerSettings) -> bool:
     """Return whether a Host header names this server.
 
-    A page of another site can make its own name resolve to this machine (DNS rebinding); the browser then lets it
-    read the answers, but still sends that name.
+    This prevents DNS rebinding: a page of another site can make its own name resolve to this machine, and the browser
+    then lets it read the responses, but still sends that name in the Host header.
     """
+    # Starlette's TrustedHostMiddleware responds in plain text, cannot parse IPv6 addresses, and cannot allow all
+    # IP addresses, which a server on a local network needs.
     match = _HOST.fullmatch(header.lower())
     if match is None:
         return False
     name = match["name"] or match["address"]
     if name in settings.allowed_hosts or is_loopback(name):
         return True
-    # An address cannot be rebound; only names can.
+    # Only names can be rebound, addresses cannot.
     return not is_loopback(settings.host) and as_address(name) is not None
 
 
-def crosses_sites(request: Request) -> bool:
-    """Return whether a browser says that another site's page made this request; following a link is no such case."""
+def is_loopback(host: str) -> bool:
+    """Return whether ``host`` is reachable from this machine only."""
+    address = as_address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def as_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return ``host`` as an IP address; None if it is a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def is_cross_site(request: Request) -> bool:
+    """Return whether the browser marks the request as made by a page of another site; following a link is allowed."""
     origin = request.headers.get("origin")
     if origin is not None:
         return _host_of(origin) != request.headers.get("host", "").lower()
@@ -149,16 +151,16 @@ def _host_of(origin: str) -> str | None:
 
 
 def declared_length(headers: Mapping[str, str]) -> int:
-    """Return the Content-Length; 0 if there is none that is a number."""
+    """Return the Content-Length; 0 if it is missing or not a number."""
     declared = headers.get("content-length", "")
     return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0
 
 
 def session_value(token: str) -> str:
-    """Return what the session cookie holds: proof of the token, from which the token cannot be had."""
+    """Return the value of the session cookie: an HMAC that proves knowledge of the token without revealing it."""
     return hmac.new(token.encode(), b"likebut session", hashlib.sha256).hexdigest()
 
 
-def same_text(given: str, expected: str) -> bool:
-    """Compare in a time that does not tell how much was right."""
+def equal_in_constant_time(given: str, expected: str) -> bool:
+    """Compare two secrets in a time that does not depend on where they differ."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Prometheus metrics."""
 
 import time
 from collections.abc import Sequence
@@ -14,65 +14,65 @@ _METHODS = ("GET", "POST", "DELETE")
 
 
 class Metrics:
-    """The instruments of one server; a registry of its own, so that servers in one process do not share figures."""
+    """The instruments of one server, in a registry of their own: servers in one process do not share metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
-            "likebut_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+            "likebut_http_requests", "Number of requests.", ["method", "route", "status"], registry=self.registry
         )
         self.request_seconds = Histogram(
             "likebut_http_request_seconds",
-            "Time until a request was answered.",
+            "Duration of a request.",
             ["route"],
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.stage_seconds = Histogram(
             "likebut_search_stage_seconds",
-            "Time of each stage of a search: decode, encode (with waiting for the model), search, rescore.",
+            "Duration of each stage of a search: decode, encode (with the wait for the model), search, rescore.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("likebut_requests_in_flight", "Requests being answered.", registry=self.registry)
+        self.in_flight = Gauge("likebut_requests_in_flight", "Requests in progress.", registry=self.registry)
         self.queue_depth = Gauge("likebut_model_queue_depth", "Items waiting for the model.", registry=self.registry)
         self.queue_seconds = Histogram(
-            "likebut_model_queue_seconds", "Time waited for the model.", buckets=_SECONDS, registry=self.registry
+            "likebut_model_queue_seconds", "Time spent waiting for the model.", buckets=_SECONDS, registry=self.registry
         )
         self.batch_size = Histogram(
-            "likebut_model_batch_size", "Items encoded together.", ["kind"], buckets=_ITEMS, registry=self.registry
+            "likebut_model_batch_size", "Items per model batch.", ["kind"], buckets=_ITEMS, registry=self.registry
         )
         self.images = Gauge("likebut_gallery_images", "Images in the gallery.", registry=self.registry)
 
     def observe_search(self, timings: Timings) -> None:
-        """Take note of a search's stages."""
+        """Record the durations of a search's stages."""
         for stage in ("decode", "encode", "search", "rescore"):
             self.stage_seconds.labels(stage).observe(getattr(timings, stage))
 
     def queued(self, items: int) -> None:
-        """Take note of how many items wait for the model."""
+        """Record the number of items that wait for the model."""
         self.queue_depth.set(items)
 
     def started(self, kind: str, items: int, waited_seconds: Sequence[float]) -> None:
-        """Take note of a batch, and of how long each of its calls had waited."""
+        """Record the start of a batch and the time each of its calls waited."""
         self.batch_size.labels(kind).observe(items)
         for seconds in waited_seconds:
             self.queue_seconds.observe(seconds)
 
     def text(self) -> bytes:
-        """Return all figures in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class RequestMetrics:
-    """Counts requests and takes their times, by route: paths hold ids, which would make a series each."""
+    """Middleware that counts and times requests by route; by path, every image id would be a series of its own."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Forward a request and record its status and duration."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Work in threads, so that the event loop stays free, with a limit on how long an answer may take."""
+"""The served gallery, and the thread pools that keep its blocking work off the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,59 +16,51 @@ from likebut.server.metrics import Metrics
 from likebut.server.settings import ServerSettings
 from likebut.server.uploads import PixelBudget, Uploads, pixels_of
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+
+_READERS = 40  # enough for a full batch to queue behind the one that the model runs
+_WRITERS = 8
+_CONCURRENT_IMAGES = 2  # of the largest size; many photographs of usual size fit into the same budget
 
 
 class WorkPool:
-    """Threads for work that blocks.
+    """A thread pool for blocking work with a time limit.
 
     Args:
-        threads: How many.
-        seconds: How long one piece of work may take, its waiting for a thread included.
-        late: The remedy told when it took longer.
+        threads: Number of threads.
+        seconds: Time limit per task, including the wait for a thread.
+        remedy: The remedy in the error when the limit is exceeded.
     """
 
-    def __init__(self, threads: int, seconds: float, late: str) -> None:
+    def __init__(self, threads: int, seconds: float, remedy: str) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="work")
-        self._seconds, self._late = seconds, late
+        self._seconds, self._remedy = seconds, remedy
 
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Return what ``work`` returns.
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return the result of ``work``.
 
         Raises:
-            RequestError: It took too long. What had begun goes on to its end, unheeded.
+            RequestError: The time limit is exceeded. Work that has started is finished, its result discarded.
         """
-        begun = asyncio.wrap_future(self._threads.submit(work))
+        task = asyncio.wrap_future(self._threads.submit(work))
         try:
-            return await asyncio.wait_for(begun, self._seconds)
+            return await asyncio.wait_for(task, self._seconds)
         except TimeoutError:
-            raise RequestError(
-                503,
-                "timeout",
-                f"The answer took longer than {self._seconds:g} seconds.",
-                self._late,
-                {"Retry-After": "5"},
-            ) from None
+            problem = f"The request took longer than {self._seconds:g} seconds."
+            raise RequestError(503, "timeout", problem, self._remedy, {"Retry-After": "5"}) from None
 
     def close(self) -> None:
-        """Wait for what has begun."""
+        """Finish the work that has started."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-# Enough that a full batch can gather behind the one that the model is busy with.
-_READERS = 40
-_WRITERS = 8
-# Pictures of the largest size that may be decoded at the same time; of usual photographs there is room for many.
-_PICTURES_AT_ONCE = 2
-
-
 class Service:
-    """One gallery, being served.
+    """A gallery and what serving it requires.
 
     Args:
-        gallery: What is served; its retriever is used by one thread from now on.
-        settings: Of the server.
-        cores: How many that thread takes; None leaves it at PyTorch's own number.
+        gallery: The gallery to serve; from now on one thread uses its retriever.
+        settings: Settings of the server.
+        cores: Number of PyTorch threads for that thread; None keeps PyTorch's default.
     """
 
     def __init__(self, gallery: Gallery, settings: ServerSettings, cores: int | None = None) -> None:
@@ -77,17 +69,15 @@ class Service:
         self.embedder = BatchedEmbedder(gallery.retriever, self.metrics, cores)
         self.gallery = Gallery(gallery.store, self.embedder, gallery.name)
         self.fields = FieldSummaries(self.gallery)
-        self.pixels = PixelBudget(_PICTURES_AT_ONCE * settings.pixels)
+        self.pixels = PixelBudget(_CONCURRENT_IMAGES * settings.pixels)
         self.uploads = None if settings.uploads is None else Uploads(self.gallery, settings.uploads, settings.pixels)
-        self.reading = WorkPool(
-            _READERS, settings.seconds, "Ask for fewer hits, or try again when there is less to do."
-        )
+        self.reading = WorkPool(_READERS, settings.seconds, "Request fewer hits, or try again when the load is lower.")
         self.writing = WorkPool(
-            _WRITERS, settings.seconds, "Send the same again: what was added meanwhile is not added twice."
+            _WRITERS, settings.seconds, "Send the request again: images that were added are not added twice."
         )
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Answer a search, and take note of its times."""
+        """Search the gallery and record the durations."""
         pixels = sum(pixels_of(image) for image in request.images if isinstance(image, bytes))
         with self.pixels.reserve(pixels):
             result = self.gallery.find(request)
@@ -95,13 +85,13 @@ class Service:
         return result
 
     def warm_up(self) -> None:
-        """Do once what is slow the first time, so that no client has to wait for it."""
+        """Run a search, so that one-time costs do not delay the first client."""
         grey = Image.new("RGB", (256, 256), (128, 128, 128))
         self.gallery.find(SearchRequest(images=(grey,), text="warm", k=1))
         self.fields.all()
 
     def close(self) -> None:
-        """Finish what has begun."""
+        """Finish pending work and close the gallery."""
         self.reading.close()
         self.writing.close()
         if self.uploads is not None:

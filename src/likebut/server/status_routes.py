@@ -1,4 +1,4 @@
-"""What there is, and how it fares: ``/v1/galleries``, ``/healthz``, ``/readyz``, ``/metrics``."""
+"""``/v1/galleries``, ``/healthz``, ``/readyz`` and ``/metrics``."""
 
 from pathlib import PurePath
 
@@ -11,7 +11,7 @@ from likebut.server.schemas import (
     FieldResponse,
     GalleriesResponse,
     GalleryResponse,
-    LimitsAnswer,
+    LimitsResponse,
     StatusResponse,
     errors,
 )
@@ -20,14 +20,14 @@ from likebut.server.settings import MAX_HITS, MAX_OFFSET, MAX_REFERENCES, MAX_TE
 
 
 def status_router(service: Service) -> APIRouter:
-    """Return the routes that tell of the server and its gallery."""
+    """Return the routes that describe the gallery and the state of the server."""
     router = APIRouter(tags=["status"])
     gallery, reading = service.gallery, service.reading
 
     @router.get(
         "/v1/galleries",
         operation_id="list_galleries",
-        summary="What is served: size, model, fields with their values, limits",
+        summary="Describe the gallery: size, model, fields with their values, limits",
         responses=errors(429, 503),
     )
     async def list_galleries() -> GalleriesResponse:
@@ -40,34 +40,31 @@ def status_router(service: Service) -> APIRouter:
     @router.get(
         "/readyz",
         operation_id="get_readiness",
-        summary="Whether the gallery can be read and the model answers",
+        summary="Whether the gallery is readable and the model runs",
         responses=errors(503),
     )
     async def get_readiness() -> StatusResponse:
         await reading.run(lambda: len(gallery))
         if not service.embedder.is_alive:
-            raise RequestError(503, "not_ready", "The model does not answer.", "Start the server anew.")
+            raise RequestError(503, "not_ready", "The model's thread has stopped.", "Restart the server.")
         return StatusResponse()
 
-    _add_metrics(router, service)
-    return router
-
-
-def _add_metrics(router: APIRouter, service: Service) -> None:
     @router.get(
         "/metrics",
         operation_id="get_metrics",
-        summary="Figures for Prometheus",
+        summary="Metrics for Prometheus",
         response_class=Response,
         responses=errors() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def get_metrics() -> Response:
-        service.metrics.images.set(await service.reading.run(lambda: len(service.gallery)))
+        service.metrics.images.set(await reading.run(lambda: len(gallery)))
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
 
 
 def describe(service: Service) -> GalleryResponse:
-    """Return what is told of the gallery."""
+    """Return the description of the served gallery."""
     settings, gallery = service.settings, service.gallery
     built_in = {field.name for field in BUILT_IN_FIELDS}
     return GalleryResponse(
@@ -78,7 +75,7 @@ def describe(service: Service) -> GalleryResponse:
         fields=[FieldResponse.of(each, each.field.name in built_in) for each in service.fields.all()],
         can_add=service.uploads is not None and not settings.read_only,
         can_delete=not settings.read_only,
-        limits=LimitsAnswer(
+        limits=LimitsResponse(
             upload_bytes=settings.upload_bytes,
             pixels=settings.pixels,
             references=MAX_REFERENCES,

@@ -1,4 +1,4 @@
-"""What can be told of a picture before its pixels are decoded."""
+"""Images that clients add: size checks before decoding, a memory budget, durable files, batched indexing."""
 
 import io
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from likebut.data.images import decode, picture_size
+from likebut.data.images import decode, image_size
 from likebut.errors import ImageError, InputError
 from likebut.files import write_bytes
 from likebut.gallery.fields import infer_fields, typed_row
@@ -19,34 +19,37 @@ from likebut.gallery.store import StoredImage
 from likebut.server.batching import Batcher
 from likebut.server.settings import MAX_FIELD_NAME, MAX_NEW_FIELDS
 
+_MAX_BATCH = 64
+_OPTIMISE_EVERY = 50  # batches; every commit adds small files to the store, and compaction keeps searches fast
+
 
 def pixels_of(content: bytes) -> int:
-    """Return how many pixels a picture has, from its header.
+    """Return the number of pixels that an image's header declares.
 
     Raises:
-        ImageError: It is no picture.
+        ImageError: The content is not an image.
     """
-    width, height = picture_size(content)
+    width, height = image_size(content)
     return width * height
 
 
-def check_pictures(contents: Sequence[bytes], most_pixels: int) -> None:
-    """Refuse pictures that are too large.
+def check_images(contents: Sequence[bytes], max_pixels: int) -> None:
+    """Check the sizes of images without decoding them.
 
     Raises:
-        ImageError: One is, or is no picture.
+        ImageError: One is too large, or is not an image.
     """
     for content in contents:
-        width, height = picture_size(content)
-        if width * height > most_pixels:
-            raise ImageError(f"The image has {width}×{height} pixels, more than {most_pixels}.", "Make it smaller.")
+        width, height = image_size(content)
+        if width * height > max_pixels:
+            raise ImageError(f"The image has {width}×{height} pixels, more than {max_pixels}.", "Send a smaller one.")
 
 
 class PixelBudget:
-    """Lets pictures in as long as their pixels together stay within a limit; further ones wait their turn.
+    """Limits the pixels of all images that are decoded at the same time; further images wait.
 
     Args:
-        pixels: The limit. A picture that is larger by itself comes in when there is no other.
+        pixels: The limit. A single larger image is admitted when there is no other.
     """
 
     def __init__(self, pixels: int) -> None:
@@ -55,7 +58,7 @@ class PixelBudget:
 
     @contextmanager
     def reserve(self, pixels: int) -> Iterator[None]:
-        """Hold room for ``pixels`` while the block runs, after waiting for it."""
+        """Wait until ``pixels`` fit into the budget, and hold them while the block runs."""
         with self._freed:
             self._freed.wait_for(lambda: self._used == 0 or self._used + pixels <= self._pixels)
             self._used += pixels
@@ -67,43 +70,38 @@ class PixelBudget:
                 self._freed.notify_all()
 
 
-_MOST_FILES = 64
-# Every commit adds small files to the store; tidying now and then keeps searches fast.
-_TIDY_EVERY = 50
-
-
 class Uploads:
-    """Adds pictures to a gallery, those of clients who come at the same time together.
+    """Adds images to a gallery; concurrent additions are indexed together.
 
     Args:
-        gallery: Where they go.
-        folder: Where their files go.
-        most_pixels: Largest picture.
+        gallery: The gallery.
+        folder: Folder for the image files.
+        max_pixels: Largest image, in pixels.
     """
 
-    def __init__(self, gallery: Gallery, folder: Path, most_pixels: int) -> None:
-        self._gallery, self._folder, self._most_pixels = gallery, folder.absolute(), most_pixels
+    def __init__(self, gallery: Gallery, folder: Path, max_pixels: int) -> None:
+        self._gallery, self._folder, self._max_pixels = gallery, folder.absolute(), max_pixels
         self._describing = threading.Lock()
         self._batches = 0
-        self._batcher: Batcher[Path, bool] = Batcher(self._index, _MOST_FILES)
+        self._batcher: Batcher[Path, bool] = Batcher(self._index, _MAX_BATCH)
 
     def add(self, contents: Sequence[bytes], metadata: Mapping[str, Any]) -> tuple[list[StoredImage], int]:
-        """Add pictures, and return them and how many of them are new. All are durable then; or none was added.
+        """Add images; return them and the number of new ones. On return all are durable; on an error none is added.
 
         Args:
-            contents: Of the files.
-            metadata: For each of them.
+            contents: The files' contents.
+            metadata: The metadata of each of them.
 
         Raises:
-            ImageError: One cannot be used.
+            ImageError: An image cannot be used.
             InputError: The metadata does not fit the gallery's fields.
         """
         self._check_metadata(metadata)
         suffixes = [self._checked_suffix(content) for content in contents]
         ids = [content_id(content) for content in contents]
-        there = self._gallery.store.get(ids)
-        new = [position for position, image_id in enumerate(ids) if image_id not in there]
-        paths = [self._keep(ids[position], suffixes[position], contents[position]) for position in new]
+        stored = self._gallery.store.get(ids)
+        new = [position for position, image_id in enumerate(ids) if image_id not in stored]
+        paths = [self._write_file(ids[position], suffixes[position], contents[position]) for position in new]
         if paths:
             self._batcher("add", paths)
         if metadata:
@@ -113,14 +111,14 @@ class Uploads:
         return [self._gallery.image(image_id) for image_id in ids], len({ids[position] for position in new})
 
     def remove(self, image_id: str) -> bool:
-        """Remove an image from the gallery, with its file if that was an upload; return whether there was one."""
-        there = self._gallery.delete(image_id) > 0
+        """Remove an image, and its file if it was added here; return whether the gallery had it."""
+        removed = self._gallery.delete(image_id) > 0
         for path in self._folder.glob(f"{image_id}.*"):
             path.unlink(missing_ok=True)
-        return there
+        return removed
 
     def close(self) -> None:
-        """Finish what has begun."""
+        """Finish pending additions."""
         self._batcher.close()
 
     def _check_metadata(self, metadata: Mapping[str, Any]) -> None:
@@ -128,27 +126,32 @@ class Uploads:
         for name in metadata:
             if not 1 <= len(name) <= MAX_FIELD_NAME or not name.isprintable():
                 raise InputError(
-                    f'The metadata field "{name[:MAX_FIELD_NAME]}" has no usable name.',
-                    f"Give it a name of 1 to {MAX_FIELD_NAME} printable characters.",
+                    f'The metadata field name "{name[:MAX_FIELD_NAME]}" is invalid.',
+                    f"Use 1 to {MAX_FIELD_NAME} printable characters.",
+                    code="invalid-field-name",
                 )
         new = infer_fields([metadata], known)
         if len(new) > MAX_NEW_FIELDS:
-            raise InputError(f"The metadata has {len(new)} new fields, more than {MAX_NEW_FIELDS}.", "Send fewer.")
+            raise InputError(
+                f"The metadata has {len(new)} new fields, more than {MAX_NEW_FIELDS}.",
+                "Send fewer.",
+                code="too-many-fields",
+            )
         typed_row(metadata, known | {field.name: field.type for field in new}, "The metadata")
 
     def _checked_suffix(self, content: bytes) -> str:
-        """Return the suffix for a picture's file.
+        """Decode an image once and return the suffix for its file.
 
         Raises:
-            ImageError: It cannot be used.
+            ImageError: The image cannot be used.
         """
-        decode(content, max_pixels=self._most_pixels, least_side=LEAST_SIDE)
+        decode(content, max_pixels=self._max_pixels, least_side=LEAST_SIDE)
         with Image.open(io.BytesIO(content)) as image:
             kind = image.format
-        # Cameras that take two pictures at once write both into one JPEG, an MPO.
+        # Stereo cameras write two JPEG images into one file, which Pillow calls MPO.
         return {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(kind or "", f".{(kind or 'img').lower()}")
 
-    def _keep(self, image_id: str, suffix: str, content: bytes) -> Path:
+    def _write_file(self, image_id: str, suffix: str, content: bytes) -> Path:
         path = self._folder / f"{image_id}{suffix}"
         if not path.exists():
             write_bytes(path, content)
@@ -159,6 +162,6 @@ class Uploads:
         if report.skipped:
             raise ImageError(report.skipped[0].reason, "Replace it.")
         self._batches += 1
-        if self._batches % _TIDY_EVERY == 0:
+        if self._batches % _OPTIMISE_EVERY == 0:
             self._gallery.optimise(in_background=True)
         return [True] * len(paths)

@@ -18,8 +18,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from likebut.data.synthetic_triplets import KEPT, SyntheticRow
-from likebut.errors import InputError
+from likebut.errors import InputError, MissingDependencyError, require_extra
 from likebut.files import fingerprint
+from likebut.progress import notice
 
 _LANGUAGE = "english"
 _PLURAL = r"(?:s|(?<=[sxz])es|(?<=[cs]h)es)?"
@@ -50,10 +51,8 @@ class Blocklist:
         Raises:
             InputError: ``own_words`` is missing or not a text file.
         """
-        from glin_profanity.data.dictionary import dictionary
-
         changes = json.loads((files(__package__) / "blocklist.json").read_text(encoding="utf-8"))
-        words = (set(dictionary.get_words(_LANGUAGE)) | set(changes["added"])) - set(changes["allowed"])
+        words = (_profanities() | set(changes["added"])) - set(changes["allowed"])
         for line in _lines(own_words) if own_words else []:
             if line.startswith("!"):
                 words.discard(line[1:].strip().casefold())
@@ -69,6 +68,17 @@ class Blocklist:
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that differ when the list differs."""
         return fingerprint(self.words)
+
+
+def _profanities() -> set[str]:
+    """Return the English list of ``glin-profanity``; empty, with a notice, without the extra ``research``."""
+    try:
+        with require_extra("research"):
+            from glin_profanity.data.dictionary import dictionary
+    except MissingDependencyError as error:
+        notice(f"The list of blocked words lacks its profanities. {error}")
+        return set()
+    return set(dictionary.get_words(_LANGUAGE))
 
 
 def _lines(path: Path) -> list[str]:

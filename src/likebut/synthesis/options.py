@@ -1,23 +1,25 @@
-"""What ``likebut synthesize`` is told about writing and filtering, and the job it becomes."""
+"""Options of ``likebut synthesize``, and the job that they make."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from likebut.generator.decoding import Decoding
-from likebut.generator.generator import ModificationGenerator
-from likebut.models.devices import require_device, resolve_precision
+from likebut.generator.generator import GeneratorConfig, ModificationGenerator
+from likebut.models.devices import require_device
+from likebut.recipes.schema import Precision
 from likebut.retriever.retriever import Retriever
 from likebut.settings import parse_settings
 from likebut.synthesis.filters import Blocklist, FilterSettings
 from likebut.synthesis.jobs import Job
+from likebut.synthesis.run import run_precision
 from likebut.synthesis.writing import WritingSettings
 
-_HERE = "The command line"
+_SOURCE = "The command line"
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesisOptions:
-    """The options as they were given; their meaning is in the command's help."""
+    """The options as given; the command's help describes them."""
 
     generator: str
     retriever: str | None
@@ -36,45 +38,39 @@ class SynthesisOptions:
     features: Path | None
     refilter: bool
 
-    def job(self, same_text_share: float | None) -> Job:
-        """Check the options, load generator and retriever, and return the job.
+    def job(self, out: Path, same_text_share: float | None) -> Job:
+        """Validate the options, load generator and retriever, and return the job.
 
         Args:
-            same_text_share: What ``--same-text-share`` is where it was not given.
+            out: The folder of the run.
+            same_text_share: Default of ``--same-text-share``.
 
         Raises:
-            InputError: An option's value is wrong, or a model cannot be loaded.
+            InputError: An option is invalid, or a model cannot be loaded.
         """
-        self._writing(self.decoding or Decoding().method)  # a wrong option is said before a model is loaded
+        # Invalid options are reported before a model is loaded.
+        self._writing(out, GeneratorConfig(preset="small"))
         share = same_text_share if self.same_text_share is None else self.same_text_share
         strictness = {"round_trip_rank": self.round_trip_rank, "same_text_share": share}
-        filters = parse_settings(FilterSettings, strictness, _HERE)
+        filters = parse_settings(FilterSettings, strictness, _SOURCE)
         blocklist = Blocklist.load(self.blocklist)
         generator = ModificationGenerator.from_pretrained(self.generator, self.device)
         return Job(
             generator=generator,
             retriever=Retriever.from_pretrained(self.retriever, self.device) if self.retriever else None,
-            writing=self._writing(self.decoding or generator.config.default_decoding),
+            writing=self._writing(out, generator.config),
             filters=filters,
             blocklist=blocklist,
             refilter=self.refilter,
             feature_folder=self.features,
         )
 
-    def _writing(self, method_name: str) -> WritingSettings:
-        method = {"method": method_name, "beams": self.beams, "seed": self.seed}
-        decoding = parse_settings(Decoding, method, _HERE)
-        # Beams, as published, have bounds of their own: of 1 to 40 tokens.
-        length = self.length or (None if decoding.method == "beam" else "medium")
+    def _writing(self, out: Path, config: GeneratorConfig) -> WritingSettings:
         settings = {
-            "decoding": decoding if length is None else decoding.with_length(length),
+            "decoding": config.decoding(self.decoding, self.length, _SOURCE, beams=self.beams, seed=self.seed),
             "log_probability": self.log_probability,
             "shard_size": self.shard_size,
             "batch_size": self.batch_size,
-            "precision": self._precision(),
+            "precision": run_precision(out, cast(Precision, self.precision), require_device(self.device)),
         }
-        return parse_settings(WritingSettings, settings, _HERE)
-
-    def _precision(self) -> str:
-        device = require_device(self.device)
-        return resolve_precision("auto", device) if self.precision == "auto" else self.precision
+        return parse_settings(WritingSettings, settings, _SOURCE)

@@ -17,7 +17,9 @@ from likebut.errors import ResumeError
 from likebut.features.cache import FeatureCache, open_features
 from likebut.files import fingerprint, read_json, remove_temporaries, write_json
 from likebut.generator.generator import ModificationGenerator
+from likebut.models.devices import ResolvedPrecision, resolve_precision
 from likebut.progress import track
+from likebut.recipes.schema import Precision
 from likebut.retriever.retriever import Retriever
 from likebut.settings import differences
 from likebut.synthesis.filters import Filters, apply_filters, in_order
@@ -155,6 +157,13 @@ def synthesize(
         summary = _judge(folder, shards, filters, len(pairs), skipped)
         write_json(folder / SUMMARY_NAME, summary.to_json())
     return summary
+
+
+def run_precision(folder: Path, precision: Precision, device: torch.device) -> ResolvedPrecision:
+    """Return the precision of the run in ``folder``; "auto" keeps what the run began with."""
+    settings = folder / SETTINGS_NAME
+    recorded = read_json(settings).get("writing", {}).get("precision") if settings.is_file() else None
+    return resolve_precision(precision, device, recorded)
 
 
 def write_draft(work: ShardWork, tools: Tools, folder: Path, advance: Callable[[int], None] | None = None) -> Path:

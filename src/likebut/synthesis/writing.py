@@ -1,4 +1,7 @@
-"""Work on one shard: a pure function from pairs to rows, which a cluster's workers can be given one by one."""
+"""Writing one shard: a pure function from pairs to rows, which a cluster runs shard by shard.
+
+Shapes: B batch, T image tokens, W their width.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,15 +19,15 @@ from likebut.synthesis.round_trip import RoundTrip
 
 
 class WritingSettings(BaseModel):
-    """How texts are written.
+    """Settings of writing.
 
     Attributes:
-        decoding: Of the language model.
+        decoding: Decoding of the language model.
         both_directions: Whether each pair gets a reverse text too.
-        shard_size: Pairs in a shard.
-        batch_size: Texts written at once.
-        log_probability: Whether each text's log-probability is worked out, which costs another pass.
-        precision: Of the language model.
+        shard_size: Pairs of a shard.
+        batch_size: Pairs of a batch.
+        log_probability: Whether each text's log-probability is recorded, which costs another pass.
+        precision: Precision of the language model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,22 +41,22 @@ class WritingSettings(BaseModel):
 
 
 class Writer(Protocol):
-    """What is asked of a generator here; shapes as in its own file."""
+    """Interface of the generator."""
 
     def write_batch(self, reference_tokens: Tensor, target_tokens: Tensor, decoding: Decoding) -> list[str]:
         """Return one text for each pair of image tokens, (B, T, W) each."""
 
     def log_probabilities(self, reference_tokens: Tensor, target_tokens: Tensor, texts: Sequence[str]) -> list[float]:
-        """Return for each pair the mean log-probability of its text's tokens."""
+        """Return the mean log-probability of each text's tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardWork:
-    """What is to be written into one shard; it can be pickled.
+    """The pairs of one shard with the settings; picklable.
 
     Attributes:
-        number: The shard's.
-        first_pair: The number of its first pair in the whole run.
+        number: Index of the shard.
+        first_pair: Index of its first pair in the run.
     """
 
     number: int
@@ -64,12 +67,12 @@ class ShardWork:
 
 @dataclass(frozen=True)
 class Tools:
-    """What writes and checks the texts; each process has its own.
+    """Models of a run; each process has its own.
 
     Attributes:
-        generator: Writes.
-        features: The vision tokens that the generator reads.
-        round_trip: Ranks; None for no round trip.
+        generator: Writes the texts.
+        features: Image tokens for the generator.
+        round_trip: Checks the texts; None for no round trip.
     """
 
     generator: Writer
@@ -78,7 +81,7 @@ class Tools:
 
 
 def plan_shards(pairs: Sequence[MinedPair], settings: WritingSettings) -> list[ShardWork]:
-    """Return the work on ``pairs``, cut into shards in their order."""
+    """Split ``pairs`` into shards, in order."""
     size = settings.shard_size
     return [
         ShardWork(number, start, tuple(pairs[start : start + size]), settings)
@@ -87,14 +90,14 @@ def plan_shards(pairs: Sequence[MinedPair], settings: WritingSettings) -> list[S
 
 
 def write_shard(work: ShardWork, tools: Tools, advance: Callable[[int], None] | None = None) -> list[SyntheticRow]:
-    """Return one row for each pair of a shard, not yet apply_filters by the filters.
+    """Return one row for each pair of a shard, before :func:`~likebut.synthesis.filters.apply_filters`.
 
-    The rows depend on ``work`` and on what the tools compute, not on other shards or on what was done before.
+    The rows depend on ``work`` and ``tools`` alone, not on other shards or earlier calls.
 
     Args:
         work: Pairs and settings.
-        tools: Generator and round trip.
-        advance: Called with the number of pairs that each batch finished.
+        tools: Generator, image tokens and round trip.
+        advance: Called with the number of pairs after each batch.
     """
     rows: list[SyntheticRow] = []
     for start in range(0, len(work.pairs), work.settings.batch_size):
@@ -108,10 +111,9 @@ def write_shard(work: ShardWork, tools: Tools, advance: Callable[[int], None] | 
 def _write_batch(
     pairs: Sequence[MinedPair], first_pair: int, settings: WritingSettings, tools: Tools
 ) -> list[SyntheticRow]:
-    columns = _one_direction(pairs, [first_pair, 0], settings, tools)
-    if settings.both_directions:
-        reverse = _one_direction([_turned(pair) for pair in pairs], [first_pair, 1], settings, tools)
-        columns |= {f"reverse_{name}": values for name, values in reverse.items()}
+    # Both directions in one batch: decoding is faster the more texts it writes at once.
+    directed = [*pairs, *(_reversed(pair) for pair in pairs)] if settings.both_directions else list(pairs)
+    columns = _write_columns(directed, first_pair, settings, tools)
     decoding = settings.decoding.model_dump_json()
     return [
         SyntheticRow(
@@ -120,41 +122,36 @@ def _write_batch(
             target=pair.target,
             decoding=decoding,
             **{name: values[position] for name, values in columns.items()},
+            **{f"reverse_{name}": values[len(pairs) + position] for name, values in columns.items()}
+            if settings.both_directions
+            else {},
         )
         for position, pair in enumerate(pairs)
     ]
 
 
-def _one_direction(
-    pairs: Sequence[MinedPair], place: list[int], settings: WritingSettings, tools: Tools
+def _write_columns(
+    pairs: Sequence[MinedPair], first_pair: int, settings: WritingSettings, tools: Tools
 ) -> dict[str, list[Any]]:
-    """Return the columns of the texts from references to targets."""
+    """Return texts from references to targets, with their ranks and log-probabilities."""
     references = tools.features.tokens([pair.reference for pair in pairs])
     targets = tools.features.tokens([pair.target for pair in pairs])
-    texts = tools.generator.write_batch(references, targets, _seeded(settings.decoding, place))
-    columns: dict[str, list[Any]] = {"modification": texts, **_ranks(pairs, texts, tools.round_trip)}
+    # One seed for all batches would give the n-th text of every batch the same random numbers.
+    seed = int(np.random.SeedSequence([settings.decoding.seed, first_pair]).generate_state(1)[0])
+    texts = tools.generator.write_batch(references, targets, settings.decoding.model_copy(update={"seed": seed}))
+    columns: dict[str, list[Any]] = {"modification": texts}
+    if tools.round_trip is not None:
+        ranks = tools.round_trip.ranks(
+            [pair.reference for pair in pairs],
+            texts,
+            [pair.target for pair in pairs],
+            [pair.reference_neighbours for pair in pairs],
+        )
+        columns |= {"rank": [found.rank for found in ranks], "neighbours": [found.neighbours for found in ranks]}
     if settings.log_probability:
         columns["log_probability"] = tools.generator.log_probabilities(references, targets, texts)
     return columns
 
 
-def _ranks(pairs: Sequence[MinedPair], texts: Sequence[str], round_trip: RoundTrip | None) -> dict[str, list[Any]]:
-    if round_trip is None:
-        return {}
-    found = round_trip.ranks(
-        [pair.reference for pair in pairs],
-        texts,
-        [pair.target for pair in pairs],
-        [pair.reference_neighbours for pair in pairs],
-    )
-    return {"rank": [item.rank for item in found], "neighbours": [item.neighbours for item in found]}
-
-
-def _turned(pair: MinedPair) -> MinedPair:
+def _reversed(pair: MinedPair) -> MinedPair:
     return MinedPair(pair.target, pair.reference, pair.similarity, pair.target_neighbours, pair.reference_neighbours)
-
-
-def _seeded(decoding: Decoding, place: list[int]) -> Decoding:
-    # With one seed for all batches, the n-th text of every batch would be drawn with the same dice.
-    seed = np.random.SeedSequence([decoding.seed, *place]).generate_state(1)[0]
-    return decoding.model_copy(update={"seed": int(seed)})

@@ -1,10 +1,10 @@
-"""Training batches of single images with captions: for the stages that come before triplets and pairs."""
+"""Training batches of images with captions, for the stages before triplets and pairs."""
 
 from collections.abc import Sequence
 
 import torch
 
-from likebut.data.captions import Caption
+from likebut.data.folder import Caption
 from likebut.data.sampling import WHOLE, DataShard, ShuffledEpochs
 from likebut.features.token_source import TokenSource
 from likebut.generator.mtst import CaptionBatch, WordBatch
@@ -15,17 +15,17 @@ from likebut.training.view_sampler import PLAIN, ViewSampler
 
 
 class CaptionBatches:
-    """Batches of single images with a caption each, for a generator's first stage.
+    """Batches of images with a caption each, for a generator's captions stage.
 
     Args:
-        captions: Images with their texts.
-        features: Where vision tokens come from.
-        batch_size: Of a step, over all processes.
-        seed: Of order and choice of text.
-        share: The part of each batch that is this process's.
-        together: Whether an image's text is all of its captions, one after the other, instead of one drawn by lot.
-        view_sampler: Views of the images.
-        setting: The recipe's name for ``batch_size``, for messages.
+        captions: Images with their captions.
+        features: Provides the vision tokens.
+        batch_size: Images per step, over all processes.
+        seed: Of the order and of the sampled captions.
+        shard: The part of each batch that this process reads.
+        together: Whether the text of an image is all of its captions, joined, instead of a random one.
+        view_sampler: Samples views of the images.
+        setting: The setting that ``batch_size`` comes from, for messages.
     """
 
     def __init__(
@@ -34,29 +34,29 @@ class CaptionBatches:
         features: TokenSource,
         batch_size: int,
         seed: int,
-        share: DataShard = WHOLE,
+        shard: DataShard = WHOLE,
         together: bool = False,
         view_sampler: ViewSampler = PLAIN,
         setting: str = "captions.batch_size",
     ) -> None:
         self._captions = list(captions)
         self._together = together
-        self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, share, setting)
+        self._epochs = ShuffledEpochs(len(self._captions), batch_size, seed, shard, setting)
         self._features, self._view_sampler = features, view_sampler
         number_of: dict[str, int] = {}
         self._ids = [number_of.setdefault(features.content(each.image), len(number_of)) for each in self._captions]
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches one pass over the images has."""
+        """Batches in one pass over the images."""
         return self._epochs.steps_per_epoch
 
     def image_ids(self, step: int) -> list[int]:
-        """Return a number for each image of batch number ``step``, equal for equal contents, in every process."""
+        """Return an id for each image of the batch of ``step``, equal for equal content and in all processes."""
         return [self._ids[index] for index in self._epochs.indices(step)]
 
     def batch(self, step: int) -> CaptionBatch:
-        """Return batch number ``step``."""
+        """Return the batch of ``step``."""
         chosen = [self._captions[index] for index in self._epochs.indices(step)]
         generator = self._epochs.generator(step)
         if self._together:
@@ -68,10 +68,10 @@ class CaptionBatches:
 
 
 class ImageTextBatches:
-    """Batches of single images with a caption each, for a retriever's captions stage.
+    """Batches of images with a tokenized caption each, for a retriever's captions stage.
 
     Args:
-        captions: Batches of images and texts.
+        captions: Batches of images and captions.
         tokenizer: The query encoder's.
     """
 
@@ -80,22 +80,22 @@ class ImageTextBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches one pass over the images has."""
+        """Batches in one pass over the images."""
         return self._captions.steps_per_epoch
 
     def batch(self, step: int) -> ImageTextBatch:
-        """Return batch number ``step``."""
+        """Return the batch of ``step``."""
         images = self._captions.batch(step)
         ids = torch.tensor(self._captions.image_ids(step))
         return ImageTextBatch(images.image_tokens, self._tokenizer(images.texts, MAX_TEXT_TOKENS), ids)
 
 
 class WordBatches:
-    """Batches for a generator's words stage: pairs, and single images with all of their captions.
+    """Batches for a generator's words stage: pairs, and images with all of their captions.
 
     Args:
-        pairs: Of pairs.
-        images: Of single images.
+        pairs: Batches of pairs.
+        images: Batches of images.
     """
 
     def __init__(self, pairs: PairBatches, images: CaptionBatches) -> None:
@@ -103,9 +103,9 @@ class WordBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches one pass over the pairs has."""
+        """Batches in one pass over the pairs."""
         return self._pairs.steps_per_epoch
 
     def batch(self, step: int) -> WordBatch:
-        """Return batch number ``step``."""
+        """Return the batch of ``step``."""
         return WordBatch(self._pairs.batch(step), self._images.batch(step))

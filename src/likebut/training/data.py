@@ -1,35 +1,31 @@
-"""What a training learns from, gathered before it begins."""
+"""The training dataset: triplets and captions with the images that they name."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
-from likebut.data.captions import Caption
+from likebut.data.folder import Caption
 from likebut.data.images import SkippedImage
 from likebut.data.triplets import ImageRef, Triplet
+from likebut.data.views import view_name
 from likebut.errors import InputError
 from likebut.features.cache import FeatureCache
-from likebut.features.token_source import ResidentFeatures, TokenSource, view_name, with_views
-from likebut.files import fingerprint, sha256_of
-from likebut.models.model_folder import WEIGHTS_NAME, find_model_folder
-from likebut.models.preset import Preset, load_preset
-from likebut.models.process_group import this_process
-from likebut.models.vision import VisionEncoder
-from likebut.progress import notice
+from likebut.features.token_source import TokenSource
+from likebut.files import fingerprint
 from likebut.recipes.schema import DataSettings
 from likebut.training.batches import TextVariants
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Triplets with the images that they name.
+    """Triplets, and captions if any, with the images that they name.
 
     Attributes:
-        images: By name; more than the triplets name is no harm.
-        text_variants: Chooses the modification text of a triplet each time it is read; its own text if None.
-        captions: Single images with texts, for a first stage that reads them.
-        left_out: How many triplets were left out because no reverse text of theirs was kept.
+        triplets: Triplets of one split.
+        images: By name; may contain images that no triplet names.
+        text_variants: Samples the modification text each time a triplet is read; the triplet's own text if None.
+        captions: Images with captions, for the captions and words stages.
+        left_out: Number of triplets that were left out because they have no reverse text that passed the filters.
+        settings: How training samples from the data.
     """
 
     triplets: Sequence[Triplet]
@@ -37,31 +33,34 @@ class TrainingData:
     text_variants: TextVariants | None = None
     captions: Sequence[Caption] = field(default_factory=tuple)
     left_out: int = 0
+    settings: DataSettings = DataSettings()
 
     def needed_images(self, with_hard_negatives: bool = False) -> list[ImageRef]:
         """Return the images that training reads, by name.
 
         Args:
-            with_hard_negatives: Whether it reads the triplets' hard negatives too.
+            with_hard_negatives: Whether training reads the triplets' listed hard negatives.
 
         Raises:
-            InputError: A triplet names an image that there is none of.
+            InputError: A triplet names an image that is not in ``images``.
         """
         names = self._names(with_hard_negatives)
         absent = sorted(names - self.images.keys())
         if absent:
             raise InputError(
-                f"{len(absent)} of the images that the training data names are not there, {absent[0]} first.",
+                f"{len(absent)} images that the training data names are missing, {absent[0]} first.",
                 "Run `likebut data verify` on the data folder for the whole list.",
+                "missing-images",
             )
         return [self.images[name] for name in sorted(names)]
 
     def without(self, skipped: Sequence[SkippedImage], with_hard_negatives: bool = False) -> "TrainingData":
-        """Return the data without what uses an image that was set aside.
+        """Return the data without the triplets and captions of skipped images.
 
         Args:
             skipped: The images.
-            with_hard_negatives: Whether training reads hard negatives: a triplet that has none left then goes too.
+            with_hard_negatives: Whether training reads listed hard negatives: a triplet that loses all of them is left
+                out, too.
         """
         unusable = {item.name for item in skipped}
         triplets = []
@@ -74,10 +73,10 @@ class TrainingData:
         return replace(self, triplets=triplets, captions=captions)
 
     def fingerprint(self, features: TokenSource) -> str:
-        """Return 16 hexadecimal digits that differ when a text, an order or an image's content differs.
+        """Return 16 hexadecimal digits that differ if a text, the order or the content of an image differs.
 
         Args:
-            features: Where the images' contents are known; images that cannot be read there count by name.
+            features: Knows the content of the images; an unreadable image counts by its name.
         """
         names = sorted(self._names())
         return fingerprint(
@@ -88,6 +87,11 @@ class TrainingData:
             }
         )
 
+    def names_in(self, cache: FeatureCache, views: int = 1) -> list[str]:
+        """Return the names of ``views`` views of each of the data's images, as far as ``cache`` has their tokens."""
+        names = (view_name(name, view) for name in sorted(self._names()) for view in range(views))
+        return [name for name in names if name in cache]
+
     def _names(self, with_hard_negatives: bool = True) -> set[str]:
         names = {name for triplet in self.triplets for name in (triplet.reference, triplet.target)}
         names |= {caption.image for caption in self.captions}
@@ -95,109 +99,18 @@ class TrainingData:
             names |= {name for triplet in self.triplets for name in triplet.hard_negatives}
         return names
 
-    def names_in(self, cache: FeatureCache, views: int = 1) -> list[str]:
-        """Return the names of the data's images, and of ``views`` of each, that ``cache`` has tokens of."""
-        names = (view_name(name, view) for name in sorted(self._names()) for view in range(views))
-        return [name for name in names if name in cache]
-
-
-def drop_unreadable(
-    data: TrainingData, cache: FeatureCache, images: Sequence[ImageRef], with_hard_negatives: bool = False
-) -> tuple[TrainingData, list[SkippedImage]]:
-    """Learn what the files of ``images`` hold, and return the data without those known not to be usable, and those.
-
-    Raises:
-        InputError: A file could not be read just now.
-    """
-    cache.learn_names(images)
-    cache.require_read(images)
-    skipped = cache.skipped(images)
-    return data.without(skipped, with_hard_negatives), skipped
-
-
-@contextmanager
-def explain_skipped_images(skipped: Sequence[SkippedImage]) -> Iterator[None]:
-    """Let an InputError of the block, of too little data say, tell of the images that cannot be used as well."""
-    try:
-        yield
-    except InputError as error:
-        if not skipped:
-            raise
-        raise InputError(
-            f"{error.problem} {_counted(skipped)}.", f"Check the images, or else: {error.remedy}"
-        ) from None
-
-
-def _counted(skipped: Sequence[SkippedImage]) -> str:
-    first = skipped[0]
-    what = "image" if len(skipped) == 1 else "images"
-    return f"{len(skipped)} {what} cannot be used, {first.name} first ({first.reason.rstrip('.')})"
-
-
-def encode_views(
-    cache: FeatureCache, images: Sequence[ImageRef], views: int, vision: VisionEncoder
-) -> list[SkippedImage]:
-    """Put the tokens of ``views`` views of each image into ``cache`` and return, and tell, which cannot be used.
-
-    Raises:
-        InputError: A file could not be read just now; the next time it may be.
-    """
-    seen = with_views(images, views)
-    cache.add(seen, vision)
-    cache.require_read(seen)
-    skipped = cache.skipped(images)
-    if skipped and this_process().is_main_process:
-        notice(f"{_counted(skipped)}; training goes on without what names them.")
-    return skipped
-
-
-def token_source(cache: FeatureCache, data: TrainingData, settings: DataSettings) -> TokenSource:
-    """Return where batches read from: the cache itself, or a copy of what they need on the model's device."""
-    if not settings.resident:
-        return cache
-    return ResidentFeatures(cache, data.names_in(cache, settings.views), this_process().device)
-
-
-def weights_identity(name: str | None, job: str) -> str:
-    """Return the SHA-256 of the weights called ``name``, or "none" for no name.
-
-    Args:
-        name: A folder, a published name or a hub id.
-        job: "retriever" or "generator".
-    """
-    return "none" if name is None else sha256_of(find_model_folder(name, job) / WEIGHTS_NAME)
-
-
-def preset_identity(preset: str) -> dict[str, Any]:
-    """Return what a training depends on besides its preset's name: the contents of one that is not shipped."""
-    found = load_preset(preset).reference()
-    return {"preset_contents": found.model_dump(mode="json")} if isinstance(found, Preset) else {}
-
-
-def require_captions(steps: int, data: TrainingData) -> None:
-    """Check that there are captions where a recipe begins with ``steps`` steps that read them.
-
-    Raises:
-        InputError: There are none.
-    """
-    if steps and not data.captions:
-        raise InputError(
-            f"The recipe begins with {steps} steps that read captions, and the data has none.",
-            "Add captions.jsonl to the data folder, or --set captions.steps=0 (and words.steps=0 for a generator).",
-        )
-
 
 def merge(parts: Sequence[TrainingData]) -> TrainingData:
-    """Return one body of training data; each part counts for as much as it holds.
+    """Return the concatenation of several datasets.
 
-    The first part's images keep their names. Those of the others get a prefix that tells their place alone
-    ("also-1/…"), so that equal names stay apart and a folder that has moved is still the same data.
+    The images of the first keep their names. Those of the others get a prefix that depends on their position alone
+    ("also-1/…"), so that equal names stay different images and a folder that was moved is the same data.
 
     Args:
-        parts: One or more; ``text_variants`` are the first one's.
+        parts: One or more; ``text_variants`` and ``settings`` are those of the first.
 
     Raises:
-        InputError: An image of the first part is called as one of the others would be.
+        InputError: An image of the first part has a name with such a prefix.
     """
     first, *others = parts
     images, triplets, captions = dict(first.images), list(first.triplets), list(first.captions)
@@ -205,11 +118,16 @@ def merge(parts: Sequence[TrainingData]) -> TrainingData:
         prefix = f"also-{number}/"
         taken = next((name for name in first.images if name.startswith(prefix)), None)
         if taken is not None:
-            raise InputError(f"The first folder's image {taken} has a name that is kept for others.", "Rename it.")
+            raise InputError(
+                f"The name of the image {taken} in the first folder is reserved for images of other folders.",
+                "Rename it.",
+                "reserved-name",
+            )
         images |= {prefix + name: replace(image, name=prefix + name) for name, image in part.images.items()}
         triplets += [_renamed(triplet, prefix) for triplet in part.triplets]
         captions += [Caption(prefix + caption.image, caption.texts) for caption in part.captions]
-    return TrainingData(triplets, images, first.text_variants, captions, sum(part.left_out for part in parts))
+    left_out = sum(part.left_out for part in parts)
+    return replace(first, triplets=triplets, images=images, captions=captions, left_out=left_out)
 
 
 def _renamed(triplet: Triplet, prefix: str) -> Triplet:

@@ -1,11 +1,11 @@
-"""From a recipe's data settings to the triplets and images to learn from."""
+"""Assembly of a training dataset: own data folders, benchmarks in their official layout, synthetic shards."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder, find_images
+from likebut.data.folder import DataFolder, find_images, read_captions
 from likebut.data.synthetic_triplets import fill_reverse_texts, read_reverse_texts, read_synthetic
 from likebut.data.triplets import ImageRef, Triplet
 from likebut.errors import InputError
@@ -15,31 +15,55 @@ from likebut.evaluation.benchmarks.fashioniq import load_fashioniq_triplets, tra
 from likebut.evaluation.benchmarks.folder import load_folder
 from likebut.evaluation.benchmarks.loading import load_benchmark
 from likebut.recipes.schema import DataSettings
+from likebut.settings import parse_settings
 from likebut.training.data import TrainingData, merge
 
 
-def gather(settings: DataSettings, captions: bool = False, reverse: bool = False) -> TrainingData:
-    """Return what ``settings`` name.
+def load_dataset(
+    root: Path | str, split: str = "train", captions: bool = False, reverse: bool = False, **settings: Any
+) -> TrainingData:
+    """Return the training data of one split of a data folder or a benchmark.
 
     Args:
-        settings: A recipe's.
-        captions: Whether single images' captions are wanted too.
-        reverse: Whether every triplet must have a reverse text. Those whose text no filter kept are then left out.
+        root: The folder.
+        split: The split to train on.
+        captions: Whether to read the captions of images, for a captions stage.
+        reverse: Whether every triplet must have a reverse modification text, for the prototype loss; triplets whose
+            reverse text passed no filter are left out.
+        **settings: Further fields of :class:`~likebut.recipes.schema.DataSettings`, such as ``source="cirr"`` or
+            ``mined_hard_negatives=4``.
 
     Raises:
-        InputError: A data folder was not said, is missing or wrong, or none holds triplets; or something was given that
-            the recipe does not read.
+        InputError: A setting is wrong, the folder is missing or invalid, or the split has no triplets.
+    """
+    values = {"root": root, "split": split, **settings}
+    return gather(parse_settings(DataSettings, values, "load_dataset"), captions, reverse)
+
+
+def gather(settings: DataSettings, captions: bool = False, reverse: bool = False) -> TrainingData:
+    """Return the training data that the data settings of a recipe name.
+
+    Args:
+        settings: Of a recipe.
+        captions: Whether to read the captions of images.
+        reverse: Whether every triplet must have a reverse modification text; triplets whose reverse text passed no
+            filter are left out.
+
+    Raises:
+        InputError: The root is not set, a folder is missing or invalid, the split has no triplets, or a source of
+            triplets is given that ``settings.use`` excludes.
     """
     _require_use(settings)
-    first = _gather_first(settings, captions, reverse)
+    first = replace(_gather_first(settings, captions, reverse), settings=settings)
     found = [first, *(_gather_another(folder, settings, captions) for folder in settings.also)]
     merged = first if len(found) == 1 else merge(found)
     if settings.registers:
         merged = replace(merged, triplets=[each for each in merged.triplets if _register(each) in settings.registers])
     if not merged.triplets:
         raise InputError(
-            f'{settings.root} gives no training triplets of the split "{settings.split}".',
+            f'{settings.root} has no training triplets of the split "{settings.split}".',
             "Check the split, and data.registers.",
+            "no-triplets",
         )
     return merged
 
@@ -51,13 +75,15 @@ def _register(triplet: Triplet) -> str:
 def _require_use(settings: DataSettings) -> None:
     if settings.synthetic and settings.use == "human":
         raise InputError(
-            "The recipe learns from human triplets alone, and --synthetic was given.",
+            "data.use is human, and synthetic triplets were given.",
             "Add --set data.use=synthetic or --set data.use=both.",
+            "unused-synthetic",
         )
     if settings.reverse_texts is not None and settings.use == "synthetic":
         raise InputError(
-            "The recipe learns from synthetic triplets alone, and --reverse-texts, which is for human ones, was given.",
-            "Leave them out, or add --set data.use=both.",
+            "data.use is synthetic, and --reverse-texts, which is for human triplets, was given.",
+            "Leave it out, or add --set data.use=both.",
+            "unused-reverse-texts",
         )
 
 
@@ -68,36 +94,37 @@ def _gather_first(settings: DataSettings, captions: bool, reverse: bool) -> Trai
         human, images = _human(settings, root)
     else:
         images = _images(settings, root)
-    written = _synthetic(settings) if settings.use != "human" else []
+    synthetic = _synthetic(settings) if settings.use != "human" else []
     left_out = 0
     if settings.reverse_texts is not None:
-        human = _filled(human, settings.reverse_texts, reverse)
+        human = _fill_reverse_texts(human, settings.reverse_texts, reverse)
     if reverse:
-        # Asked once more, the generator would write the same. Without a folder of texts it was not asked yet, and
-        # training says what to do about it.
-        given = len(human) + len(written)
+        # A generator would write the rejected texts again. Without a folder of reverse texts there was no attempt yet,
+        # and the batches raise an error that says what to do.
+        given = len(human) + len(synthetic)
         human = human if settings.reverse_texts is None else _with_reverse_text(human)
-        written = _with_reverse_text(written)
-        left_out = given - len(human) - len(written)
+        synthetic = _with_reverse_text(synthetic)
+        left_out = given - len(human) - len(synthetic)
     variants = training_text if settings.source == "fashioniq" else None
     found = read_captions(root, settings.split) if captions else ()
-    return TrainingData([*human, *written], images, variants, found, left_out)
+    return TrainingData([*human, *synthetic], images, variants, found, left_out)
 
 
-def _filled(human: list[Triplet], folder: Path, reverse: bool) -> list[Triplet]:
-    """Return human triplets with the reverse texts in ``folder``; with ``reverse`` all must have been asked for.
+def _fill_reverse_texts(human: list[Triplet], folder: Path, reverse: bool) -> list[Triplet]:
+    """Return human triplets with the reverse texts in ``folder``.
 
     Raises:
-        InputError: The texts were written for other triplets.
+        InputError: ``reverse`` is set, and the texts were generated for other triplets.
     """
     texts = read_reverse_texts(folder)
     filled = fill_reverse_texts(human, texts)
-    others = [each for each in filled if reverse and not each.reverse_modification and not texts.were_about(each)]
+    others = [each for each in filled if reverse and not each.reverse_modification and not texts.covers(each)]
     if others:
         raise InputError(
-            f"The reverse texts in {folder} were written for other triplets: of {len(others)} of the {len(human)} that "
-            "training reads nothing was asked.",
-            "Write them for this data and split, with `likebut synthesize --reverse-for`.",
+            f"The reverse texts in {folder} were generated for other triplets: "
+            f"{len(others)} of the {len(human)} training triplets are not among them.",
+            "Generate them for this data and split with `likebut synthesize --reverse-for`.",
+            "other-reverse-texts",
         )
     return filled
 
@@ -107,17 +134,21 @@ def _with_reverse_text(triplets: Sequence[Triplet]) -> list[Triplet]:
 
 
 def _gather_another(root: Path, settings: DataSettings, captions: bool) -> TrainingData:
-    """Return what a further folder holds: its triplets, unless only synthetic ones are wanted, and its captions."""
+    """Return the triplets of a further folder, unless only synthetic ones are used, and its captions."""
     folder = DataFolder.open(root)
     triplets = [] if settings.use == "synthetic" else folder.triplets(settings.split)
     found = read_captions(root, settings.split) if captions else []
     if settings.use != "synthetic" and not triplets and not found:
-        raise InputError(f'{root} gives nothing to learn from in the split "{settings.split}".', "Check the split.")
+        raise InputError(
+            f'{root} has neither triplets nor captions of the split "{settings.split}".',
+            "Check the split.",
+            "no-triplets",
+        )
     return TrainingData(triplets, folder.images(), captions=found)
 
 
 def evaluation_benchmarks(settings: DataSettings) -> list[Benchmark]:
-    """Return what a training with ``settings`` is measured on while it goes on."""
+    """Return the benchmarks that a training with ``settings`` is evaluated on."""
     root = require_root(settings)
     if settings.source == "folder":
         return load_folder(root, settings.evaluation_split)
@@ -125,13 +156,13 @@ def evaluation_benchmarks(settings: DataSettings) -> list[Benchmark]:
 
 
 def require_root(settings: DataSettings) -> Path:
-    """Return the data's folder.
+    """Return the data folder.
 
     Raises:
-        InputError: It was not said.
+        InputError: It is not set.
     """
     if settings.root is None:
-        raise InputError("Where the training data lies was not said.", "Add --data FOLDER.")
+        raise InputError("The folder of the training data is not set.", "Add --data FOLDER.", "missing-root")
     return settings.root
 
 
@@ -147,7 +178,7 @@ def _human(settings: DataSettings, root: Path) -> tuple[list[Triplet], dict[str,
 
 
 def _images(settings: DataSettings, root: Path) -> dict[str, ImageRef]:
-    """Return the images that synthetic triplets may name; for a plain folder of pictures, all of them."""
+    """Return the images that synthetic triplets may name; of a plain folder of images, all."""
     match settings.source:
         case "cirr":
             return cirr_images(root, settings.split)
@@ -159,6 +190,10 @@ def _images(settings: DataSettings, root: Path) -> dict[str, ImageRef]:
 
 def _synthetic(settings: DataSettings) -> list[Triplet]:
     if not settings.synthetic:
-        raise InputError("The recipe learns from synthetic triplets, and none were given.", "Add --synthetic FOLDER.")
+        raise InputError(
+            f"data.use is {settings.use}, and no synthetic triplets were given.",
+            "Add --synthetic FOLDER.",
+            "missing-synthetic",
+        )
     both = settings.synthetic_directions == "both"
     return [triplet for folder in settings.synthetic for triplet in read_synthetic(folder, both)]

@@ -1,4 +1,4 @@
-"""The training's figures: a line of JSON for each logged step, and the same for TensorBoard."""
+"""The metrics log of a training: ``metrics.jsonl`` and TensorBoard events."""
 
 import json
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from likebut.files import write_text
 
 
 class MetricsLog:
-    """Writes ``metrics.jsonl`` and TensorBoard's events.
+    """Writes ``metrics.jsonl`` and TensorBoard events.
 
     Args:
-        folder: Where both go.
-        resumed_step: The step that training goes on from; what was logged after it is dropped.
-        enabled: False in all but one of several processes that train together: nothing is written then.
+        folder: Where both are written.
+        resumed_step: The step that training resumes from; later lines are dropped, as those steps are repeated.
+        enabled: Whether anything is written; False in all but one of several processes.
     """
 
     def __init__(self, folder: Path, resumed_step: int = 0, enabled: bool = True) -> None:
@@ -29,13 +29,13 @@ class MetricsLog:
         self._lines = self._path.open("a", encoding="utf-8")
         self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Log ``figures`` for ``step``."""
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log ``metrics`` of ``step``."""
         if not self._enabled:
             return
-        self._lines.write(json.dumps({"step": step, **figures}) + "\n")
+        self._lines.write(json.dumps({"step": step, **metrics}) + "\n")
         self._lines.flush()
-        for name, value in figures.items():
+        for name, value in metrics.items():
             self._events.add_scalar(name, value, step)
 
     def __enter__(self) -> "MetricsLog":
@@ -52,8 +52,16 @@ class MetricsLog:
         self._events.close()
 
 
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of ``folder``'s metrics log by step; none if there is no log."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def _drop_after(path: Path, step: int) -> None:
-    """Keep only whole lines up to ``step``: the steps after a checkpoint are trained, and logged, again."""
+    """Keep the complete lines up to ``step``."""
     if not path.is_file():
         return
     kept = []
@@ -65,11 +73,3 @@ def _drop_after(path: Path, step: int) -> None:
         if row["step"] <= step:
             kept.append(line + "\n")
     write_text(path, "".join(kept))
-
-
-def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """Return what was logged in a training's folder, by step."""
-    path = folder / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

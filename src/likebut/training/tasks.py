@@ -1,7 +1,6 @@
-"""What the training loop asks of a task: a model with its losses."""
+"""Training tasks: a model with its losses, as the training loop sees it."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -9,110 +8,110 @@ from torch import Tensor, nn
 from likebut.generator.mtst import MTST, CaptionBatch, GeneratorBatch, WordBatch
 from likebut.models.attention import set_dropout
 from likebut.models.process_group import first_label, gather_ids, gather_with_gradient
-from likebut.retriever.base import ComposedRetriever, ImageTextBatch, RetrievalOutputs, TripletBatch
+from likebut.recipes.schema import LossSettings
+from likebut.retriever.base import NO_TARGET, ComposedRetriever, ImageTextBatch, RetrievalOutputs, TripletBatch
 from likebut.retriever.losses import contrastive_loss, prototype_loss, same_target_mask
 
 
 class Task(Protocol):
-    """What the loop trains."""
+    """A model with its losses."""
 
     @property
     def model(self) -> nn.Module:
         """Its parameters that require a gradient are trained and saved."""
 
     def training_forward(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Return scalars: the loop adds up every key that ends in ``_loss`` and logs the rest.
+        """Return scalars: the loop minimises the sum of those whose key ends in ``_loss`` and logs all of them.
 
         Args:
             model: ``self.model``.
-            batch: What the batches yield, on the model's device.
+            batch: A batch on the model's device.
         """
+
+    def after_step(self) -> None:
+        """Constrain parameters after an optimizer step."""
 
 
 def summed(losses: dict[str, Tensor]) -> Tensor:
-    """Return the sum of every value whose key ends in ``_loss``."""
+    """Return the sum of all values whose key ends in ``_loss``."""
     return torch.stack([value.float() for name, value in losses.items() if name.endswith("_loss")]).sum()
 
 
-@dataclass(frozen=True, slots=True)
-class RetrievalWeights:
-    """How much each loss counts (docs/method.md, "Losses").
+class RetrievalTask:
+    """L = CE(f_q → f_t) + λ·CE(f_m → f_t) + α·L_p2p, with the terms that the model provides.
 
-    Attributes:
-        alpha: α of L_p2p.
-        text: λ of the text-only term.
-        label_smoothing: Of the composed query's term; the published code smooths no other.
-        mask_false_negatives: Whether a triplet's target elsewhere in the batch, and its further right answers, are left
-            out of its denominator.
+    Args:
+        model: PTHA or a baseline.
+        settings: Weights and options of the losses.
     """
 
-    alpha: float = 0.4
-    text: float = 0.4
-    label_smoothing: float = 0.1
-    mask_false_negatives: bool = True
-
-
-class RetrievalTask:
-    """L = CE(f_q → f_t) + λ·CE(f_m → f_t) + α·L_p2p, of whichever the model puts out."""
-
-    def __init__(self, model: nn.Module, weights: RetrievalWeights) -> None:
+    def __init__(self, model: ComposedRetriever, settings: LossSettings) -> None:
         self.model = model
-        self.weights = weights
+        self.settings = settings
 
     def training_forward(self, model: nn.Module, batch: TripletBatch | ImageTextBatch) -> dict[str, Tensor]:
-        """Return ``query_loss``, ``text_loss`` and ``prototype_loss``, weighted, and the temperature.
+        """Return ``query_loss``, ``text_loss`` and ``prototype_loss``, weighted, and ``temperature``.
 
-        Of single images with captions it is ``caption_loss`` and the temperature.
+        For images with captions: ``caption_loss`` and ``temperature``.
         """
         if isinstance(batch, ImageTextBatch):
-            return self._of_captions(cast(ComposedRetriever, self.model), batch)
+            return self._caption_losses(batch)
+        settings, temperature = self.settings, self.model.temperature
         outputs: RetrievalOutputs = model(batch)
+        if (outputs.hard_negative_embeddings is None) != (batch.hard_negative_tokens is None):
+            raise ValueError(f"{type(self.model).__name__} did not embed the batch's hard negatives")
         candidates = gather_with_gradient(outputs.target_embeddings)
         if outputs.hard_negative_embeddings is not None:
             candidates = torch.cat([candidates, gather_with_gradient(outputs.hard_negative_embeddings)])
-        masked = self._false_negatives(batch, len(candidates))
+        masked = self._false_negatives(batch)
         own = first_label(len(outputs.query_embeddings))
-        temperature = cast(ComposedRetriever, self.model).temperature
         result = {
             "query_loss": contrastive_loss(
-                outputs.query_embeddings, candidates, temperature, self.weights.label_smoothing, own, masked
+                outputs.query_embeddings, candidates, temperature, settings.label_smoothing, own, masked
             ),
             "temperature": temperature.detach(),
         }
-        if outputs.text_embeddings is not None and self.weights.text > 0:
+        if outputs.text_embeddings is not None and settings.lambda_text > 0:
             text = contrastive_loss(outputs.text_embeddings, candidates, temperature, 0.0, own, masked)
-            result["text_loss"] = self.weights.text * text
-        if outputs.prototypes is not None and self.weights.alpha > 0:
-            result["prototype_loss"] = self.weights.alpha * prototype_loss(*outputs.prototypes)
+            result["text_loss"] = settings.lambda_text * text
+        if outputs.prototypes is not None and settings.alpha > 0:
+            result["prototype_loss"] = settings.alpha * prototype_loss(*outputs.prototypes)
         return result
 
-    def _of_captions(self, model: ComposedRetriever, batch: ImageTextBatch) -> dict[str, Tensor]:
-        """Return CE(f_caption → f_image): the text alone must find its image."""
-        images = gather_with_gradient(model.embed_targets(batch.image_tokens))
-        texts = model.embed_texts(batch.captions)
-        same = same_target_mask(batch.image_ids, gather_ids(batch.image_ids))
-        loss = contrastive_loss(
-            texts, images, model.temperature, self.weights.label_smoothing, first_label(len(texts)), same
-        )
-        return {"caption_loss": loss, "temperature": model.temperature.detach()}
+    def after_step(self) -> None:
+        """Keep the temperature above its floor."""
+        self.model.clamp_temperature()
 
-    def _false_negatives(self, batch: TripletBatch, candidates: int) -> Tensor | None:
-        if batch.target_ids is None or not self.weights.mask_false_negatives:
+    def _caption_losses(self, batch: ImageTextBatch) -> dict[str, Tensor]:
+        """Return CE(f_caption → f_image), the retrieval of an image by its caption alone."""
+        images = gather_with_gradient(self.model.embed_targets(batch.image_tokens))
+        texts = self.model.embed_texts(batch.captions)
+        same = same_target_mask(batch.image_ids, gather_ids(batch.image_ids))
+        temperature = self.model.temperature
+        loss = contrastive_loss(
+            texts, images, temperature, self.settings.label_smoothing, first_label(len(texts)), same
+        )
+        return {"caption_loss": loss, "temperature": temperature.detach()}
+
+    def _false_negatives(self, batch: TripletBatch) -> Tensor | None:
+        """Return (B, C) bool over the candidates of all processes, targets first, then hard negatives."""
+        if batch.target_ids is None or not self.settings.mask_false_negatives:
             return None
-        known = gather_ids(batch.target_ids)
-        if batch.hard_negative_ids is not None:
-            known = torch.cat([known, gather_ids(batch.hard_negative_ids)])
-        same = same_target_mask(batch.target_ids, known, batch.further_target_ids)
-        # Hard negatives without ids, if any, follow the targets and are never right.
-        return torch.nn.functional.pad(same, (0, candidates - same.shape[1]), value=False)
+        ids = gather_ids(batch.target_ids)
+        if batch.hard_negative_tokens is not None:
+            negatives = batch.hard_negative_ids
+            if negatives is None:
+                negatives = torch.full((len(batch.hard_negative_tokens),), NO_TARGET, device=ids.device)
+            ids = torch.cat([ids, gather_ids(negatives)])
+        return same_target_mask(batch.target_ids, ids, batch.further_target_ids)
 
 
 class GeneratorTask:
-    """The losses of MTST: of words, and the causal language model's on captions of single images or texts of pairs.
+    """The losses of MTST: the word loss, and the causal language modelling loss on captions or modification texts.
 
     Args:
         model: MTST.
-        words_dropout: The query encoder's in the words stage, instead of its own.
+        words_dropout: The query encoder's dropout in the words stage; its own if None.
     """
 
     def __init__(self, model: MTST, words_dropout: float | None = None) -> None:
@@ -122,6 +121,9 @@ class GeneratorTask:
 
     def training_forward(self, model: nn.Module, batch: GeneratorBatch | CaptionBatch | WordBatch) -> dict[str, Tensor]:
         """Return ``word_loss`` in the words stage, ``language_loss`` in the others."""
-        is_of_words = isinstance(batch, WordBatch)
-        set_dropout(self.model.query_encoder, self._words_dropout if is_of_words else self._own_dropout)
-        return {"word_loss" if is_of_words else "language_loss": model(batch)}
+        is_words_stage = isinstance(batch, WordBatch)
+        set_dropout(self.model.query_encoder, self._words_dropout if is_words_stage else self._own_dropout)
+        return {"word_loss" if is_words_stage else "language_loss": model(batch)}
+
+    def after_step(self) -> None:
+        """Constrain nothing."""

@@ -1,12 +1,11 @@
-"""A retriever's training from beginning to end: recipe and data in, model folder out."""
+"""Training of a retriever: from a recipe, or from Python objects with :class:`RetrieverTrainer`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from likebut.data.images import SkippedImage
 from likebut.data.sampling import Batches
-from likebut.features.cache import FeatureCache, open_features
+from likebut.errors import InputError
 from likebut.features.token_source import TokenSource
 from likebut.models.attention import set_dropout
 from likebut.models.model_folder import (
@@ -17,53 +16,152 @@ from likebut.models.model_folder import (
 )
 from likebut.models.preset import load_preset
 from likebut.models.process_group import own_data_shard, this_process
-from likebut.recipes.schema import LossSettings, RetrieverRecipe
+from likebut.recipes.schema import CaptionSettings, LossSettings, RetrieverRecipe, TrainingSettings
+from likebut.retriever.base import ComposedRetriever
+from likebut.retriever.baselines import OneHop
+from likebut.retriever.ptha import PTHA
 from likebut.retriever.retriever import Retriever, RetrieverConfig
+from likebut.settings import parse_settings
 from likebut.training.batches import Curriculum, TripletBatches
 from likebut.training.caption_batches import CaptionBatches, ImageTextBatches
-from likebut.training.checkpoints import BEST_FILE, load_trained_weights
-from likebut.training.data import (
-    TrainingData,
-    drop_unreadable,
-    encode_views,
-    explain_skipped_images,
-    preset_identity,
-    require_captions,
-    token_source,
-    weights_identity,
-)
-from likebut.training.loop import Evaluation, TrainingResult, claim, train
-from likebut.training.tasks import RetrievalTask, RetrievalWeights
-from likebut.training.view_sampler import PLAIN, ViewSampler, find_mined_hard_negatives
-
-# Where a recipe found its data does not change what is learnt from it; the data's own fingerprint says what it was.
-_NOT_IDENTITY = {"description", "training", "seed", "initial_weights", "data"}
+from likebut.training.data import TrainingData
+from likebut.training.datasets import evaluation_benchmarks
+from likebut.training.evaluation import Evaluator, RetrievalEvaluator
+from likebut.training.run import TrainingRun, require_captions, run_training, weights_identity
+from likebut.training.tasks import RetrievalTask
+from likebut.training.view_sampler import ViewSampler
 
 
 @dataclass(frozen=True)
-class RetrieverRun:
-    """A finished training.
+class RetrieverRun(TrainingRun):
+    """A finished training of a retriever.
 
     Attributes:
-        retriever: With the final weights, or the best where the recipe names a metric for that.
-        folder: Where the model was saved.
-        skipped: Images that could not be used; the triplets that name them were left out.
-        triplets: How many triplets were learnt from.
+        retriever: With the final weights, or with the best if a metric selects them.
     """
 
     retriever: Retriever
-    folder: Path
-    result: TrainingResult
-    skipped: list[SkippedImage]
-    triplets: int
+
+
+class RetrieverTrainer:
+    """Trains a retriever from Python.
+
+    The command line does the same with a recipe, see :func:`train_retriever`.
+
+    Args:
+        retriever: Is trained in place; from :meth:`Retriever.from_pretrained` or :meth:`Retriever.from_preset`.
+        args: Settings of the training loop.
+        train_dataset: From :func:`~likebut.training.datasets.load_dataset`, whose settings also say how training
+            samples from it (views, hard negatives).
+        output: Folder for checkpoints, the metrics log and the model, in ``output/retriever``. A training that was
+            interrupted resumes from there.
+        loss: Weights and options of the losses.
+        evaluator: Evaluates every ``args.evaluate_every`` steps. Its primary metric, if it has one, selects the weights
+            that are kept.
+        captions: The captions stage.
+        seed: Of the order of the data, of sampling and of dropout.
+        features: The cache of vision tokens; in the user's cache folder if None.
+
+    Raises:
+        InputError: Settings contradict each other, or the retriever has nothing to train.
+    """
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        args: TrainingSettings,
+        train_dataset: TrainingData,
+        output: Path | str,
+        loss: LossSettings = LossSettings(),  # noqa: B008 (frozen)
+        evaluator: Evaluator | None = None,
+        captions: CaptionSettings = CaptionSettings(),  # noqa: B008 (frozen)
+        seed: int = 0,
+        features: Path | str | None = None,
+    ) -> None:
+        if not isinstance(retriever.module, ComposedRetriever):
+            raise InputError(
+                f"A retriever of the kind {retriever.config.kind} has nothing to train.",
+                "Give one of Retriever.from_preset or a trained one.",
+                "nothing-trained",
+            )
+        if (evaluator is None) != (args.evaluate_every is None):
+            raise InputError(
+                "An evaluator and args.evaluate_every have an effect only together.",
+                "Give both, or neither.",
+                "unused-evaluator",
+            )
+        if evaluator is not None and args.best_metric is None and evaluator.primary_metric is not None:
+            args = args.model_copy(update={"best_metric": evaluator.primary_metric})
+        config = retriever.config
+        preset = config.preset if isinstance(config.preset, str) else config.preset.name
+        values = {
+            "job": "train-retriever",
+            "preset": preset,
+            "seed": seed,
+            "model": {"kind": config.kind, "pooling": config.pooling},
+            "data": train_dataset.settings.model_dump(),
+            "loss": loss.model_dump(),
+            "captions": captions.model_dump(),
+            "training": args.model_dump(),
+        }
+        self.recipe = parse_settings(RetrieverRecipe, values, "RetrieverTrainer")
+        self.retriever = retriever.to(this_process().device)
+        self.train_dataset, self.evaluator = train_dataset, evaluator
+        self.output, self.features = Path(output), None if features is None else Path(features)
+        self._initial_weights = retriever.identity.weights_sha256
+
+    def train(self) -> RetrieverRun:
+        """Train, save the retriever and return it; see :func:`train_retriever` for the errors."""
+        return _train(
+            self.retriever,
+            self.recipe,
+            self.train_dataset,
+            self.output,
+            self.features,
+            self.evaluator,
+            self._initial_weights,
+        )
+
+
+def train_retriever(
+    recipe: RetrieverRecipe,
+    data: TrainingData,
+    out: Path,
+    feature_folder: Path | None = None,
+    evaluator: Evaluator | None = None,
+) -> RetrieverRun:
+    """Train a retriever by a recipe and save it in ``out/retriever``; ``out`` itself then counts as a model folder.
+
+    Killed at any moment and called again with the same arguments, it ends with the same weights.
+
+    Args:
+        recipe: Model, losses and settings of the training.
+        data: The training data.
+        out: Where checkpoints, the metrics log and the model are written.
+        feature_folder: The cache of vision tokens; in the user's cache folder if None.
+        evaluator: Evaluates the retriever every ``training.evaluate_every`` steps. If None and that is set, one on the
+            recipe's evaluation split.
+
+    Raises:
+        MissingWeightsError: The parts of the preset or the initial weights are not on this machine.
+        ResumeError: ``out`` holds a training with other settings or data.
+        InputError: The data does not fill a batch, or lacks reverse texts or captions that the recipe needs.
+    """
+    require_captions(recipe.captions.steps, data)
+    if evaluator is None and recipe.training.evaluate_every is not None:
+        benchmarks = evaluation_benchmarks(recipe.data)
+        evaluator = RetrievalEvaluator(benchmarks, recipe.training.best_metric, feature_folder)
+    initial_weights = weights_identity(recipe.initial_weights, "retriever")
+    retriever = start_retriever(recipe)
+    return _train(retriever, recipe, data, out, feature_folder, evaluator, initial_weights)
 
 
 def start_retriever(recipe: RetrieverRecipe) -> Retriever:
     """Return the retriever that ``recipe`` starts from.
 
     Raises:
-        MissingWeightsError: The preset's parts or the initial weights are not on this machine.
-        InputError: The initial weights are of another preset.
+        MissingWeightsError: The parts of the preset or the initial weights are not on this machine.
+        InputError: The initial weights were trained with another preset.
     """
     config = RetrieverConfig(
         kind=recipe.model.kind,
@@ -82,114 +180,77 @@ def start_retriever(recipe: RetrieverRecipe) -> Retriever:
     return retriever
 
 
-def train_retriever(
+def _train(
+    retriever: Retriever,
     recipe: RetrieverRecipe,
     data: TrainingData,
     out: Path,
-    feature_folder: Path | None = None,
-    evaluate: Evaluation | None = None,
-    retriever: Retriever | None = None,
-    measured_on: str = "",
+    feature_folder: Path | None,
+    evaluator: Evaluator | None,
+    initial_weights: str,
 ) -> RetrieverRun:
-    """Train a retriever and save it in ``out/retriever``; ``out`` itself then counts as a model folder.
-
-    Killed at any moment and called again with the same arguments, it ends with the same weights.
-
-    Args:
-        recipe: What to train, and how.
-        data: What to learn from.
-        out: Where checkpoints, figures and the model go.
-        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
-        evaluate: Measures the retriever every ``training.evaluate_every`` steps.
-        retriever: What :func:`start_retriever` gave, where ``evaluate`` needs it before training begins.
-        measured_on: What ``evaluate`` measures on, in a word that differs when that differs; the best weights, where
-            the recipe names a metric for them, depend on it.
-
-    Raises:
-        ResumeError: ``out`` holds a training with other settings or data.
-        InputError: The data does not fill a batch, or lacks reverse texts or captions that the recipe needs.
-    """
     require_captions(recipe.captions.steps, data)
-    retriever = retriever or start_retriever(recipe)
-    cache = open_features(retriever.vision, feature_folder)
-    hard_negatives = recipe.data.hard_negatives > 0
-    images = data.needed_images(hard_negatives)
-    known, unusable = drop_unreadable(data, cache, images, hard_negatives)
-    with explain_skipped_images(unusable):  # what is wrong with the triplets should be said before hours of encoding
-        _batches(recipe, known, cache, retriever)
-    identity = _identity(recipe, data, cache, measured_on)
-    if this_process().is_main_process:
-        claim(out, recipe.training, recipe.seed, identity)
-    skipped = encode_views(cache, images, recipe.data.views, retriever.vision)
-    usable = data.without(skipped, hard_negatives)
-    retriever.vision.to("cpu")
-    with explain_skipped_images(skipped):
-        batches = _sampled_batches(recipe, usable, cache, retriever)
-    task = RetrievalTask(retriever.module, _weights(recipe.loss))
-    result = train(task, batches, recipe.training, out, recipe.seed, identity, evaluate, "training the retriever")
-    _save(retriever, out, use_best=result.best_step is not None)
-    retriever.vision.to(retriever.device)
-    return RetrieverRun(retriever, out / "retriever", result, skipped, len(usable.triplets))
-
-
-def _weights(loss: LossSettings) -> RetrievalWeights:
-    return RetrievalWeights(loss.alpha, loss.lambda_text, loss.label_smoothing, loss.mask_false_negatives)
-
-
-def _sampled_batches(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, retriever: Retriever) -> Batches:
-    """Return the batches, now that there are tokens to find look-alikes by."""
-    mined_hard_negatives = find_mined_hard_negatives(cache, data.names_in(cache), recipe.data.mined_hard_negatives)
-    source = token_source(cache, data, recipe.data)
-    return _batches(recipe, data, source, retriever, ViewSampler(recipe.data.views, mined_hard_negatives))
-
-
-def _batches(
-    recipe: RetrieverRecipe,
-    data: TrainingData,
-    source: TokenSource,
-    retriever: Retriever,
-    view_sampler: ViewSampler = PLAIN,
-) -> Batches:
-    triplets = TripletBatches(
-        data.triplets,
-        source,
-        retriever.tokenizer,
-        recipe.training.batch_size,
-        recipe.seed,
-        own_data_shard(),
-        reverse=recipe.needs_reverse_texts,
-        both_directions=recipe.data.both_directions,
-        text_variants=data.text_variants,
-        hard_negatives=recipe.data.hard_negatives,
-        view_sampler=view_sampler,
-    )
-    if not recipe.captions.steps:
-        return triplets
-    count = recipe.captions.batch_size
-    images = CaptionBatches(data.captions, source, count, recipe.seed, own_data_shard(), view_sampler=view_sampler)
-    return Curriculum(ImageTextBatches(images, retriever.tokenizer), recipe.captions.steps, triplets)
-
-
-def _identity(recipe: RetrieverRecipe, data: TrainingData, cache: FeatureCache, measured_on: str) -> dict[str, Any]:
-    chosen_by = {} if recipe.training.best_metric is None else {"measured_on": measured_on}
-    return {
-        "recipe": recipe.model_dump(mode="json", exclude=_NOT_IDENTITY),
-        "both_directions": recipe.data.both_directions,
+    module = retriever.module
+    assert isinstance(module, ComposedRetriever)
+    if isinstance(module, PTHA | OneHop):
+        module.text_only_loss = recipe.loss.lambda_text > 0
+        retriever.config = retriever.config.model_copy(update={"text_only_loss": module.text_only_loss})
+    identity = {
         "hard_negatives": recipe.data.hard_negatives,
-        "views": recipe.data.views,
         "mined_hard_negatives": recipe.data.mined_hard_negatives,
-        "initial_weights": weights_identity(recipe.initial_weights, "retriever"),
-        "vision": cache.identity.vision,
-        "preprocessing": cache.identity.preprocessing,
-        "data": data.fingerprint(cache),
-        **preset_identity(recipe.preset),
-        **chosen_by,
+        "initial_weights": initial_weights,
     }
+    evaluation_skipped = []
+    if evaluator is not None:
+        best_metric = recipe.training.best_metric
+        if best_metric is not None and best_metric != evaluator.primary_metric:
+            raise InputError(
+                f"training.best_metric is {best_metric}, the evaluator's primary metric is {evaluator.primary_metric}.",
+                "Set one of them, or both alike.",
+                "metric-conflict",
+            )
+        evaluation_skipped = evaluator.prepare(retriever)
+        if best_metric is not None:
+            identity["measured_on"] = evaluator.identity
 
+    def make_batches(data: TrainingData, source: TokenSource, view_sampler: ViewSampler) -> Batches:
+        triplets = TripletBatches(
+            data.triplets,
+            source,
+            retriever.tokenizer,
+            recipe.training.batch_size,
+            recipe.seed,
+            own_data_shard(),
+            reverse=recipe.needs_reverse_texts,
+            both_directions=recipe.data.both_directions,
+            text_variants=data.text_variants,
+            hard_negatives=recipe.data.hard_negatives,
+            view_sampler=view_sampler,
+        )
+        if not recipe.captions.steps:
+            return triplets
+        images = CaptionBatches(
+            data.captions, source, recipe.captions.batch_size, recipe.seed, own_data_shard(), view_sampler=view_sampler
+        )
+        return Curriculum(ImageTextBatches(images, retriever.tokenizer), recipe.captions.steps, triplets)
 
-def _save(retriever: Retriever, out: Path, use_best: bool) -> None:
-    if use_best:
-        load_trained_weights(retriever.module, out / BEST_FILE)
-    retriever.module.eval()
-    if this_process().is_main_process:
-        retriever.save(out / "retriever")
+    def evaluate(step: int) -> Mapping[str, float]:
+        assert evaluator is not None
+        return evaluator(retriever)
+
+    run = run_training(
+        retriever,
+        RetrievalTask(module, recipe.loss),
+        recipe,
+        retriever.config.preset,
+        data,
+        make_batches,
+        out,
+        "retriever",
+        identity,
+        feature_folder,
+        None if evaluator is None else evaluate,
+        evaluator is None or evaluator.greater_is_better,
+    )
+    skipped = list(dict.fromkeys([*run.skipped, *evaluation_skipped]))
+    return RetrieverRun(run.folder, run.result, skipped, run.triplets, retriever)

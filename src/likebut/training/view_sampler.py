@@ -1,4 +1,4 @@
-"""What makes few photographs teach more: further views of each, and look-alikes as wrong candidates."""
+"""Sampling of augmented views and of mined hard negatives."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,57 +8,58 @@ import torch
 from torch import Tensor
 
 from likebut.data.triplets import Triplet
+from likebut.data.views import view_name
 from likebut.features.neighbours import frozen_vectors
-from likebut.features.token_source import TokenSource, view_name
+from likebut.features.token_source import TokenSource
 
 _ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
 class ViewSampler:
-    """How a batch chooses among what there is of each image.
+    """How a batch samples among the views and the neighbours of each image.
 
     Attributes:
-        views: How many views of each image there are, itself among them.
-        mined_hard_negatives: Image → its nearest neighbours, from which a hard negative is sampled; none are if empty.
+        views: Number of cached views of each image, the image itself included.
+        mined_hard_negatives: Image → its nearest neighbours, from which a hard negative is sampled; empty for none.
     """
 
     views: int = 1
     mined_hard_negatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def tokens(self, source: TokenSource, names: Sequence[str], generator: np.random.Generator) -> Tensor:
-        """Return the (B, T, W) tokens of one view of each of the images called ``names``."""
+        """Return the tokens of one random view of each of B images: (B, T, W)."""
         if self.views == 1:
             return source.tokens(names)
-        drawn = generator.integers(self.views, size=len(names)).tolist()
-        return source.tokens([view_name(name, view) for name, view in zip(names, drawn, strict=True)])
+        sampled = generator.integers(self.views, size=len(names)).tolist()
+        return source.tokens([view_name(name, view) for name, view in zip(names, sampled, strict=True)])
 
     def sample_mined_hard_negatives(self, triplets: Sequence[Triplet], generator: np.random.Generator) -> list[str]:
-        """Return for each triplet a look-alike of its target that is not right as well, where look-alikes are known.
+        """Return for each triplet a neighbour of its target that is not correct for it; none if none were mined.
 
-        Where all that look like it are right, the target itself stands in: processes gather equally many, and what has
-        the target's id is masked.
+        If all neighbours are correct, the target itself is returned: processes must gather equally many negatives, and
+        a negative with the target's id is masked.
         """
         if not self.mined_hard_negatives:
             return []
-        wrong = [
+        candidates = [
             [name for name in self.mined_hard_negatives[triplet.target] if name not in triplet.targets]
             or [triplet.target]
             for triplet in triplets
         ]
-        return [str(generator.choice(names)) for names in wrong]
+        return [str(generator.choice(names)) for names in candidates]
 
 
 PLAIN = ViewSampler()
 
 
 def find_mined_hard_negatives(source: TokenSource, names: Sequence[str], count: int) -> dict[str, tuple[str, ...]]:
-    """Return for each image the ``count`` others, of another content, that are nearest in the frozen features.
+    """Return for each image the ``count`` nearest images of other content, by the cosine of their frozen features.
 
     Args:
-        source: Where the tokens are.
-        names: The images, of which there are more than ``count``.
-        count: How many; 0 finds none.
+        source: Provides the tokens.
+        names: The images.
+        count: Neighbours per image; 0 returns an empty mapping.
     """
     if not count:
         return {}

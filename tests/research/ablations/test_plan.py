@@ -5,7 +5,7 @@ def by_name(settings: AblationSettings) -> dict[str, Ablation]:
     return {ablation.name: ablation for ablation in plan(settings)}
 
 
-def test_every_ablation_has_the_rows_that_the_paper_asks_for() -> None:
+def test_every_ablation_has_the_rows_of_the_paper() -> None:
     found = by_name(AblationSettings(seeds=1))
     assert tuple(found) == NAMES
     assert [row.x for row in found["synthetic-size"].rows] == [0, 0.125, 0.25, 0.5, 1, 2, 0]
@@ -25,26 +25,26 @@ def test_every_ablation_has_the_rows_that_the_paper_asks_for() -> None:
     assert hops == [("ptha", 0.4), ("ptha", 0), ("ptha", 0.4), ("one-hop", 0.4), ("one-hop", 0)]
 
 
-def test_rows_that_coincide_are_one_training() -> None:
+def test_equal_rows_share_a_training() -> None:
     found = by_name(AblationSettings(seeds=1))
     paper = found["synthetic-size"].rows[4].trainings[0]
     assert paper == found["alpha"].rows[2].trainings[0] == found["data-efficiency"].rows[2].trainings[0]
     assert paper == found["text-source"].rows[0].trainings[0] == found["hops-and-losses"].rows[0].trainings[0]
     assert found["zero-shot"].rows[3].trainings[0] == paper.start
-    # By hand: pretrainings 5 sizes, captions, one hop; fine-tunings 6 sizes and the control, 5 more α, 2 more shares
-    # of 3 kinds, captions, λ = 0, one hop with and without λ.
+    # By hand: pretrainings 5 sizes, captions, one hop; fine-tunings 6 sizes and the control, 5 more α, 2 more
+    # fractions of 3 kinds, captions, λ = 0, one hop with and without λ.
     assert len(trainings(plan(AblationSettings(seeds=1)))) == (5 + 1 + 1) + (6 + 1 + 5 + 2 * 3 + 1 + 1 + 2)
     assert len(trainings(plan(AblationSettings(seeds=3)))) == 3 * 29
 
 
-def test_a_training_comes_after_what_it_starts_from_and_seeds_one_after_the_other() -> None:
+def test_a_training_follows_the_one_that_initialises_it_and_seeds_are_in_order() -> None:
     order = trainings(plan(AblationSettings(seeds=2)))
-    for place, training in enumerate(order):
-        assert training.start is None or training.start in order[:place]
+    for position, training in enumerate(order):
+        assert training.start is None or training.start in order[:position]
     assert [training.seed for training in order] == [0] * 29 + [1] * 29
 
 
-def test_all_rows_are_fine_tuned_alike_and_a_control_as_long_as_both_stages() -> None:
+def test_all_rows_have_the_same_fine_tuning_steps_and_controls_those_of_both_stages() -> None:
     settings = AblationSettings(seeds=1, pretraining_steps=60, fine_tuning_steps=40)
     for ablation in plan(settings):
         for row in ablation.rows:

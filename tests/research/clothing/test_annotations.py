@@ -13,7 +13,7 @@ def test_photographs_are_split_by_photographer() -> None:
     assert not people["train"] & people["val"]
 
 
-def test_every_pair_is_there_in_both_directions() -> None:
+def test_every_pair_has_both_directions() -> None:
     triplets = load_triplets()
     assert Counter(triplet.split for triplet in triplets) == {"train": 1920, "val": 432}
     by_id = {(triplet.split, triplet.id): triplet for triplet in triplets}
@@ -24,7 +24,7 @@ def test_every_pair_is_there_in_both_directions() -> None:
         assert other.modification == triplet.reverse_modification
 
 
-def test_triplets_stay_within_their_split_and_subsets_hold_the_target() -> None:
+def test_triplets_are_within_their_split_and_subsets_contain_the_target() -> None:
     split_of = {name: photograph.split for name, photograph in load_photographs().items()}
     for triplet in load_triplets():
         assert {split_of[name] for name in triplet.images()} == {triplet.split}

@@ -54,7 +54,7 @@ def test_colours_pattern_and_cut_become_attributes() -> None:
         ("hoodie", "long sleeves, fur-trimmed hood", "hood", "hood"),
     ],
 )
-def test_cut_is_read_where_it_is_clear(kind: str, cut: str, attribute: str, value: str | None) -> None:
+def test_cut_is_parsed_where_it_is_clear(kind: str, cut: str, attribute: str, value: str | None) -> None:
     assert attributes_of(photograph(type=kind, cut=cut)).get(attribute) == value
 
 
@@ -67,6 +67,6 @@ def test_sleeves_of_upper_garments_are_nearly_always_known() -> None:
     assert sum("sleeves" in values for values in upper) > 0.98 * len(upper)
 
 
-def test_differences_are_of_what_is_known_of_both() -> None:
+def test_differences_are_of_attributes_known_for_both() -> None:
     reference = {"colour": "navy", "neck": "round", "type": "t-shirt"}
     assert differences(reference, {"colour": "red", "sleeves": "long", "type": "t-shirt"}) == {"colour": "red"}

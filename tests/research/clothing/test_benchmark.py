@@ -37,12 +37,12 @@ def test_attribute_queries_have_every_photograph_that_fits(tmp_path: Path) -> No
         assert 1 <= changed <= 2
 
 
-def test_attribute_queries_are_the_same_every_time(tmp_path: Path) -> None:
+def test_attribute_queries_are_deterministic(tmp_path: Path) -> None:
     first, second = (load_clothing(tmp_path, "val", "attributes")[0].queries for _ in range(2))
     assert first == second
 
 
-def test_the_two_parts_share_no_metric_and_the_counts_are_the_written_ones(tmp_path: Path) -> None:
+def test_the_two_parts_share_no_metric_and_the_counts_are_those_of_the_written_texts(tmp_path: Path) -> None:
     model = RandomModel()
     report, ranked = evaluate(load_clothing(tmp_path, "val"), model.embed_gallery, model.embed_queries)
     recalls = {f"Recall@{k}" for k in (1, 5, 10, 50)} | {f"Recall_subset@{k}" for k in (1, 2, 3)}
@@ -50,26 +50,27 @@ def test_the_two_parts_share_no_metric_and_the_counts_are_the_written_ones(tmp_p
     about = report.to_json()
     assert about["queries"] == 432 and about["gallery"] == 486
     assert about["parts"]["attributes"]["gallery"] == 486
-    assert any("nobody verified" in note for note in report.notes)
+    assert len(report.notes) >= 2
     written = ranking_content([each.benchmark for each in ranked], [each.rankings.gallery for each in ranked])
     assert len(written) == 433 and len(written["attributes"]) == about["parts"]["attributes"]["queries"]
 
 
-def test_a_model_that_knows_the_answers_finds_everything(tmp_path: Path) -> None:
+def test_a_perfect_model_retrieves_everything(tmp_path: Path) -> None:
     [pairs] = load_clothing(tmp_path, "val", "pairs")
     model = KnownModel({query.id: {query.target: 1.0, query.reference: 2.0} for query in pairs.queries})
     report, _ = evaluate([pairs], model.embed_gallery, model.embed_queries)
     assert report.metrics["Recall@1"] == report.metrics["Recall_subset@1"] == 100.0
 
 
-def test_missing_photographs_and_wrong_choices_are_named(tmp_path: Path) -> None:
+def test_missing_photographs_and_invalid_choices_are_named(tmp_path: Path) -> None:
     benchmark = load_clothing(tmp_path, "val", "pairs")[0]
     assert len(benchmark.missing_images()) == 486
     for arguments in (("test", "pairs"), ("val", "both")):
         with pytest.raises(InputError, match="clothing"):
             load_clothing(tmp_path, *arguments)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError) as error:
         load_clothing(tmp_path / "none", "val")
+    assert error.value.code == "missing-folder"
     with pytest.raises(InputError, match="clothing"):
         score("clothing", tmp_path, "val", tmp_path / "x.json")
 

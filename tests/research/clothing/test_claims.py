@@ -30,16 +30,16 @@ def said(text: str) -> dict[str, set[str]]:
         ("without the hoodie, just a redder one", {}),
     ],
 )  # fmt: skip
-def test_words_are_read_and_negated_or_former_ones_left_out(text: str, claims: dict[str, set[str]]) -> None:
+def test_words_are_parsed_except_negated_and_former_ones(text: str, claims: dict[str, set[str]]) -> None:
     assert said(text) == claims
 
 
-def test_navy_black_and_dark_grey_are_never_one_another() -> None:
+def test_navy_black_and_dark_grey_are_distinct() -> None:
     meanings = [claim.values for word in ("navy", "black", "dark grey") for claim in claims_of(word)]
     assert meanings == [{"navy"}, {"black"}, {"dark grey"}]
 
 
-def test_to_name_what_the_reference_has_claims_nothing() -> None:
+def test_naming_a_value_of_the_reference_claims_nothing() -> None:
     reference = {"type": "t-shirt", "colour": "navy", "second colour": "white", "pattern": "plain"}
     assert not new_claims("a plain navy tee", reference)
     [claim] = new_claims("a plain white tee", reference)

@@ -26,13 +26,13 @@ def test_pairs_differ_in_one_to_three_attributes(derived: list[Triplet]) -> None
     assert set(counts) == {1, 2, 3} and min(counts.values()) > 0.15 * len(derived)
 
 
-def test_most_pairs_are_of_one_kind_and_some_are_not(derived: list[Triplet]) -> None:
+def test_most_pairs_are_within_one_kind(derived: list[Triplet]) -> None:
     kind = {name: KIND_OF[photograph.type] for name, photograph in load_photographs().items()}
     crossing = sum(kind[triplet.reference] != kind[triplet.target] for triplet in derived) / len(derived)
     assert 0.02 < crossing < 0.2
 
 
-def test_plain_texts_are_one_wording_of_the_changes(derived: list[Triplet]) -> None:
+def test_plain_texts_have_one_phrasing(derived: list[Triplet]) -> None:
     plain = [triplet for triplet in derived if triplet.meta["register"] == "plain"]
     wordings: dict[tuple[tuple[str, str], ...], set[str]] = {}
     for triplet in plain:
@@ -41,14 +41,14 @@ def test_plain_texts_are_one_wording_of_the_changes(derived: list[Triplet]) -> N
     assert all(len(texts) == 1 for texts in wordings.values())
 
 
-def test_free_texts_are_many_and_half_of_all_name_one_photograph(derived: list[Triplet]) -> None:
+def test_free_texts_vary_and_half_of_all_texts_have_a_detail(derived: list[Triplet]) -> None:
     free = [triplet.modification for triplet in derived if triplet.meta["register"] == "free"]
     assert len(set(free)) > 0.8 * len(free)
     assert not any(re.search(r"  | ,|^,|,$|\{|\}", text) for text in free)
     assert 3 < sum(len(text.split()) for text in free) / len(free) < 14
 
 
-def test_other_targets_show_the_same_and_never_the_reference(derived: list[Triplet]) -> None:
+def test_further_targets_have_equal_attributes_and_exclude_the_reference(derived: list[Triplet]) -> None:
     looks_of = {
         name: tuple(map(attributes_of(photograph).get, COMPARED)) for name, photograph in load_photographs().items()
     }
@@ -60,7 +60,7 @@ def test_other_targets_show_the_same_and_never_the_reference(derived: list[Tripl
         assert len(looks) == 1
 
 
-def test_for_a_generator_all_texts_are_plain_and_name_up_to_five_changes() -> None:
+def test_plain_mode_names_up_to_five_changes() -> None:
     training = [photograph for photograph in load_photographs().values() if photograph.split == "train"]
     derived = list(DerivedTriplets(training[:800], plain=True, most_changes=5).write(1))
     assert {triplet.meta["register"] for triplet in derived} == {"plain"}
@@ -69,7 +69,7 @@ def test_for_a_generator_all_texts_are_plain_and_name_up_to_five_changes() -> No
     assert all(triplet.modification.count(",") == len(triplet.meta["changes"]) - 1 for triplet in derived)
 
 
-def test_the_seed_makes_every_choice() -> None:
+def test_the_seed_determines_the_triplets() -> None:
     training = [photograph for photograph in load_photographs().values() if photograph.split == "train"][:200]
     assert list(DerivedTriplets(training, 3).write(1)) == list(DerivedTriplets(training, 3).write(1))
     assert list(DerivedTriplets(training, 3).write(1)) != list(DerivedTriplets(training, 4).write(1))

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from likebut.data.captions import read_captions
-from likebut.data.folder import DataFolder
+from likebut.data.folder import DataFolder, read_captions
 from likebut.errors import InputError, ResumeError
 from likebut.research.clothing.annotations import load_photographs, load_triplets
 from likebut.research.clothing.folder import ClothingSettings, make_clothing
@@ -21,7 +20,7 @@ def made(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_folder_is_an_ordinary_one(made: Path) -> None:
+def test_the_folder_is_a_valid_data_folder(made: Path) -> None:
     folder = DataFolder.open(made)
     assert len(folder.images()) == 4350
     assert len(folder.gallery("val")) == 486
@@ -29,7 +28,7 @@ def test_folder_is_an_ordinary_one(made: Path) -> None:
     assert set(folder.attributes()) == set(folder.images())
 
 
-def test_val_holds_written_texts_alone_and_training_none_of_them(made: Path) -> None:
+def test_val_contains_only_written_texts_and_training_none_of_its_photographs(made: Path) -> None:
     folder = DataFolder.open(made)
     assert {triplet.meta["source"] for triplet in folder.triplets("val")} == {"human"}
     val = {name for name, photograph in load_photographs().items() if photograph.split == "val"}
@@ -45,13 +44,13 @@ def test_training_has_both_kinds_with_reverse_texts(made: Path) -> None:
     assert all(triplet.reverse_modification for triplet in triplets)
 
 
-def test_captions_are_the_written_one_and_composed_ones(made: Path) -> None:
+def test_captions_are_the_annotation_s_and_composed_ones(made: Path) -> None:
     for caption in read_captions(made, "train")[:200]:
         assert caption.texts[0] == load_photographs()[caption.image].caption
         assert len(set(caption.texts)) == len(caption.texts) >= 2
 
 
-def test_again_gives_the_same_bytes_and_other_settings_are_refused(made: Path, photographs: Path) -> None:
+def test_a_second_run_gives_the_same_bytes_and_other_settings_are_refused(made: Path, photographs: Path) -> None:
     before = {path.name: path.read_bytes() for path in made.glob("*.jsonl")}
     (made / "triplets.jsonl").unlink()
     # As a version wrote it that did not have these settings yet.
@@ -83,20 +82,22 @@ def test_missing_photographs_are_counted_and_listed(photographs: Path, tmp_path:
 
 def test_too_few_photographs_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
-    with pytest.raises(InputError, match="holds 0 of the 3864 photographs") as caught:
+    with pytest.raises(InputError) as error:
         make_clothing(tmp_path / "out", tmp_path / "root", SETTINGS)
-    assert caught.value.exit_code == 2
+    assert error.value.code == "missing-photographs"
+    assert "0 of the 3864" in error.value.problem
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(photographs: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_touched(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError) as error:
         make_clothing(tmp_path, photographs, SETTINGS)
+    assert error.value.code == "folder-in-use"
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
-def test_what_may_not_be_said_is_not_said(photographs: Path, tmp_path: Path) -> None:
+def test_disallowed_texts_are_replaced(photographs: Path, tmp_path: Path) -> None:
     make_clothing(tmp_path / "out", photographs, SETTINGS, lambda text: "tee" not in text)
     folder = DataFolder.open(tmp_path / "out")
     derived = [triplet for triplet in folder.triplets("train") if triplet.meta["source"] == "derived"]

@@ -5,13 +5,13 @@ import pytest
 from likebut.research.clothing.annotations import load_photographs, load_triplets
 from likebut.research.clothing.attributes import attributes_of
 from likebut.research.clothing.derived_triplets import DerivedTriplets
-from likebut.research.grounding import ATTRIBUTES, measure_clothing_grounding, true_changes
+from likebut.research.clothing.grounding import ATTRIBUTES, measure_clothing_grounding, true_changes
 
 TEE = {"type": "t-shirt", "colour": "navy", "second colour": "none", "pattern": "plain"}
 DRESS = {"type": "dress", "colour": "red", "second colour": "white", "pattern": "dotted"}
 
 
-def test_figures_worked_out_by_hand() -> None:
+def test_worked_by_hand() -> None:
     rows = [
         (TEE, DRESS, "a red dress with white dots"),  # four claims, all right; all three changes named
         (TEE, DRESS, "green and striped"),  # two claims, both wrong; nothing named
@@ -24,12 +24,12 @@ def test_figures_worked_out_by_hand() -> None:
     assert measure_clothing_grounding(rows, ("type",)).claimed == 2
 
 
-def test_nothing_claimed_is_nothing_right() -> None:
+def test_no_claim_gives_zero() -> None:
     grounding = measure_clothing_grounding([(TEE, DRESS, "nicer")])
     assert grounding.precision == grounding.recall == grounding.f1 == 0.0
 
 
-def test_what_cannot_be_named_is_no_change() -> None:
+def test_values_that_cannot_be_named_are_not_changes() -> None:
     assert true_changes(TEE, TEE | {"pattern": "other", "colour": "black"}) == {"colour": "black"}
 
 
@@ -39,7 +39,7 @@ def test_a_second_colour_supports_a_claim_but_need_not_be_named() -> None:
     assert (both.supported, both.claimed, both.named, both.true) == (3, 3, 2, 2)
 
 
-def test_the_grammars_plain_texts_are_read_back() -> None:
+def test_the_grammar_s_plain_texts_are_parsed() -> None:
     training = [photograph for photograph in load_photographs().values() if photograph.split == "train"][:800]
     attributes = {photograph.image: attributes_of(photograph) for photograph in training}
     plain = [triplet for triplet in DerivedTriplets(training).write(2) if triplet.meta["register"] == "plain"]
@@ -49,7 +49,7 @@ def test_the_grammars_plain_texts_are_read_back() -> None:
     assert len(plain) > 300 and grounding.f1 > 0.97
 
 
-def test_written_texts_are_far_above_those_of_other_pairs() -> None:
+def test_written_texts_score_far_above_the_shuffled_image_control() -> None:
     attributes = {name: attributes_of(photograph) for name, photograph in load_photographs().items()}
     triplets = [triplet for triplet in load_triplets() if triplet.split == "val"]
     pairs = [(attributes[triplet.reference], attributes[triplet.target]) for triplet in triplets]

@@ -13,8 +13,8 @@ from likebut.research.reports.charts import DARK, LIGHT, Colours, Draw
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Figure]:
-    """Return the figures as matplotlib holds them."""
+def figures_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Figure]:
+    """Return the matplotlib figures by name."""
     figures: dict[str, Figure] = {}
 
     def keep(draw: Draw, width: float, height: float, path: Path, description: str) -> None:
@@ -26,10 +26,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Figure]:
     return figures
 
 
-def test_bars_are_the_standard_deviation_and_axes_say_what_they_are(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    axes = drawn(monkeypatch, tmp_path)["synthetic-size"].axes[1]
+def test_bars_are_the_standard_deviation_and_axes_are_labelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    axes = figures_by_name(monkeypatch, tmp_path)["synthetic-size"].axes[1]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("synthetic triplets (pools)", "Recall@10 (%)")
     with_pretraining, control = axes.containers
     means, caps, [bars] = with_pretraining
@@ -38,20 +36,20 @@ def test_bars_are_the_standard_deviation_and_axes_say_what_they_are(
         [(0.0, 50.0), (0.0, 56.0)],
         [(1.0, 60.0), (1.0, 64.0)],
     ]
-    # Told apart by more than colour.
+    # Lines differ in more than colour.
     other = control[0]
     assert means.get_color() != other.get_color()
     assert (means.get_marker(), means.get_linestyle()) != (other.get_marker(), other.get_linestyle())
 
 
-def test_named_rows_stand_beside_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    axes = drawn(monkeypatch, tmp_path)["hops-and-losses"].axes[1]
+def test_named_rows_are_labelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    axes = figures_by_name(monkeypatch, tmp_path)["hops-and-losses"].axes[1]
     assert axes.get_xlabel() == "Recall@10 (%)"
     assert [text.get_text() for text in axes.texts] == ["one hop & more: 41.0 ± 1.0", "two hops: 70.0 ± 0.0"]
     assert [list(container[0].get_xdata()) for container in axes.containers] == [[41.0], [70.0]]
 
 
-def test_the_files_read_on_light_and_dark(tmp_path: Path) -> None:
+def test_the_files_have_light_and_dark_colours(tmp_path: Path) -> None:
     files = draw_figures(make_outcome().ablations, tmp_path)
     assert files == [tmp_path / "synthetic-size.svg", tmp_path / "hops-and-losses.svg"]
     for file in files:
@@ -65,8 +63,8 @@ def test_the_files_read_on_light_and_dark(tmp_path: Path) -> None:
         require_colours(light, LIGHT)
         require_colours(dark, DARK)
         assert root.find(f"{SVG}rect") is not None and "var(--ink)" in file.read_text(encoding="utf-8")
-        with Image.open(file.with_suffix(".png")) as picture:
-            assert picture.width == 1440 and picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        with Image.open(file.with_suffix(".png")) as image:
+            assert image.width == 1440 and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
 def require_colours(style: str, colours: Colours) -> None:
@@ -74,6 +72,6 @@ def require_colours(style: str, colours: Colours) -> None:
         assert f"--{role}:{colour};" in style
 
 
-def test_the_description_holds_the_figures() -> None:
+def test_the_alternative_text_contains_the_values() -> None:
     words = description_of(make_outcome().ablations[1])
     assert words.endswith("Recall@10 in percent: one hop & more 41.0 ± 1.0, two hops 70.0 ± 0.0.")

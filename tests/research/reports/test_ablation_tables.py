@@ -15,20 +15,20 @@ def test_a_table_by_hand() -> None:
     assert len(lines) == 5
 
 
-def test_the_page_asks_each_question_and_says_what_was_run() -> None:
+def test_the_page_has_the_setup_and_every_ablation() -> None:
     page = markdown_page(make_outcome())
-    assert "432 queries over a gallery of 486 pictures" in page
-    assert "12 trainings" in page and "1 h 02 min; 7 of them done now, 5 before." in page
+    assert all(value in page for value in ("432 queries", "486 images", "12 trainings", "1 h 02 min"))
     for ablation in make_outcome().ablations:
         assert f"## {ablation.title}\n\n{ablation.question}\n" in page
         assert f"](figures/{ablation.name}.svg)" in page and markdown_table(ablation) in page
 
 
-def test_one_line_says_what_was_run() -> None:
+def test_the_summary_is_one_line() -> None:
     line = summary_line(make_outcome())
-    assert "\n" not in line and line.startswith("synthetic-size, hops-and-losses: 12 trainings, 3 seeds a row")
+    assert "\n" not in line
+    assert all(value in line for value in ("synthetic-size, hops-and-losses", "12 trainings", "3 seeds", "7 ", "5 "))
 
 
-def test_one_seed_has_no_spread() -> None:
+def test_one_seed_has_no_standard_deviation() -> None:
     assert headline(make_row("alone", 1.0, 44.0)) == "alone: Recall@10 44.0 (44.0 to 44.0)"
     assert headline(make_row("both", 1.0, 44.0, 46.0)) == "both: Recall@10 45.0 ± 1.4 (44.0 to 46.0)"

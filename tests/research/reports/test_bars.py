@@ -14,21 +14,21 @@ def texts_in(svg: str) -> list[str]:
 
 
 def lengths_of(svg: str, colour: str) -> list[float]:
-    """Return how long each shape filled with ``colour`` is."""
+    """Return the length of each shape filled with ``colour``."""
     paths = (path for path in ElementTree.fromstring(svg).iter(f"{SVG}path"))
     drawn = [path.attrib["d"] for path in paths if f"fill: var(--{colour})" in path.attrib.get("style", "")]
     across = [[float(x) for x in re.findall(r"[ML] ([\d.]+) [\d.]+", shape)] for shape in drawn]
     return [max(xs) - min(xs) for xs in across]
 
 
-def test_bars_are_as_long_as_their_figures() -> None:
+def test_the_length_of_a_bar_is_its_value() -> None:
     rows = [make_row("A", {"Recall@1": 20.0}), make_row("B", {"Recall@1": 60.0}), make_row("C", {"Recall@1": 40.0})]
     for svg in bar_charts(rows):
         (best,) = lengths_of(svg, "accent")
         assert lengths_of(svg, "plain") == pytest.approx([best / 3, best * 2 / 3], rel=0.01)
 
 
-def test_the_winner_has_a_star_and_the_others_have_not() -> None:
+def test_only_the_best_row_has_a_star() -> None:
     rows = [
         make_row("A", {"Recall@1": 62.75, "Recall@10": 80.0}),
         make_row("B", {"Recall@1": 50.0, "Recall@10": 90.0}),
@@ -40,13 +40,13 @@ def test_the_winner_has_a_star_and_the_others_have_not() -> None:
         assert {"50.0", "80.0", "Recall@1, %", "Recall@10, %"} <= set(texts)
 
 
-def test_what_is_seen_is_also_said() -> None:
+def test_the_alternative_text_contains_the_values() -> None:
     rows = [make_row("A", {"Recall@1": 20.0}), make_row("B", {"Recall@1": 60.0})]
     label = ElementTree.fromstring(bar_charts(rows)[0]).attrib["aria-label"]
     assert label == ("Bar chart. Recall@1 in percent, best first: B 60.0 (58.0 – 62.0), A 20.0 (18.0 – 22.0).")
 
 
-def test_a_row_without_the_metric_says_so() -> None:
+def test_a_row_without_the_metric_is_labelled() -> None:
     rows = [make_row("A", {"Recall@1": 20.0}), make_row("B", {"Recall@5": 60.0})]
     assert texts_in(bar_charts(rows)[0]).count("not measured") == 1
     assert bar_charts([make_row("B", {"Recall@5": 60.0})]) == []

@@ -14,15 +14,15 @@ def draw(figure: Figure, colours: Colours) -> None:
     axes.set_title("<Title>", color=colours.ink)
 
 
-def test_colours_are_the_pages() -> None:
+def test_colours_are_the_page_s_variables() -> None:
     svg = themed_svg(draw, 300, 200, "one", "A chart.")
     for role in ("ink", "line", "accent", "plain", "series-3"):
         assert f"var(--{role})" in svg
     assert "#a1b" not in svg
-    assert {colour for colour in re.findall("#[0-9a-f]{6}", svg)} <= {"#000000"}  # what the drawing left at its default
+    assert {colour for colour in re.findall("#[0-9a-f]{6}", svg)} <= {"#000000"}  # matplotlib's default
 
 
-def test_the_element_stands_alone_in_a_page() -> None:
+def test_several_charts_can_share_a_page() -> None:
     first, second = (themed_svg(draw, 300, 200, name, 'A "chart" & more.') for name in ("one", "two"))
     element = ElementTree.fromstring(first)
     assert element.attrib["role"] == "img" and element.attrib["aria-label"] == 'A "chart" & more.'

@@ -9,12 +9,12 @@ from likebut.research.reports.tables import (
     result_table,
     settings_lines,
     synthesis_directions,
-    time_shares,
+    time_fractions,
 )
 from likebut.synthesis.filters import REASONS
 
 
-def test_cells_and_winners() -> None:
+def test_cells_and_best_values() -> None:
     rows = [
         make_row("a", {"Recall@1": 61.25, HARD_NEGATIVE_RATE: 10.0}),
         make_row("b", {"Recall@1": 40.0, HARD_NEGATIVE_RATE: 30.0}),
@@ -27,8 +27,8 @@ def test_cells_and_winners() -> None:
     ]
     first = table.lines[0].cells[0]
     assert first is not None
-    assert (first.figure, first.spread, first.interval) == ("61.2", "", "59.2 – 63.2")
-    # What looks equal in the table is a tie.
+    assert (first.value, first.spread, first.interval) == ("61.2", "", "59.2 – 63.2")
+    # Values that are equal in the table are a tie.
     assert [[cell and cell.is_best for cell in line.cells] for line in table.lines] == [
         [True, True],
         [False, False],
@@ -36,10 +36,10 @@ def test_cells_and_winners() -> None:
     ]
 
 
-def test_seeds_have_a_spread() -> None:
+def test_several_seeds_have_a_standard_deviation() -> None:
     table = result_table([make_row("a", {"Recall@1": 50.0}, {"Recall@1": 52.0})])
     cell = table.lines[0].cells[0]
-    assert cell is not None and (cell.figure, cell.spread, table.seeds) == ("51.0", "± 1.4", 2)
+    assert cell is not None and (cell.value, cell.spread, table.seeds) == ("51.0", "± 1.4", 2)
 
 
 def test_no_rows() -> None:
@@ -65,9 +65,9 @@ def test_synthesis_shares() -> None:
 
 
 def test_time_shares() -> None:
-    shares = time_shares({"a": 30.0, "b": 90.0})
+    shares = time_fractions({"a": 30.0, "b": 90.0})
     assert [(share.amount, share.percent) for share in shares] == [("30 s", 25.0), ("1 min 30 s", 75.0)]
-    assert time_shares({"a": 0.0})[0].percent == 0.0
+    assert time_fractions({"a": 0.0})[0].percent == 0.0
 
 
 def test_nested_settings_become_dotted_lines() -> None:

@@ -10,8 +10,8 @@ from likebut.generator.generator import ModificationGenerator
 from likebut.research.reports.written_samples import (
     WITHHELD,
     Sample,
-    draw_pairs,
     markdown_listing,
+    sample_pairs,
     write_samples,
 )
 
@@ -24,25 +24,28 @@ def data(tmp_path: Path) -> DataFolder:
 
 
 def test_pairs_are_drawn_by_lot_and_only_peoples_texts_are_theirs(data: DataFolder) -> None:
-    drawn = draw_pairs(data, "val", 5, seed=0)
-    assert drawn == draw_pairs(data, "val", 5, seed=0) != draw_pairs(data, "val", 5, seed=1)
+    drawn = sample_pairs(data, "val", 5, seed=0)
+    assert drawn == sample_pairs(data, "val", 5, seed=0) != sample_pairs(data, "val", 5, seed=1)
     assert len(drawn) == 5 and all(name.startswith("3-") for pair in drawn for name in pair)
     assert all(text == f"make it {target[2:-4]}" for (_, target), text in drawn.items())
     rows = [{**triplet.to_row(), "meta": {"source": "derived"}} for triplet in data.triplets()]
     write_jsonl(data.path / "triplets.jsonl", rows)
-    assert set(draw_pairs(data, "val", 5, seed=0).values()) == {None}
+    assert set(sample_pairs(data, "val", 5, seed=0).values()) == {None}
 
 
 def test_more_than_there_are(data: DataFolder) -> None:
-    with pytest.raises(InputError, match="has 12 pairs, not 13. Give --count 12."):
-        draw_pairs(data, "val", 13, seed=0)
+    with pytest.raises(InputError) as error:
+        sample_pairs(data, "val", 13, seed=0)
+    assert error.value.code == "too-few-pairs"
+    assert "12" in str(error.value)
+    assert "13" in str(error.value)
 
 
-def test_each_pair_gets_its_own_text_and_what_nobody_should_see_is_withheld(
+def test_each_pair_gets_its_own_text_and_blocked_texts_are_withheld(
     data: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = ModificationGenerator.from_preset("tiny")
-    pairs = draw_pairs(data, "val", 12, seed=0)
+    pairs = sample_pairs(data, "val", 12, seed=0)
     calls: list[int] = []
 
     def write_batch(references: object, targets: object, decoding: Decoding) -> list[str]:

@@ -20,7 +20,7 @@ def scene(style_name: str, **changes: str) -> Scene:
 
 
 @pytest.mark.parametrize("style_name", STYLE_NAMES)
-def test_any_two_values_of_an_attribute_look_different(style_name: str) -> None:
+def test_two_values_of_an_attribute_differ_visibly(style_name: str) -> None:
     base = scene(style_name)
     for attribute, choices in load_style(style_name).attributes.items():
         drawings = {value: np.asarray(draw(base.replace({attribute: value}), 112)) for value in choices}
@@ -44,13 +44,13 @@ def test_a_flower_colour_shows_on_flowers_only() -> None:
     assert "flower colour" not in scene("sprouts", plant="cactus").attributes
 
 
-def test_hidden_values_draw_the_same_picture() -> None:
+def test_hidden_values_do_not_change_the_drawing() -> None:
     cactus = scene("sprouts", plant="cactus")
     assert draw_png(cactus) == draw_png(cactus.replace({"flower colour": "white"}))
     assert cactus.visible() == cactus.replace({"flower colour": "white"}).visible()
 
 
-def test_skin_is_seen_and_not_spoken_of() -> None:
+def test_skin_is_visible_and_unspoken() -> None:
     figure = scene("voxel-art")
     assert figure.attributes["skin"] == "pale"
     assert "skin" not in figure.spoken
@@ -69,13 +69,13 @@ def test_changes_are_the_new_values() -> None:
     assert changes_between({"a": "1", "b": "2"}, {"a": "1", "b": "3"}) == {"b": "3"}
 
 
-def test_an_attribute_that_appears_is_a_change_and_one_that_vanishes_is_none() -> None:
+def test_an_attribute_that_appears_is_a_change_and_one_that_disappears_is_not() -> None:
     cactus, tulip = {"plant": "cactus"}, {"plant": "tulip", "flower colour": "red"}
     assert changes_between(cactus, tulip) == tulip
     assert changes_between(tulip, cactus) == cactus
 
 
-def test_clashes_are_found() -> None:
+def test_clashes_are_detected() -> None:
     style = load_style("voxel-art")
     values = dict(scene("voxel-art", skin="brown").values)
     assert style.clash(values | {"head colour": "brown"})

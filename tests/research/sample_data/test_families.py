@@ -23,12 +23,12 @@ def test_a_family_is_six_different_scenes_of_one_style_few_changes_apart(seed: i
     assert not any(load_style(scene.style).clash(dict(scene.values)) for scene in family)
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_families() -> None:
     assert draw_family(Random(7)) == draw_family(Random(7))
     assert draw_family(Random(7)) != draw_family(Random(8))
 
 
-def test_every_style_and_some_twins_are_drawn() -> None:
+def test_every_style_and_some_twins_occur() -> None:
     families = [draw_family(Random(seed)) for seed in range(80)]
     assert {family[0].style for family in families} == {"sprouts", "voxel-art", "planets"}
     with_twins = sum(len({tuple(scene.attributes.items()) for scene in family}) < FAMILY_SIZE for family in families)

@@ -4,7 +4,6 @@ from random import Random
 import pytest
 
 from likebut.research.english import fix_articles, with_colour, without_article
-from likebut.research.grounding import measure_grounding
 from likebut.research.sample_data.attributes import (
     MOODS,
     NONE,
@@ -18,6 +17,7 @@ from likebut.research.sample_data.attributes import (
 )
 from likebut.research.sample_data.captions import write_captions
 from likebut.research.sample_data.grammar import Grammar, load_phrases, write_modification
+from likebut.research.sample_data.grounding import measure_grounding
 from likebut.research.sample_data.parser import claimed_changes
 from likebut.research.sample_data.sample import draw_family
 
@@ -36,7 +36,7 @@ def written(count: int, held_out: bool) -> Iterator[tuple[dict[str, str], dict[s
 
 
 def pair_for(style: DrawingStyle, part: Part, event: str, generator: Random) -> tuple[dict[str, str], dict[str, str]]:
-    """Return two scenes' values between which ``event`` happens to the part, and nothing else."""
+    """Return two scenes' values that differ in ``event`` of the part only."""
     while True:
         values = {name: generator.choice(list(choices)) for name, choices in style.attributes.items()}
         name = part.colour if event == "recolour" else part.kind
@@ -70,7 +70,7 @@ def with_only(style: DrawingStyle, part_name: str, template: str) -> DrawingStyl
     return style.model_copy(update={"parts": {**style.parts, part_name: part}, "held_out": {}})
 
 
-def test_the_parser_reads_every_clause_template_in_frames_of_its_mood() -> None:
+def test_the_parser_parses_every_clause_template_in_frames_of_its_mood() -> None:
     generator, rows = Random(3), []
     for style_name, part_name, event, mood, template in templates():
         style = with_only(load_style(style_name), part_name, template)
@@ -90,13 +90,13 @@ def test_the_parser_reads_every_clause_template_in_frames_of_its_mood() -> None:
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_the_parser_reads_whole_texts(held_out: bool) -> None:
+def test_the_parser_parses_whole_texts(held_out: bool) -> None:
     grounding = measure_grounding(written(300, held_out))
     assert grounding.true > 300
     assert grounding.f1 >= 0.99
 
 
-def test_held_out_words_clauses_and_frames_are_for_test_texts_alone() -> None:
+def test_held_out_words_clauses_and_frames_occur_in_test_texts_only() -> None:
     kept = (
         "drowsy",
         "agave",
@@ -114,7 +114,7 @@ def test_held_out_words_clauses_and_frames_are_for_test_texts_alone() -> None:
     assert sum(phrase in held_out for phrase in kept) >= 6
 
 
-def test_texts_vary_in_length_order_and_register() -> None:
+def test_texts_vary_in_length_order_and_mood() -> None:
     texts = [text for _, _, text in written(200, False)]
     assert len(set(texts)) > 190
     lengths = {len(text.split()) for text in texts}
@@ -145,7 +145,7 @@ def test_the_same_generator_writes_the_same_text() -> None:
     assert list(written(20, True)) == list(written(20, True))
 
 
-def test_captions_are_different_true_and_sometimes_partial() -> None:
+def test_captions_are_distinct_true_and_sometimes_partial() -> None:
     scene = next(family[0] for seed in range(20) if (family := draw_family(Random(seed)))[0].style == "sprouts")
     captions = write_captions(scene.style, scene.spoken, Random(1), 8)
     assert len(captions) == len(set(captions)) == 8
@@ -168,13 +168,13 @@ def test_colours_and_articles(phrase: str, colour: str | None, expected: str) ->
     assert with_colour(phrase, colour) == expected
 
 
-def test_small_rules_of_english() -> None:
+def test_articles() -> None:
     assert fix_articles("A orange pot and an big a") == "An orange pot and a big a"
     assert without_article("a red pot") == "red pot"
     assert without_article("glasses") == "glasses"
 
 
-def test_a_plain_text_says_every_change_in_the_same_way_each_time() -> None:
+def test_plain_texts_have_one_phrasing_for_each_change() -> None:
     generator = Random(7)
     rows = []
     while len(rows) < 200:

@@ -49,7 +49,7 @@ def test_claims(text: str, expected: dict[str, str]) -> None:
     assert parse_modification(text) == expected
 
 
-def test_a_value_the_reference_has_is_no_change() -> None:
+def test_a_value_of_the_reference_is_not_a_claim() -> None:
     reference = {"outfit": "dress", "outfit colour": "blue"}
     assert claimed_changes("a red dress", reference) == {("outfit colour", "red")}
 
@@ -58,5 +58,5 @@ def test_case_quotes_and_spaces_do_not_matter() -> None:
     assert parse_modification("  Make   the POT “blue”!! ") == {"pot colour": "blue"}
 
 
-def test_claims_about_things_that_are_not_there_are_read_too() -> None:
+def test_claims_about_absent_parts_are_parsed() -> None:
     assert parse_modification("put a beanie on the cactus in the blue sky")["head"] == "beanie"

@@ -21,14 +21,14 @@ def test_files_are_square_rgb_png_with_stable_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b.png").read_bytes() == draw_png(scene)
 
 
-def test_what_exists_is_not_drawn_again(tmp_path: Path) -> None:
+def test_existing_files_are_not_drawn_again(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"kept")
     draw_files(tmp_path, {"a.png": draw_family(Random(0))[0]})
     assert (tmp_path / "a.png").read_bytes() == b"kept"
 
 
 @pytest.mark.slow
-def test_two_workers_draw_the_same_bytes_and_die_with_their_parent(tmp_path: Path) -> None:
+def test_two_workers_draw_the_same_bytes_and_end_with_their_parent(tmp_path: Path) -> None:
     code = """if __name__ == "__main__":
         import sys
         from pathlib import Path

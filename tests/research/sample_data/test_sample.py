@@ -13,8 +13,8 @@ from likebut.data.folder import DataFolder
 from likebut.data.triplets import Triplet
 from likebut.data.verification import verify_folder
 from likebut.errors import InputError, ResumeError
-from likebut.research.grounding import measure_grounding
 from likebut.research.sample_data.attributes import changes_between
+from likebut.research.sample_data.grounding import measure_grounding
 from likebut.research.sample_data.sample import SampleSettings, draw_all_families, make_sample
 
 SMALL = SampleSettings(seed=5, train_families=3, val_families=1, test_families=4, pool_families=2)
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_folder_has_no_fault(folder: Path) -> None:
+def test_the_folder_is_valid(folder: Path) -> None:
     result = verify_folder(folder)
     assert (result.images, result.triplets) == (60, 48)
     assert [finding for finding in result.findings if finding.severity == "fault"] == []
@@ -55,14 +55,14 @@ def test_galleries_captions_and_attributes(folder: Path) -> None:
 
 
 def satisfies(attributes: dict[str, str], reference: dict[str, str], changes: dict[str, str]) -> bool:
-    """The naive oracle: the reference with the changes made, whatever a change hides left out."""
+    """The naive oracle: the reference with the changes, without the attributes that they hide."""
     wanted = {**reference, **changes}
     return (
         all(wanted.get(name) == value for name, value in attributes.items()) and changes.items() <= attributes.items()
     )
 
 
-def test_truth_against_a_naive_oracle(folder: Path) -> None:
+def test_labels_agree_with_a_naive_oracle(folder: Path) -> None:
     data = DataFolder.open(folder)
     attributes = data.attributes()
     for triplet in data.triplets():
@@ -79,7 +79,7 @@ def test_truth_against_a_naive_oracle(folder: Path) -> None:
         assert triplet.hard_negatives
 
 
-def test_texts_say_what_changed_both_ways(folder: Path) -> None:
+def test_texts_name_the_changes_in_both_directions(folder: Path) -> None:
     data = DataFolder.open(folder)
     attributes = data.attributes()
 
@@ -93,13 +93,13 @@ def test_texts_say_what_changed_both_ways(folder: Path) -> None:
     assert measure_grounding(forward + backward).f1 >= 0.97
 
 
-def test_skin_is_nowhere_in_what_is_written(folder: Path) -> None:
+def test_no_text_mentions_skin(folder: Path) -> None:
     written = (folder / "triplets.jsonl").read_text() + (folder / "captions.jsonl").read_text()
     assert "skin" not in written
     assert "skin" not in (folder / "attributes.jsonl").read_text()
 
 
-def test_no_picture_is_drawn_twice_and_splits_do_not_depend_on_one_another() -> None:
+def test_no_drawing_occurs_twice_and_splits_are_independent() -> None:
     families = draw_all_families(SampleSettings(train_families=60, val_families=20, test_families=30, pool_families=60))
     scenes = [scene.visible() for split in families.values() for family in split for scene in family.values()]
     assert len(scenes) == len(set(scenes)) == 170 * 6
@@ -108,7 +108,7 @@ def test_no_picture_is_drawn_twice_and_splits_do_not_depend_on_one_another() -> 
     assert fewer["val"] == families["val"]
 
 
-def test_running_again_changes_nothing(folder: Path) -> None:
+def test_a_second_run_changes_nothing(folder: Path) -> None:
     before = contents(folder)
     times = {name: (folder / name).stat().st_mtime_ns for name in before}
     make_sample(folder, SMALL)
@@ -116,7 +116,7 @@ def test_running_again_changes_nothing(folder: Path) -> None:
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == times
 
 
-def test_what_is_missing_is_made_again_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_missing_files_are_written_again_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     make_sample(again, SMALL)
     assert contents(again) == contents(folder)
@@ -130,22 +130,25 @@ def test_what_is_missing_is_made_again_with_the_same_bytes(folder: Path, tmp_pat
 @pytest.mark.parametrize("change", [{"seed": 6}, {"pool_families": 3}])
 def test_other_settings_are_refused_by_name(folder: Path, change: dict[str, int]) -> None:
     name, value = next(iter(change.items()))
-    with pytest.raises(ResumeError, match=rf"{name} = {getattr(SMALL, name)}, not {value}"):
+    with pytest.raises(ResumeError) as error:
         make_sample(folder, SMALL.model_copy(update=change))
+    assert f"{name} = {getattr(SMALL, name)}, not {value}" in str(error.value)
 
 
 def test_other_versions_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
     header = json.loads((folder / "sample.json").read_text())
     header["versions"]["resvg_py"] = "0.4.0"
     (tmp_path / "sample.json").write_text(json.dumps(header))
-    with pytest.raises(ResumeError, match=r"resvg_py = 0\.4\.0"):
+    with pytest.raises(ResumeError) as error:
         make_sample(tmp_path, SMALL)
+    assert "resvg_py = 0.4.0" in str(error.value)
 
 
-def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("important")
-    with pytest.raises(InputError, match="something other"):
+    with pytest.raises(InputError) as error:
         make_sample(tmp_path, SMALL)
+    assert error.value.code == "folder-in-use"
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 

@@ -5,7 +5,7 @@ from likebut.research.sample_data.sample import draw_family
 from likebut.research.sample_data.truth import SceneTable
 
 
-def test_answers_are_those_of_going_through_the_scenes_one_by_one() -> None:
+def test_the_table_agrees_with_a_loop_over_the_scenes() -> None:
     generator = Random(0)
     families = [draw_family(generator) for _ in range(60)]
     style = families[0][0].style

@@ -47,14 +47,14 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> SplitTruth:
     return SplitTruth(folder, [FAMILY, STRANGERS])
 
 
-def test_everything_that_satisfies_the_edit_is_a_target(truth: SplitTruth) -> None:
-    question = truth.question(FAMILY, "a-0.png", "a-2.png")
-    assert question.targets == ("a-2.png", "a-4.png", "b-2.png")
+def test_every_image_that_satisfies_the_edit_is_a_target(truth: SplitTruth) -> None:
+    query = truth.query(FAMILY, "a-0.png", "a-2.png")
+    assert query.targets == ("a-2.png", "a-4.png", "b-2.png")
 
 
-def test_hard_negatives_are_half_done_edits_wrong_images_and_unedited_ones(truth: SplitTruth) -> None:
-    question = truth.question(FAMILY, "a-0.png", "a-2.png")
-    assert set(question.hard_negatives) == {
+def test_hard_negatives_are_partial_edits_edits_of_other_images_and_unedited_images(truth: SplitTruth) -> None:
+    query = truth.query(FAMILY, "a-0.png", "a-2.png")
+    assert set(query.hard_negatives) == {
         "a-1.png",  # only the colour
         "a-3.png",  # only the ring
         "a-5.png",  # neither: a sibling
@@ -64,32 +64,32 @@ def test_hard_negatives_are_half_done_edits_wrong_images_and_unedited_ones(truth
 
 
 def test_the_subset_is_the_rest_of_the_family(truth: SplitTruth) -> None:
-    question = truth.question(FAMILY, "a-0.png", "a-2.png")
-    assert question.subset == ("a-1.png", "a-2.png", "a-3.png", "a-4.png", "a-5.png")
+    query = truth.query(FAMILY, "a-0.png", "a-2.png")
+    assert query.subset == ("a-1.png", "a-2.png", "a-3.png", "a-4.png", "a-5.png")
 
 
-def test_twins_are_never_asked_about(truth: SplitTruth) -> None:
+def test_twins_are_not_a_query(truth: SplitTruth) -> None:
     assert not truth.is_visible("a-2.png", "a-4.png")
     pairs = truth.choose_pairs(FAMILY, 40, Random(0))
     assert len(pairs) == len(set(pairs)) == 28  # of 30 ordered pairs, all but the twins'
     assert all(changes_between(FAMILY[one].spoken, FAMILY[other].spoken) for one, other in pairs)
 
 
-def test_no_image_is_used_much_more_than_another(truth: SplitTruth) -> None:
+def test_images_are_used_about_equally_often(truth: SplitTruth) -> None:
     pairs = truth.choose_pairs(FAMILY, 6, Random(1))
     assert sorted(target for _, target in pairs) == sorted(FAMILY)
 
 
-def test_an_image_that_cannot_be_told_from_a_target_is_one(tmp_path: Path) -> None:
+def test_an_image_that_is_visually_identical_to_a_target_is_a_target(tmp_path: Path) -> None:
     family = {**FAMILY, "a-5.png": planet(planet_colour="blue", ring="thick", moons="one")}
     draw_files(tmp_path, family)
     (tmp_path / "a-5.png").write_bytes((tmp_path / "a-2.png").read_bytes())  # as if the moon could not be seen
-    question = SplitTruth(tmp_path, [family]).question(family, "a-0.png", "a-2.png")
-    assert "a-5.png" in question.targets
-    assert "a-5.png" not in question.hard_negatives
+    query = SplitTruth(tmp_path, [family]).query(family, "a-0.png", "a-2.png")
+    assert "a-5.png" in query.targets
+    assert "a-5.png" not in query.hard_negatives
 
 
-def test_a_change_that_cannot_be_seen_is_none(tmp_path: Path) -> None:
+def test_an_invisible_change_is_not_a_query(tmp_path: Path) -> None:
     draw_files(tmp_path, FAMILY)
     (tmp_path / "a-1.png").write_bytes((tmp_path / "a-0.png").read_bytes())  # as if the colour could not be seen
     truth = SplitTruth(tmp_path, [FAMILY])
@@ -107,7 +107,7 @@ def test_differ_compares_the_mean_with_the_threshold() -> None:
     assert differ(black, dotted)
 
 
-def test_look_alikes_agree_with_comparing_all_pixels(tmp_path: Path) -> None:
+def test_identical_drawings_agree_with_a_comparison_of_all_pixels(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     base = generator.integers(0, 250, (56, 56, 3), dtype=np.uint8)
     variants = [base, base.copy(), base + np.uint8(1), generator.integers(0, 250, (56, 56, 3), dtype=np.uint8)]

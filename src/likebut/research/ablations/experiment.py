@@ -1,4 +1,4 @@
-"""All of the ablations: every training once, then the outcome."""
+"""Running all ablations: every training once, then the results."""
 
 import platform
 from collections.abc import Callable
@@ -8,53 +8,55 @@ import torch
 
 import likebut
 from likebut.models.model_folder import find_model_folder
-from likebut.research.ablations.material import Material
-from likebut.research.ablations.plan import AblationSettings, Place, Training, plan, trainings
-from likebut.research.ablations.results import Outcome, outcome_of
-from likebut.research.ablations.runs import Result, Runs
-from likebut.research.child_processes import do_side_by_side
+from likebut.research.ablations.data import AblationData
+from likebut.research.ablations.plan import AblationFolders, AblationSettings, Training, plan, trainings
+from likebut.research.ablations.results import AblationOutcomes, outcome_of
+from likebut.research.ablations.runs import TrainingResult, TrainingRuns
+from likebut.research.ablations.workers import run_in_parallel
 from likebut.retriever.retriever import Retriever
 
 
 class Experiment:
-    """One call of the ablations.
+    """One run of the ablations.
 
     Args:
-        place: Where the data is, and where everything goes.
-        settings: What to run.
-        say: Called with one line at the beginning of each training.
+        folders: The folders of the ablations.
+        settings: Their settings.
+        on_training: Called with a description at the start of each training.
     """
 
-    def __init__(self, place: Place, settings: AblationSettings, say: Callable[[str], None]) -> None:
-        self._place, self._settings, self._say = place, settings, say
+    def __init__(
+        self, folders: AblationFolders, settings: AblationSettings, on_training: Callable[[str], None]
+    ) -> None:
+        self._folders, self._settings, self._on_training = folders, settings, on_training
         self._ablations = plan(settings)
         self._trainings = trainings(self._ablations)
-        self._material = Material(place, settings)
-        self._runs = Runs(place, settings, self._material)
+        self._data = AblationData(folders, settings)
+        self._runs = TrainingRuns(folders, settings, self._data)
 
-    def run(self, jobs: int = 1) -> Outcome:
-        """Do every training that is not done yet, and return what all came to.
+    def run(self, jobs: int = 1) -> AblationOutcomes:
+        """Run every unfinished training and return the results.
 
         Args:
-            jobs: Trainings at a time, each in a process of its own.
+            jobs: Number of parallel trainings, each in its own process.
 
         Raises:
             MissingWeightsError: The preset's parts, or the generator's weights, are not on this machine.
-            InputError: The data does not give what an ablation needs; before any long work where that can be known.
+            InputError: The data is insufficient for an ablation; raised before any long work if possible.
         """
         self._check()
-        results: dict[Training, Result] = {}
+        results: dict[Training, TrainingResult] = {}
         done_before = sum(self._runs.result(training) is not None for training in self._trainings)
         if jobs > 1 and done_before < len(self._trainings):
-            self._material.write(self._trainings)
-            do_side_by_side(self._place, self._settings, jobs)
+            self._data.write(self._trainings)
+            run_in_parallel(self._folders, self._settings, jobs)
         for number, training in enumerate(self._trainings, start=1):
             if self._runs.result(training) is None:
-                self._say(f"training {number} of {len(self._trainings)}: {described(training)}")
-            results[training] = self._runs.do(training)
-        return Outcome(
+                self._on_training(f"training {number} of {len(self._trainings)}: {described(training)}")
+            results[training] = self._runs.run(training)
+        return AblationOutcomes(
             settings=self._settings,
-            data=self._data(),
+            data=self._describe_data(),
             machine=_machine(),
             ablations=tuple(outcome_of(ablation, results) for ablation in self._ablations),
             trainings=len(self._trainings),
@@ -70,20 +72,20 @@ class Experiment:
         if any(training.is_synthetic for training in self._trainings):
             find_model_folder(self._settings.generator, "generator")
         _ = self._runs.benchmarks
-        self._material.check(self._trainings)
+        self._data.check(self._trainings)
 
-    def _data(self) -> dict[str, Any]:
+    def _describe_data(self) -> dict[str, Any]:
         [benchmark] = self._runs.benchmarks
         return {
             "split": benchmark.split,
             "queries": len(benchmark.queries),
             "gallery": len(benchmark.gallery),
-            "human_triplets": len(self._material.human),
+            "human_triplets": len(self._data.human),
         }
 
 
 def described(training: Training) -> str:
-    """Return what a training is, in a few words."""
+    """Return a short description of a training."""
     if training.is_synthetic:
         what = f"{training.amount:g} pools of texts from {training.texts}"
     else:

@@ -1,4 +1,4 @@
-"""What the ablations are run with, and how large."""
+"""The plan of the ablations: their settings, their rows, and the trainings that each row needs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,40 +14,46 @@ from likebut.synthesis.mining import PairSettings
 
 Name = Literal["synthetic-size", "alpha", "data-efficiency", "zero-shot", "text-source", "hops-and-losses"]
 NAMES: tuple[Name, ...] = get_args(Name)
+Texts = Literal["human", "generator", "captions"]
+"""The source of the modification texts: human, written by the generator, or composed from two captions."""
+
 Size = Annotated[float, Field(ge=0, le=16)]
 Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+
+WITH, WITHOUT = "with MTST pretraining", "without"
+CONTROL = "without, as many steps in all"
 
 _PRETRAINING_PER_FINE_TUNING = 1.5
 
 
 class AblationSettings(BaseModel):
-    """Everything that the ablations' figures depend on, but for the data.
+    """Everything that the ablations' metrics depend on, except the data.
 
     Attributes:
-        preset: Which pretrained parts.
-        generator: Who writes the modification texts: a name or a folder.
-        init: A trained retriever that every training starts from; the preset's own parts if None.
-        split: The split that is measured on.
-        pool_split: The split whose photographs the pool of undescribed pairs is mined from.
-        only: Which ablations.
-        seeds: Each row is trained this many times, with seeds 0, 1, 2, …
-        pool: How many undescribed pairs "one pool" is.
-        pairs: How they are mined; ``limit`` does not count.
-        decoding: How the generator writes.
-        sizes: Of the synthetic data, in pools.
-        alphas: The values of α.
-        human_shares: The shares of the human triplets.
-        alpha: α wherever it is not what is compared.
-        lambda_text: λ likewise.
-        pretraining_steps: Steps on synthetic triplets, the same for every amount of them.
-        fine_tuning_steps: Steps on human triplets, the same in every row.
+        preset: The preset of the pretrained parts.
+        generator: The generator of the synthetic texts: a name or a folder.
+        init: A trained retriever that initialises every training; the preset's own parts if None.
+        split: The split of the evaluation.
+        pool_split: The split from whose images the pool of unannotated pairs is mined.
+        only: The ablations to run.
+        seeds: Number of trainings of each row, with seeds 0, 1, 2, …
+        pool: Number of pairs in one pool.
+        pairs: The mining of pairs; ``limit`` is ignored.
+        decoding: The decoding of the synthetic texts.
+        sizes: Amounts of synthetic data, in pools.
+        alphas: Values of α.
+        human_shares: Fractions of the human triplets.
+        alpha: α in all other ablations.
+        lambda_text: λ in all other ablations.
+        pretraining_steps: Steps on synthetic triplets, whatever their amount.
+        fine_tuning_steps: Steps on human triplets, in every row.
         batch_size: Triplets in a step.
-        pretraining_learning_rate: On synthetic triplets.
-        fine_tuning_learning_rate: On human triplets, with and without pretraining alike.
-        controls: Whether what was not pretrained is also fine-tuned for as many steps as both stages have together,
-            so that a longer training is not mistaken for a better one.
+        pretraining_learning_rate: Learning rate on synthetic triplets.
+        fine_tuning_learning_rate: Learning rate on human triplets, with and without pretraining.
+        controls: Whether to add rows without pretraining that are fine-tuned for the steps of both stages, so that a
+            longer training is not mistaken for a better one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,7 +70,7 @@ class AblationSettings(BaseModel):
     decoding: Decoding = Decoding(method="greedy", repetition_penalty=1.0, max_new_tokens=32)
     sizes: tuple[Size, ...] = Field(default=(0.0, 0.125, 0.25, 0.5, 1.0, 2.0), min_length=1)
     alphas: tuple[Weight, ...] = Field(default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), min_length=1)
-    human_shares: tuple[Share, ...] = Field(default=(0.1, 0.3, 1.0), min_length=1)
+    human_shares: tuple[Fraction, ...] = Field(default=(0.1, 0.3, 1.0), min_length=1)
     alpha: Weight = 0.4
     lambda_text: Weight = 0.4
     pretraining_steps: int = Field(default=600, ge=1)
@@ -76,8 +82,25 @@ class AblationSettings(BaseModel):
 
     @property
     def largest_size(self) -> float:
-        """How many pools are mined and written about: those of the largest row, and the one that all others use."""
+        """The number of pools to synthesise: the largest row's, and at least the one that all other rows use."""
         return max((1.0, *self.sizes))
+
+
+@dataclass(frozen=True)
+class AblationFolders:
+    """The folders of the ablations.
+
+    Attributes:
+        data: The data folder for training and evaluation.
+        out: The output folder.
+        also: Further data folders whose training triplets are all added to every fine-tuning.
+        features: Folder of the feature caches; in the user's cache folder if None.
+    """
+
+    data: DataFolder
+    out: Path
+    also: tuple[Path, ...] = ()
+    features: Path | None = None
 
 
 SIZES: dict[str, dict[str, object]] = {
@@ -85,7 +108,7 @@ SIZES: dict[str, dict[str, object]] = {
     "half": {"pool": 2000, "pretraining_steps": 300, "fine_tuning_steps": 200},
     "quick": {"pool": 400, "pretraining_steps": 60, "fine_tuning_steps": 40},
 }
-"""What `--size` changes."""
+"""The settings of each ``--size``."""
 
 _TINY: dict[str, object] = {
     "pool": 4,
@@ -101,29 +124,25 @@ _TINY: dict[str, object] = {
 
 
 def sized(size: str, preset: str) -> dict[str, object]:
-    """Return the settings of a size; those of the preset "tiny" show in seconds that everything runs."""
+    """Return the settings of a size; those of the preset "tiny" test in seconds that everything runs."""
     return {"preset": preset} | (_TINY if preset == "tiny" else SIZES[size])
 
 
 def with_fine_tuning_steps(fine_tuning_steps: int) -> dict[str, object]:
-    """Return the settings of trainings with that many fine-tuning steps and half as many again before them."""
+    """Return the settings for a number of fine-tuning steps, with 1.5 times as many pretraining steps."""
     return {
         "fine_tuning_steps": fine_tuning_steps,
         "pretraining_steps": round(_PRETRAINING_PER_FINE_TUNING * fine_tuning_steps),
     }
 
 
-Texts = Literal["human", "generator", "captions"]
-"""Whose modification texts are learnt from: people's, the generator's, or those composed from two captions."""
-
-
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One training; what it starts from is another, or the retriever that all start from.
+    """One training, initialised from another one or from the retriever of the settings.
 
     Attributes:
-        amount: Of human triplets a share; of synthetic ones a number of pools.
-        start: The training before it, if any.
+        amount: A fraction of the human triplets, or a number of pools of synthetic ones.
+        start: The training that initialises it, if any.
     """
 
     seed: int
@@ -138,27 +157,27 @@ class Training:
 
     @property
     def chain(self) -> "tuple[Training, ...]":
-        """This training and those before it, the first one first."""
+        """This training and those before it, in order."""
         return (self,) if self.start is None else (*self.start.chain, self)
 
     @property
     def total_steps(self) -> int:
-        """The steps of the whole chain."""
+        """The number of steps of the whole chain."""
         return sum(training.steps for training in self.chain)
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether it learns from written triplets: another training may start from its weights."""
+        """Whether it is a pretraining on synthetic triplets, from whose weights another training may start."""
         return self.texts != "human"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of an ablation's table, a point of its figure.
+    """A row of an ablation's table, and a point of its figure.
 
     Attributes:
-        series: The line in the figure that the point is on; empty where there is one alone.
-        x: Its place on the axis; None where rows are named and not numbered.
+        series: The line of the figure that connects the point; empty if there is only one.
+        x: The position on the axis; None if the rows have names and no numbers.
         trainings: One for each seed.
     """
 
@@ -173,7 +192,7 @@ class Ablation:
     """A question, and the rows that answer it.
 
     Attributes:
-        axis: What ``x`` is, with its unit; empty where rows are named.
+        axis: The label of ``x`` with its unit; empty if the rows have names.
     """
 
     name: Name
@@ -184,7 +203,7 @@ class Ablation:
 
 
 def plan(settings: AblationSettings) -> list[Ablation]:
-    """Return the ablations that ``settings`` ask for, each with its rows in the order of its table."""
+    """Return the ablations of ``settings``, each with its rows in the order of its table."""
     makers = {
         "synthetic-size": _synthetic_size,
         "alpha": _alpha,
@@ -198,10 +217,10 @@ def plan(settings: AblationSettings) -> list[Ablation]:
 
 
 def trainings(ablations: Sequence[Ablation]) -> list[Training]:
-    """Return every training once, each after the one it starts from, and all of one seed before the next seed's."""
+    """Return every training once, after the one that initialises it, ordered by seed."""
     wanted = [training for ablation in ablations for row in ablation.rows for training in row.trainings]
-    different = dict.fromkeys(part for training in wanted for part in training.chain)
-    return sorted(different, key=lambda training: training.seed)
+    unique = dict.fromkeys(part for training in wanted for part in training.chain)
+    return sorted(unique, key=lambda training: training.seed)
 
 
 class _Rows:
@@ -211,7 +230,7 @@ class _Rows:
         self._settings = settings
 
     def pretrained(self, label: str, size: float, x: float | None = None, texts: Texts = "generator") -> Row:
-        """A row of synthetic triplets alone."""
+        """Return a row trained on synthetic triplets only."""
         return Row(label, "", x, tuple(self._pretraining(seed, size, texts, "ptha") for seed in self._seeds))
 
     def fine_tuned(
@@ -224,16 +243,16 @@ class _Rows:
         is_control: bool = False,
         **changes: Any,
     ) -> Row:
-        """A row of human triplets after ``size`` pools of synthetic ones.
+        """Return a row fine-tuned on human triplets after pretraining on ``size`` pools of synthetic ones.
 
         Args:
             label: As for :class:`Row`.
             size: In pools; 0 for no pretraining.
             x: As for :class:`Row`.
             series: As for :class:`Row`.
-            texts: Of the pretraining.
-            is_control: Whether it is trained for the steps of both stages.
-            changes: Fields of the fine-tuning that are not the settings': ``amount``, ``kind``, ``alpha``, ….
+            texts: The source of the pretraining's texts.
+            is_control: Whether it is fine-tuned for the steps of both stages.
+            changes: Fields of the fine-tuning that differ from the settings: ``amount``, ``kind``, ``alpha``, ….
         """
         trainings = (self._fine_tuning(seed, is_control, changes) for seed in self._seeds)
         if size:
@@ -250,9 +269,9 @@ class _Rows:
         settings = self._settings
         steps = settings.fine_tuning_steps + (settings.pretraining_steps if is_control else 0)
         rate = settings.fine_tuning_learning_rate
-        usual = Training(seed, "ptha", "human", 1.0, steps, rate, settings.alpha, settings.lambda_text)
-        changed = replace(usual, **changes)
-        # Other retrievers have no prototypes: what they do not read must not tell trainings apart.
+        default = Training(seed, "ptha", "human", 1.0, steps, rate, settings.alpha, settings.lambda_text)
+        changed = replace(default, **changes)
+        # Other retrievers have no prototype loss: a value that they do not read must not make trainings differ.
         return changed if changed.kind == "ptha" else replace(changed, alpha=0.0)
 
     def _pretraining(self, seed: int, size: float, texts: Texts, kind: Kind) -> Training:
@@ -261,20 +280,16 @@ class _Rows:
         return Training(seed, kind, texts, size, steps, rate, alpha=0.0, lambda_text=0.0)
 
 
-WITH, WITHOUT = "with MTST pretraining", "without"
-CONTROL = "without, as many steps in all"
-
-
 def _synthetic_size(rows: _Rows, settings: AblationSettings) -> Ablation:
-    found = [rows.fine_tuned(f"{size:g} × pool", size, x=size, series=WITH) for size in settings.sizes]
+    points = [rows.fine_tuned(f"{size:g} × pool", size, x=size, series=WITH) for size in settings.sizes]
     if settings.controls:
-        found.append(rows.fine_tuned(f"0, {CONTROL}", 0, x=0.0, series=CONTROL, is_control=True))
+        points.append(rows.fine_tuned(f"0, {CONTROL}", 0, x=0.0, series=CONTROL, is_control=True))
     return Ablation(
         "synthetic-size",
         "How many synthetic triplets",
-        "Does retrieval improve with the number of synthetic triplets it is pretrained on?",
+        "Does retrieval improve with the number of synthetic triplets in pretraining?",
         "synthetic triplets (pools)",
-        tuple(found),
+        tuple(points),
     )
 
 
@@ -282,7 +297,7 @@ def _alpha(rows: _Rows, settings: AblationSettings) -> Ablation:
     return Ablation(
         "alpha",
         "The weight of the prototype loss",
-        "Which α, the weight of the prototype loss, is best? At 0 the loss is left out.",
+        "Which weight α of the prototype loss is best? At 0 the loss is left out.",
         "α (weight, no unit)",
         tuple(rows.fine_tuned(f"α = {alpha:g}", x=alpha, alpha=alpha) for alpha in settings.alphas),
     )
@@ -297,10 +312,15 @@ def _data_efficiency(rows: _Rows, settings: AblationSettings) -> Ablation:
         "human triplets (%)",
         tuple(
             rows.fine_tuned(
-                f"{100 * share:g} %, {series}", size, x=100 * share, series=series, amount=share, is_control=is_control
+                f"{100 * fraction:g} %, {series}",
+                size,
+                x=100 * fraction,
+                series=series,
+                amount=fraction,
+                is_control=is_control,
             )
             for series, size, is_control in kinds
-            for share in settings.human_shares
+            for fraction in settings.human_shares
         ),
     )
 
@@ -309,7 +329,7 @@ def _zero_shot(rows: _Rows, settings: AblationSettings) -> Ablation:
     return Ablation(
         "zero-shot",
         "Zero shot",
-        "How well does a retriever do that saw synthetic triplets alone?",
+        "How good is a retriever that is trained on synthetic triplets only?",
         "synthetic triplets (pools)",
         tuple(rows.pretrained(f"{size:g} × pool", size, x=size) for size in settings.sizes if size),
     )
@@ -322,8 +342,8 @@ def _text_source(rows: _Rows, settings: AblationSettings) -> Ablation:
     return Ablation(
         "text-source",
         "Where the synthetic texts come from",
-        "Are texts that a generator wrote about two images better than texts composed from their captions? "
-        "Both were written about the same pairs.",
+        "Are texts that the generator writes for two images better than texts composed from their captions? "
+        "Both are for the same pairs.",
         "",
         (*tuned, *alone),
     )
@@ -343,20 +363,3 @@ def _hops_and_losses(rows: _Rows, settings: AblationSettings) -> Ablation:
             rows.fine_tuned("one hop, no text-only loss (λ = 0)", kind="one-hop", lambda_text=0.0),
         ),
     )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Folders.
-
-    Attributes:
-        data: The data folder that is learnt from and measured on.
-        out: Where everything goes.
-        also: Further data folders whose triplets join every fine-tuning, whole.
-        features: Where vision tokens are cached; in the user's cache folder if None.
-    """
-
-    data: DataFolder
-    out: Path
-    also: tuple[Path, ...] = ()
-    features: Path | None = None

@@ -1,7 +1,8 @@
-"""Taking a part of some triplets by lot, pair by pair."""
+"""The synthetic texts of the ablations: mining the pool of pairs and writing its texts, and missing reverse texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import torch
@@ -12,114 +13,101 @@ from likebut.errors import InputError
 from likebut.features.cache import open_features
 from likebut.files import fingerprint
 from likebut.generator.generator import ModificationGenerator
-from likebut.models.devices import resolve_precision
-from likebut.research.ablations.plan import AblationSettings, Place
+from likebut.research.ablations.plan import AblationFolders, AblationSettings
 from likebut.synthesis.filters import Blocklist, FilterSettings
 from likebut.synthesis.jobs import Job, write_about_pairs, write_reverse_texts
 from likebut.synthesis.mining import MinedPair, mine_images
 from likebut.synthesis.pair_file import write_pairs
+from likebut.synthesis.run import run_precision
 from likebut.synthesis.writing import WritingSettings
-from likebut.training.data import weights_identity
+from likebut.training.run import weights_identity
+
+_BATCH_SIZE = 64
+# A GPU decodes hundreds of texts as fast as one; a shard has no more.
+_GPU_BATCH_SIZE = 256
 
 
-def draw_share(triplets: Sequence[Triplet], share: float, seed: int) -> list[Triplet]:
-    """Return the triplets of a share of the image pairs, in their order.
+def pool_images(folders: AblationFolders, settings: AblationSettings) -> list[ImageRef]:
+    """Return the images from which the pool is mined.
 
-    Both directions of a pair go together, since each knows the other's text as its reverse. With one seed, what a
-    smaller share draws is part of what a larger one draws.
-
-    Args:
-        triplets: What to draw from.
-        share: From 0 to 1; at least one pair is drawn.
-        seed: Of the lot.
-    """
-    pairs = sorted({pair_of(triplet) for triplet in triplets})
-    count = max(1, round(share * len(pairs)))
-    chosen = set(Random(seed).sample(pairs, len(pairs))[:count])
-    return [triplet for triplet in triplets if pair_of(triplet) in chosen]
-
-
-def pair_of(triplet: Triplet) -> tuple[str, str]:
-    """Return the names of the two images, the same for both directions."""
-    first, second = sorted((triplet.reference, triplet.target))
-    return first, second
-
-
-_TEXTS_AT_ONCE = 64
-# Hundreds take a GPU no longer than one; a shard has no more.
-_TEXTS_AT_ONCE_ON_A_GPU = 256
-
-
-def pool_images(place: Place, settings: AblationSettings) -> list[ImageRef]:
-    """Return the photographs that the pool is mined from.
-
-    They are the training split's, without any that another split's triplets name, and where there are captions only
-    those that have one: texts of the generator and texts from captions are then about the same pairs.
+    These are the images of the pool's split that no other split's triplet names. If there are captions, only images
+    with captions are used, so that the generator's texts and the texts composed from captions are for the same pairs.
 
     Raises:
         InputError: There are fewer than two.
     """
-    images = place.data.images()
-    measured = {
+    images = folders.data.images()
+    evaluated = {
         name
-        for triplet in place.data.triplets()
+        for triplet in folders.data.triplets()
         if triplet.split != settings.pool_split or triplet.split == settings.split
         for name in triplet.images()
     }
-    captioned = place.data.captions(settings.pool_split)
+    captioned = folders.data.captions(settings.pool_split)
     names = [
         name
-        for name in place.data.images_of(settings.pool_split)
-        if name in images and name not in measured and (not captioned or name in captioned)
+        for name in folders.data.images_of(settings.pool_split)
+        if name in images and name not in evaluated and (not captioned or name in captioned)
     ]
     if len(names) < 2:
         raise InputError(
-            f'The split "{settings.pool_split}" of {place.data.path} has {len(names)} photographs for the pool.',
+            f'The split "{settings.pool_split}" of {folders.data.path} has {len(names)} images for the pool.',
             "Give another split with --set pool_split=NAME.",
+            code="too-few-images",
         )
     return [images[name] for name in names]
 
 
+def pair_of(triplet: Triplet) -> tuple[str, str]:
+    """Return the names of a triplet's two images, the same for both directions."""
+    first, second = sorted((triplet.reference, triplet.target))
+    return first, second
+
+
 @dataclass(frozen=True)
-class Writer:
+class SyntheticTexts:
     """Writes the texts that the ablations need, each set once.
 
     Attributes:
-        place: Where the data is, and where to write.
-        settings: How.
+        folders: The folders of the ablations.
+        settings: Their settings.
     """
 
-    place: Place
+    folders: AblationFolders
     settings: AblationSettings
 
-    def pool(self, described: Sequence[Triplet]) -> list[Triplet]:
-        """Return the synthetic triplets of ``settings.largest_size`` pools, both directions, those that were kept.
+    def pool(self, annotated: Sequence[Triplet]) -> list[Triplet]:
+        """Return the synthetic triplets of ``settings.largest_size`` pools, both directions, that the filters kept.
 
         Args:
-            described: Triplets whose pairs are not undescribed and stay out of the pool.
+            annotated: Triplets whose pairs are excluded from the pool.
 
         Raises:
-            InputError: The photographs give too few pairs, or no text was kept.
+            InputError: The images give too few pairs, or no text was kept.
             MissingWeightsError: The generator's weights are not on this machine.
         """
-        images = pool_images(self.place, self.settings)
+        images = pool_images(self.folders, self.settings)
         generator = ModificationGenerator.from_pretrained(self.settings.generator)
-        pairs = sorted({pair_of(triplet) for triplet in described})
+        pairs = sorted({pair_of(triplet) for triplet in annotated})
         about = {"pool": self._contents(images, generator), "described": pairs, "count": self._count}
-        folder = self.place.out / "texts" / f"pool-{fingerprint([about, self._identity()])}"
+        folder = self.folders.out / "texts" / f"pool-{fingerprint([about, self._identity()])}"
         if not (folder / SUMMARY_NAME).is_file():
             mined = self._mine(images, generator, set(pairs))
             write_pairs(folder / "pairs.parquet", mined, {"pairs": len(mined), "settings": self.settings.model_dump()})
-            write_about_pairs(folder, mined, {image.name: image for image in images}, self._job(generator))
+            write_about_pairs(folder, mined, {image.name: image for image in images}, self._job(folder, generator))
         found = read_synthetic(folder)
         if not found:
-            raise InputError(f"Of the texts in {folder} none was kept.", "Give a generator that was trained longer.")
+            raise InputError(
+                f"None of the texts in {folder} was kept.",
+                "Give a generator that was trained longer.",
+                code="too-few-triplets",
+            )
         return found
 
     def with_reverse(self, human: Sequence[Triplet], images: Mapping[str, ImageRef]) -> list[Triplet]:
-        """Return human triplets with reverse texts, those that lack one with what the generator writes.
+        """Return human triplets with reverse modification texts; missing ones are written by the generator.
 
-        As the paper does for its prototype loss; a triplet whose reverse text a filter drops is left out of every row.
+        The paper does this for its prototype loss. Triplets whose reverse text the filters drop are left out.
         """
         if all(triplet.reverse_modification for triplet in human):
             return list(human)
@@ -127,9 +115,9 @@ class Writer:
         named = sorted({name for triplet in human for name in (triplet.reference, triplet.target)} & images.keys())
         contents = self._contents([images[name] for name in named], generator)
         about = {"triplets": [triplet.to_row() for triplet in human], "images": contents}
-        folder = self.place.out / "texts" / f"reverse-{fingerprint([about, self._identity()])}"
+        folder = self.folders.out / "texts" / f"reverse-{fingerprint([about, self._identity()])}"
         if not (folder / "triplets.jsonl").is_file():
-            write_reverse_texts(folder, human, images, self._job(generator, keep_same_texts=True))
+            write_reverse_texts(folder, human, images, self._job(folder, generator, keep_same_texts=True))
         return read_triplets(folder / "triplets.jsonl")
 
     @property
@@ -137,31 +125,32 @@ class Writer:
         return round(self.settings.pool * self.settings.largest_size)
 
     def _mine(
-        self, images: Sequence[ImageRef], generator: ModificationGenerator, described: set[tuple[str, str]]
+        self, images: Sequence[ImageRef], generator: ModificationGenerator, annotated: set[tuple[str, str]]
     ) -> list[MinedPair]:
         window = self.settings.pairs.model_copy(update={"limit": None})
-        mined = mine_images(images, generator.vision, window, feature_folder=self.place.features).pairs
+        mined = mine_images(images, generator.vision, window, feature_folder=self.folders.features).pairs
         found = [
             pair
             for pair in mined
-            if (min(pair.reference, pair.target), max(pair.reference, pair.target)) not in described
+            if (min(pair.reference, pair.target), max(pair.reference, pair.target)) not in annotated
         ]
         if len(found) < self._count:
             raise InputError(
-                f"The {len(images)} photographs give {len(found)} undescribed pairs, and {self._count} are wanted "
+                f"The {len(images)} images give {len(found)} pairs without annotation; {self._count} are needed "
                 f"({self.settings.largest_size:g} times a pool of {self.settings.pool}).",
                 f"Add --set pool={max(1, int(len(found) / self.settings.largest_size))}, or a larger "
                 f"--set pairs.neighbours={2 * window.neighbours}.",
+                code="too-few-pairs",
             )
         return Random(window.seed).sample(found, self._count)
 
     def _contents(self, images: Sequence[ImageRef], generator: ModificationGenerator) -> list[str]:
-        features = open_features(generator.vision, self.place.features)
+        features = open_features(generator.vision, self.folders.features)
         features.learn_names(images)
         return [features.content(image.name) if features.knows(image.name) else image.name for image in images]
 
     def _identity(self) -> dict[str, object]:
-        """Return what texts depend on besides what they are about."""
+        """Return what the texts depend on besides their images."""
         settings = self.settings
         return {
             "generator": weights_identity(settings.generator, "generator"),
@@ -170,14 +159,14 @@ class Writer:
             "blocklist": Blocklist.load().fingerprint(),
         }
 
-    def _job(self, generator: ModificationGenerator, keep_same_texts: bool = False) -> Job:
+    def _job(self, folder: Path, generator: ModificationGenerator, keep_same_texts: bool = False) -> Job:
         device = torch.device(generator.device)
         writing = WritingSettings(
             decoding=self.settings.decoding,
-            batch_size=_TEXTS_AT_ONCE_ON_A_GPU if device.type == "cuda" else _TEXTS_AT_ONCE,
-            precision=resolve_precision("auto", device),
+            batch_size=_GPU_BATCH_SIZE if device.type == "cuda" else _BATCH_SIZE,
+            precision=run_precision(folder, "auto", device),
         )
-        # No round trip: the retriever that made it would have learnt from human triplets, and so would every row.
-        strictness = {"round_trip_rank": None} | ({"same_text_share": None} if keep_same_texts else {})
-        filters = FilterSettings.model_validate(strictness)
-        return Job(generator, None, writing, filters, Blocklist.load(), feature_folder=self.place.features)
+        # No round-trip filter: its retriever is trained on human triplets, which would reach every row through it.
+        thresholds = {"round_trip_rank": None} | ({"same_text_share": None} if keep_same_texts else {})
+        filters = FilterSettings.model_validate(thresholds)
+        return Job(generator, None, writing, filters, Blocklist.load(), feature_folder=self.folders.features)

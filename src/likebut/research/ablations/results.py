@@ -1,4 +1,4 @@
-"""What the ablations came to: a mean and a spread for each row, and all of it as JSON."""
+"""The results of the ablations: mean and standard deviation for each row, and their JSON form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -6,12 +6,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from likebut.research.ablations.plan import Ablation, AblationSettings, Row, Training
-from likebut.research.ablations.runs import Result
+from likebut.research.ablations.runs import TrainingResult
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A metric over the seeds, in percent.
+class SeedValues:
+    """The values of a metric over the seeds, in percent.
 
     Attributes:
         values: One for each seed.
@@ -31,7 +31,7 @@ class Spread:
 
     @property
     def range(self) -> tuple[float, float]:
-        """The lowest and the highest."""
+        """The minimum and the maximum."""
         return min(self.values), max(self.values)
 
     def to_json(self) -> dict[str, Any]:
@@ -46,14 +46,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """A row, measured.
+    """The result of a row.
 
     Attributes:
-        steps: Pretraining and fine-tuning together.
-        pretraining_steps: Those of them on synthetic triplets.
-        human: Human triplets learnt from, those of further folders included; the mean over seeds.
-        synthetic: Synthetic ones, likewise.
-        metrics: By name, in percent.
+        steps: Number of steps of pretraining and fine-tuning.
+        pretraining_steps: Number of those on synthetic triplets.
+        human: Number of human triplets, those of further folders included; the mean over seeds.
+        synthetic: Number of synthetic triplets; the mean over seeds.
+        metrics: Metric name → values in percent.
     """
 
     label: str
@@ -63,16 +63,16 @@ class RowOutcome:
     pretraining_steps: int
     human: int
     synthetic: int
-    metrics: Mapping[str, Spread]
+    metrics: Mapping[str, SeedValues]
 
     def to_json(self) -> dict[str, Any]:
         """Return the row for ``results.json``."""
-        return asdict(self) | {"metrics": {name: spread.to_json() for name, spread in self.metrics.items()}}
+        return asdict(self) | {"metrics": {name: values.to_json() for name, values in self.metrics.items()}}
 
 
 @dataclass(frozen=True)
 class AblationOutcome:
-    """An ablation, measured; its texts are as in the plan."""
+    """The result of an ablation; title and question are those of the plan."""
 
     name: str
     title: str
@@ -86,16 +86,16 @@ class AblationOutcome:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Everything.
+class AblationOutcomes:
+    """The results of all ablations.
 
     Attributes:
-        data: What was learnt from and measured on, in words and numbers.
-        machine: What it ran on, this time.
-        trainings: How many there are.
-        done_before: How many of them an earlier call had done.
-        steps: Training steps of all.
-        seconds: How long all trainings took, earlier calls' included.
+        data: The split and the sizes of the data.
+        machine: The machine of this call.
+        trainings: Number of trainings.
+        done_before: Number of trainings that an earlier call had finished.
+        steps: Number of training steps.
+        seconds: Duration of all trainings, those of earlier calls included.
     """
 
     settings: AblationSettings
@@ -120,13 +120,13 @@ class Outcome:
         }
 
 
-def outcome_of(ablation: Ablation, results: Mapping[Training, Result]) -> AblationOutcome:
-    """Return an ablation whose trainings are all done."""
+def outcome_of(ablation: Ablation, results: Mapping[Training, TrainingResult]) -> AblationOutcome:
+    """Return the result of an ablation whose trainings are all done."""
     rows = tuple(_row(row, results) for row in ablation.rows)
     return AblationOutcome(ablation.name, ablation.title, ablation.question, ablation.axis, rows)
 
 
-def _row(row: Row, results: Mapping[Training, Result]) -> RowOutcome:
+def _row(row: Row, results: Mapping[Training, TrainingResult]) -> RowOutcome:
     measured = [results[training].metrics for training in row.trainings]
     shared = [name for name in measured[0] if all(name in metrics for metrics in measured)]
     chain = row.trainings[0].chain
@@ -138,10 +138,10 @@ def _row(row: Row, results: Mapping[Training, Result]) -> RowOutcome:
         pretraining_steps=sum(training.steps for training in chain if training.is_synthetic),
         human=_mean_triplets(row.trainings, results, synthetic=False),
         synthetic=_mean_triplets(row.trainings, results, synthetic=True),
-        metrics={name: Spread(tuple(metrics[name] for metrics in measured)) for name in shared},
+        metrics={name: SeedValues(tuple(metrics[name] for metrics in measured)) for name in shared},
     )
 
 
-def _mean_triplets(trainings: Sequence[Training], results: Mapping[Training, Result], synthetic: bool) -> int:
+def _mean_triplets(trainings: Sequence[Training], results: Mapping[Training, TrainingResult], synthetic: bool) -> int:
     chains = [[part for part in training.chain if part.is_synthetic == synthetic] for training in trainings]
     return round(fmean(sum(results[part].triplets for part in chain) for chain in chains))

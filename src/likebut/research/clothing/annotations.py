@@ -1,6 +1,6 @@
-"""The annotations that the package holds: what each photograph shows, and the texts between pairs of them.
+"""The annotations in the package: descriptions of photographs, and modification texts for pairs of them.
 
-Where they come from, and how far they can be trusted, is said in ``annotation_files/README.md``.
+``annotation_files/README.md`` documents their source and their limits.
 """
 
 import gzip
@@ -19,20 +19,23 @@ from likebut.errors import InputError
 
 SPLITS = ("train", "val")
 
+# Smaller copies first: training reads 256 pixels of each photograph.
+_FOLDERS = ("images", "images_compressed", "images_original", ".")
+
 
 class Photograph(BaseModel):
-    """One photograph's annotation.
+    """The annotation of one photograph.
 
     Attributes:
-        image: Its file's name in the public collection.
+        image: File name in the public collection.
         split: "train" or "val".
         photographer: A number; no photographer is in both splits.
-        kids: Whether the garment is a child's.
-        type: What it is: "t-shirt", "sneakers".
-        colours: Dominant first, three at most.
+        kids: Whether the garment is for children.
+        type: "t-shirt", "sneakers", …
+        colours: Dominant first, at most three.
         pattern: "plain", "striped", "graphic print", …
-        cut: Sleeves, neck, closure, length, … as phrases between commas.
-        detail: What sets it apart from others like it; often empty.
+        cut: Sleeves, neck, closure, length, … as comma-separated phrases.
+        detail: What distinguishes it from similar items; often empty.
         caption: One sentence.
     """
 
@@ -67,8 +70,33 @@ def load_triplets() -> tuple[Triplet, ...]:
 
 @cache
 def load_gallery() -> tuple[tuple[str, str], ...]:
-    """Return each gallery line as ``(image, split)``."""
+    """Return each line of the gallery as ``(image, split)``."""
     return tuple((row["image"], row["split"]) for row in _rows("gallery"))
+
+
+def locate_photographs(root: Path, names: Iterable[str]) -> dict[str, ImageRef]:
+    """Return the file of each photograph below ``root``, by name; a missing one keeps its expected path.
+
+    Args:
+        root: The public collection's folder (with ``images/``, ``images_compressed/`` or ``images_original/``), or the
+            folder of photographs itself.
+        names: The photographs' names; other suffixes (``.JPEG``) are found too.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not root.is_dir():
+        raise InputError(
+            f"There is no folder {root}.",
+            "Give the photographs' folder; see `likebut data info clothing`.",
+            code="missing-folder",
+        )
+    found: dict[str, Path] = {}
+    for folder in _FOLDERS:
+        for path in _image_files(root / folder):
+            found.setdefault(path.stem, path)
+    expected = root / "images" if (root / "images").is_dir() else root
+    return {name: ImageRef(name, found.get(Path(name).stem, expected / name)) for name in names}
 
 
 def _rows(name: str) -> Iterator[dict[str, Any]]:
@@ -77,34 +105,7 @@ def _rows(name: str) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-# Smaller copies first: training reads 256 pixels of each photograph.
-_FOLDERS = ("images", "images_compressed", "images_original", ".")
-
-
-def locate_photographs(root: Path, names: Iterable[str]) -> dict[str, ImageRef]:
-    """Return where each photograph lies below ``root``, by name; one that is missing keeps the place it should have.
-
-    Args:
-        root: The public collection's folder (with ``images/``, ``images_compressed/`` or ``images_original/``), or the
-            folder of photographs itself.
-        names: The photographs' names; another suffix (``.JPEG``) is found too.
-
-    Raises:
-        InputError: There is no such folder.
-    """
-    if not root.is_dir():
-        raise InputError(
-            f"There is no folder {root}.", "Give the photographs' folder; `likebut data info clothing` says which."
-        )
-    found: dict[str, Path] = {}
-    for folder in _FOLDERS:
-        for path in _pictures(root / folder):
-            found.setdefault(path.stem, path)
-    by_the_book = root / "images" if (root / "images").is_dir() else root
-    return {name: ImageRef(name, found.get(Path(name).stem, by_the_book / name)) for name in names}
-
-
-def _pictures(folder: Path) -> list[Path]:
+def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -1,4 +1,4 @@
-"""What a photograph shows as attribute → value, with the phrases of ``cut`` read where that can be done reliably."""
+"""The attributes of a photograph: attribute → value, parsed from the annotation's phrases where that is reliable."""
 
 import re
 from collections.abc import Mapping
@@ -101,7 +101,7 @@ _HEEL = {"flat": r"^flat", "heel": r"\bheel\b|stiletto|platform|wedge|pumps"}
 _HEIGHT = {"low": r"low top", "ankle": r"ankle height|high top", "knee": r"knee high|mid calf"}
 _BRIM = {"curved": r"curved brim", "flat": r"flat brim"}
 
-_READINGS: dict[str, dict[str, dict[str, str]]] = {
+_PATTERNS: dict[str, dict[str, dict[str, str]]] = {
     "upper": {"sleeves": _SLEEVES, "neck": _NECK, "closure": _CLOSURE, "length": _LENGTH_OF_TOPS, "fit": _FIT},
     "one-piece": {"sleeves": _SLEEVES, "neck": _NECK, "closure": _CLOSURE, "length": _LENGTH_OF_DRESSES, "fit": _FIT},
     "legs": {"length": _LENGTH_OF_LEGS, "leg": _LEG, "waist": _WAIST},
@@ -112,10 +112,10 @@ _READINGS: dict[str, dict[str, dict[str, str]]] = {
 
 
 def attributes_of(photograph: Photograph) -> dict[str, str]:
-    """Return attribute → value of one photograph; what the annotation does not say is left out.
+    """Return attribute → value of one photograph; values that the annotation does not state are left out.
 
-    ``type``, ``colour``, ``pattern`` and ``age`` are always there, ``second colour`` is "none" where there is none,
-    and ``hood`` is "none" for upper garments whose cut speaks of no hood.
+    ``type``, ``colour``, ``pattern`` and ``age`` are always present, ``second colour`` is "none" if there is none,
+    and ``hood`` is "none" for upper garments whose cut mentions no hood.
     """
     kind = KIND_OF[photograph.type]
     values = {
@@ -128,8 +128,8 @@ def attributes_of(photograph: Photograph) -> dict[str, str]:
     if len(photograph.colours) > 2:
         values["third colour"] = photograph.colours[2]
     phrases = [phrase.strip().lower() for phrase in photograph.cut.split(",")]
-    for attribute, readings in _READINGS[kind].items():
-        if value := _read(phrases, readings):
+    for attribute, patterns in _PATTERNS[kind].items():
+        if value := _first_match(phrases, patterns):
             values[attribute] = value
     if kind in ("upper", "one-piece"):
         values["hood"] = "hood" if any(re.search(r"\bhood", phrase) for phrase in phrases) else NONE
@@ -138,13 +138,13 @@ def attributes_of(photograph: Photograph) -> dict[str, str]:
     return values
 
 
-def _read(phrases: list[str], readings: Mapping[str, str]) -> str | None:
-    for value, pattern in readings.items():
+def _first_match(phrases: list[str], patterns: Mapping[str, str]) -> str | None:
+    for value, pattern in patterns.items():
         if any(re.search(pattern, phrase) for phrase in phrases):
             return value
     return None
 
 
 def differences(reference: Mapping[str, str], target: Mapping[str, str]) -> dict[str, str]:
-    """Return the attributes whose values are known of both and differ, with the target's values."""
+    """Return the attributes that both have and that differ, with the target's values."""
     return {name: value for name, value in target.items() if name in reference and reference[name] != value}

@@ -1,7 +1,7 @@
-"""Reading texts about clothing: which colours, types and patterns does a text claim?
+"""Parsing texts about clothing into the colours, types and patterns that they claim.
 
-Words and what they may mean lie in ``claims.json``. A word that means several values ("top", "blue") claims any one of
-them; navy, black and dark grey are never one another.
+Words and their possible values are stored in ``claims.json``. A word with several values ("top", "blue") claims any one
+of them; navy, black and dark grey are always distinct.
 """
 
 import re
@@ -25,25 +25,25 @@ class _Words(BaseModel):
 
 @dataclass(frozen=True)
 class Claim:
-    """A word of a text: the attribute that it speaks of, and the values that it may mean."""
+    """A word of a text: its attribute, and the values that it may mean."""
 
     attribute: str
     values: frozenset[str]
 
 
-# What follows one of these is not wanted, or is what there was; up to the next boundary.
-_TURNED_DOWN = re.compile(
+# Up to the next boundary, what follows is negated or describes the reference.
+_NEGATION = re.compile(
     r"\b(?:no|not|without|minus|lose|loses|losing|remove|drop|ditch|instead of|rather than|in place of|unlike|never"
     r"|less)\b"
 )
-# Likewise, up to the word that says what comes in its place.
-_EXCHANGED = re.compile(r"\b(?:swap|trade|exchange|replace|change|switch|turn|from)\b")
-_IN_EXCHANGE = re.compile(r"\b(?:for|with|by|to|into)\b")
+# Likewise, up to the connector that introduces the new value.
+_REPLACEMENT = re.compile(r"\b(?:swap|trade|exchange|replace|change|switch|turn|from)\b")
+_CONNECTOR = re.compile(r"\b(?:for|with|by|to|into)\b")
 _BOUNDARY = re.compile(r"[,;.:!?()]|\b(?:and|but|with|just|plus)\b")
 
 
 def claims_of(text: str) -> set[Claim]:
-    """Return what a text claims of its target; words that it negates or gives as the old value claim nothing."""
+    """Return the claims of a text about its target; negated words and old values claim nothing."""
     lowered = text.lower().replace("’", "'")
     excluded = list(_excluded(lowered))
     return {
@@ -54,26 +54,26 @@ def claims_of(text: str) -> set[Claim]:
 
 
 def new_claims(text: str, reference: Mapping[str, str]) -> set[Claim]:
-    """Return the claims of a text that say something new of ``reference`` (attribute → value).
+    """Return the claims of a text that differ from ``reference`` (attribute → value).
 
-    To name the reference's own type, pattern or dominant colour claims nothing.
+    Naming the reference's own type, pattern or dominant colour claims nothing.
     """
     return {claim for claim in claims_of(text) if reference.get(claim.attribute) not in claim.values}
 
 
 def colours_of(values: Mapping[str, str]) -> set[str]:
-    """Return every colour that a photograph shows."""
+    """Return every colour of a photograph."""
     names = ("colour", "second colour", "third colour")
     return {values[name] for name in names if values.get(name, NONE) != NONE}
 
 
 def _excluded(text: str) -> Iterator[tuple[int, int]]:
-    for mark in _TURNED_DOWN.finditer(text):
-        yield mark.start(), _end(_BOUNDARY, text, mark.end())
-    for mark in _EXCHANGED.finditer(text):
-        stop = _IN_EXCHANGE.search(text, mark.end())
-        if stop and stop.start() <= _end(re.compile(r"[,;.]"), text, mark.end()):
-            yield mark.start(), stop.start()
+    for marker in _NEGATION.finditer(text):
+        yield marker.start(), _end(_BOUNDARY, text, marker.end())
+    for marker in _REPLACEMENT.finditer(text):
+        stop = _CONNECTOR.search(text, marker.end())
+        if stop and stop.start() <= _end(re.compile(r"[,;.]"), text, marker.end()):
+            yield marker.start(), stop.start()
 
 
 def _end(boundary: re.Pattern[str], text: str, start: int) -> int:
@@ -90,7 +90,7 @@ def _words() -> _Words:
 def _pattern() -> re.Pattern[str]:
     words = _words()
     known = [*words.type, *words.colour, *words.pattern, *words.ignored]
-    # Longer phrases first, so that "cap sleeves" is no cap and "off-white" not white.
+    # Longer phrases first, so that "cap sleeves" is not a cap and "off-white" not white.
     alternatives = "|".join(re.escape(word) for word in sorted(known, key=len, reverse=True))
     return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)")
 

@@ -1,4 +1,7 @@
-"""The words that texts about clothing are made of, as data in ``phrases.json``."""
+"""A grammar that writes modification texts about clothing, in plain or free wording; its words are in ``phrases.json``.
+
+Plain wording has one phrase for each value, in a fixed order. Free wording has many phrases, orders and omissions.
+"""
 
 import re
 from collections.abc import Mapping
@@ -10,113 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from likebut.research.clothing.annotations import Photograph
 from likebut.research.clothing.attributes import NONE
-from likebut.research.english import finish, join_clauses, lower_first, with_article
-
-_STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Noun(BaseModel):
-    """What a type is called.
-
-    Attributes:
-        nouns: Its names, the plainest first.
-        plural: Whether it takes no article: "trousers".
-    """
-
-    model_config = _STRICT
-    nouns: tuple[str, ...]
-    plural: bool = False
-
-
-class Value(BaseModel):
-    """How one value of an attribute is said.
-
-    Attributes:
-        plain: Its one wording in the plain register; empty if it cannot be asked for.
-        adjectives: What stands before a noun: "striped".
-        withs: What stands after "with": "stripes".
-        clauses: What stands alone: "no sleeves".
-        lost: What says that the reference's value is gone: "no stripes".
-    """
-
-    model_config = _STRICT
-    plain: str = ""
-    adjectives: tuple[str, ...] = ()
-    withs: tuple[str, ...] = ()
-    clauses: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-
-
-class Scale(BaseModel):
-    """Values from less to more, and the comparatives for a step either way."""
-
-    model_config = _STRICT
-    scale: tuple[str, ...]
-    more: tuple[str, ...]
-    less: tuple[str, ...]
-
-
-class Phrases(BaseModel):
-    """All of ``phrases.json``; the attributes' names are the keys of :attr:`values`."""
-
-    model_config = _STRICT
-    types: dict[str, Noun] = Field(alias="type")
-    colours: dict[str, tuple[str, ...]] = Field(alias="colour")
-    values: dict[str, dict[str, Value]]
-    scales: dict[str, Scale] = Field(alias="longer")
-    shades: tuple[tuple[str, ...], ...]
-    openers: tuple[str, ...]
-    contrasts: tuple[str, ...]
-    as_type: tuple[str, ...] = Field(alias="as a type")
-    joins: tuple[str, ...]
-
-
-@cache
-def load_phrases() -> Phrases:
-    """Return the words that every text about clothing is made of."""
-    return Phrases.model_validate_json(files("likebut.research.clothing").joinpath("phrases.json").read_text("utf-8"))
-
-
-_TAIL = re.compile(r"(?:\bwith\b|,|\bshowing\b|\bcovered in\b|\bprinted with\b)\s+(.+)$")
-_OPENERS = ("", "", "", "", "make it ", "I want ", "like this but ", "is ")
-_WORN_WORDS = re.compile(
-    r",? (?:lying flat|laid flat|on a hanger|on the floor|hung up|on a bed|folded|spread out)\b[^,]*", re.IGNORECASE
-)
-
-
-def detail_of(photograph: Photograph, generator: Random) -> str:
-    """Return a fragment that tells the photograph apart, "" if its annotation has none.
-
-    It is the annotation's ``detail`` or, now and then or for want of one, the end of its caption.
-    """
-    tail = _TAIL.search(_WORN_WORDS.sub("", photograph.caption))
-    fragments = [photograph.detail] * 2 + ([tail[1]] if tail else [])
-    return generator.choice([fragment for fragment in fragments if fragment] or [""])
-
-
-def detail_clause(text: str, detail: str, generator: Random, after_with: bool = False) -> str:
-    """Return ``text`` with a detail joined on: "navy, with a round red logo"."""
-    detail = lower_first(detail) if not detail.startswith(("I ", "I'")) else detail
-    if not text:
-        return detail
-    if generator.random() < 0.12:
-        return f"{detail}, {text}"
-    joins = (" and ", ", ") if after_with else (", ", " with ", ", with ", " and ", " featuring ")
-    return text + generator.choice(joins) + detail
-
-
-def short_caption(caption: str, generator: Random) -> str:
-    """Return a caption as a modification text: where and how the thing lies is left out, now and then a clause too."""
-    text = lower_first(_WORN_WORDS.sub("", caption).strip())
-    clauses = text.split(", ")
-    if len(clauses) > 2 and generator.random() < 0.5:
-        clauses.pop(generator.randrange(1, len(clauses)))
-    text = ", ".join(clauses)
-    if generator.random() < 0.2 and " with " in text:
-        head, tail = text.split(" with ", 1)
-        text = f"{head} with {tail}" if generator.random() < 0.5 else f"{tail} on {head}"
-    return generator.choice(_OPENERS) + text
-
+from likebut.research.english import finish, fix_articles, join_clauses, lower_first
 
 PLAIN_ORDER = (
     "type",
@@ -135,17 +32,123 @@ PLAIN_ORDER = (
     "brim",
     "age",
 )
-"""The attributes that texts speak of, in the order of the plain register."""
+"""The attributes that texts name, in the order of plain texts."""
 
 Changes = Mapping[str, str]
-_NOTHING = Value()
+"""Attribute → new value."""
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+_TAIL = re.compile(r"(?:\bwith\b|,|\bshowing\b|\bcovered in\b|\bprinted with\b)\s+(.+)$")
+_OPENERS = ("", "", "", "", "make it ", "I want ", "like this but ", "is ")
+_WORN_WORDS = re.compile(
+    r",? (?:lying flat|laid flat|on a hanger|on the floor|hung up|on a bed|folded|spread out)\b[^,]*", re.IGNORECASE
+)
 _PRINTS = {"graphic print", "text print", "small logo"}
 _VERBS = ("make ", "turn ", "is ", "swap ", "change ", "from ")
 _PARTICLES = ("in ", "as ", "with ", "no ", "without ", "not ", "for ", "a bit ")
 
 
-def can_be_said(attribute: str, value: str) -> bool:
-    """Return whether a text can ask for this value: "other" cannot be asked for."""
+class Noun(BaseModel):
+    """The nouns for a type.
+
+    Attributes:
+        nouns: Synonyms, the most common first.
+        plural: Whether they take no article: "trousers".
+    """
+
+    model_config = _STRICT
+    nouns: tuple[str, ...]
+    plural: bool = False
+
+
+class Value(BaseModel):
+    """The phrases for one value of an attribute.
+
+    Attributes:
+        plain: Its plain wording; empty if it cannot be requested.
+        adjectives: Phrases before a noun: "striped".
+        withs: Phrases after "with": "stripes".
+        clauses: Independent phrases: "no sleeves".
+        lost: Phrases that negate the value of the reference: "no stripes".
+    """
+
+    model_config = _STRICT
+    plain: str = ""
+    adjectives: tuple[str, ...] = ()
+    withs: tuple[str, ...] = ()
+    clauses: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+_NOTHING = Value()
+
+
+class Scale(BaseModel):
+    """Values in ascending order, and the comparatives for a step in either direction."""
+
+    model_config = _STRICT
+    scale: tuple[str, ...]
+    more: tuple[str, ...]
+    less: tuple[str, ...]
+
+
+class Phrases(BaseModel):
+    """The content of ``phrases.json``; the keys of :attr:`values` are attributes."""
+
+    model_config = _STRICT
+    types: dict[str, Noun] = Field(alias="type")
+    colours: dict[str, tuple[str, ...]] = Field(alias="colour")
+    values: dict[str, dict[str, Value]]
+    scales: dict[str, Scale] = Field(alias="longer")
+    shades: tuple[tuple[str, ...], ...]
+    openers: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    as_type: tuple[str, ...] = Field(alias="as a type")
+    joins: tuple[str, ...]
+
+
+@cache
+def load_phrases() -> Phrases:
+    """Return the phrases of all texts about clothing."""
+    return Phrases.model_validate_json(files("likebut.research.clothing").joinpath("phrases.json").read_text("utf-8"))
+
+
+def detail_of(photograph: Photograph, generator: Random) -> str:
+    """Return a phrase that distinguishes the photograph from similar ones, "" if its annotation has none.
+
+    It is the annotation's ``detail`` or, sometimes or for lack of one, the end of its caption.
+    """
+    tail = _TAIL.search(_WORN_WORDS.sub("", photograph.caption))
+    fragments = [photograph.detail] * 2 + ([tail[1]] if tail else [])
+    return generator.choice([fragment for fragment in fragments if fragment] or [""])
+
+
+def detail_clause(text: str, detail: str, generator: Random, after_with: bool = False) -> str:
+    """Return ``text`` joined with a detail: "navy, with a round red logo"."""
+    detail = lower_first(detail) if not detail.startswith(("I ", "I'")) else detail
+    if not text:
+        return detail
+    if generator.random() < 0.12:
+        return f"{detail}, {text}"
+    joins = (" and ", ", ") if after_with else (", ", " with ", ", with ", " and ", " featuring ")
+    return text + generator.choice(joins) + detail
+
+
+def short_caption(caption: str, generator: Random) -> str:
+    """Return a caption as a modification text: without the item's position, and sometimes without a clause."""
+    text = lower_first(_WORN_WORDS.sub("", caption).strip())
+    clauses = text.split(", ")
+    if len(clauses) > 2 and generator.random() < 0.5:
+        clauses.pop(generator.randrange(1, len(clauses)))
+    text = ", ".join(clauses)
+    if generator.random() < 0.2 and " with " in text:
+        head, tail = text.split(" with ", 1)
+        text = f"{head} with {tail}" if generator.random() < 0.5 else f"{tail} on {head}"
+    return generator.choice(_OPENERS) + text
+
+
+def can_be_requested(attribute: str, value: str) -> bool:
+    """Return whether a text can name this value as the new one: "other" cannot be named."""
     phrases = load_phrases()
     if attribute == "type":
         return value in phrases.types
@@ -155,7 +158,7 @@ def can_be_said(attribute: str, value: str) -> bool:
 
 
 def write_plain(changes: Changes) -> str:
-    """Return the plain text that names every change (attribute → new value, each of which can be said)."""
+    """Return the plain text that names every change (attribute → new value, each of which can be requested)."""
     return ", ".join(_plain_clause(name, changes[name]) for name in PLAIN_ORDER if name in changes)
 
 
@@ -163,15 +166,15 @@ def _plain_clause(name: str, value: str) -> str:
     phrases = load_phrases()
     if name == "type":
         noun = phrases.types[value]
-        return f"as {noun.nouns[0]}" if noun.plural else with_article(f"as a {noun.nouns[0]}")
+        return f"as {noun.nouns[0]}" if noun.plural else fix_articles(f"as a {noun.nouns[0]}")
     return f"in {value}" if name == "colour" else phrases.values[name][value].plain
 
 
 class FreeGrammar:
-    """Writes in the free register.
+    """Writes texts in free wording.
 
     Args:
-        generator: Makes every choice.
+        generator: Source of randomness.
     """
 
     def __init__(self, generator: Random) -> None:
@@ -189,11 +192,11 @@ class FreeGrammar:
         """Return a text that leads from ``reference`` to ``target`` (attribute → value).
 
         Args:
-            reference: What the reference shows.
-            target: What the target shows.
-            changes: Which of the target's values to speak of.
-            detail: What sets the target apart, or "" if the text is to say no more than the changes.
-            caption: The target's caption, which may then stand in for everything else; likewise optional.
+            reference: The reference's attributes.
+            target: The target's attributes.
+            changes: The changes to name.
+            detail: A phrase that distinguishes the target, or "" to name the changes only.
+            caption: The target's caption, which may replace the whole text, or "".
         """
         draw = self.generator.random()
         if caption and draw < 0.25:
@@ -241,7 +244,7 @@ class FreeGrammar:
         return self.generator.choice(("ones", "pair", "") if noun.plural else ("one", "version", "", "", ""))
 
     def _clauses(self, reference: Mapping[str, str], changes: Changes, detail: str) -> str:
-        """Return "longer, in navy and with a collar": a clause for each change, in any order."""
+        """Return "longer, in navy and with a collar": a clause for each change, in random order."""
         names = self._kept(changes, bool(detail))
         self.generator.shuffle(names)
         clauses = [self.clause(name, reference, changes[name]) for name in names]
@@ -263,7 +266,7 @@ class FreeGrammar:
         return detail_clause(text, detail, self.generator) if detail else text
 
     def _can_contrast(self, name: str, reference: Mapping[str, str]) -> bool:
-        return name in ("type", "colour", "pattern", "sleeves", "neck") and can_be_said(name, reference[name])
+        return name in ("type", "colour", "pattern", "sleeves", "neck") and can_be_requested(name, reference[name])
 
     def _bare(self, name: str, value: str) -> str:
         if name == "type":
@@ -274,12 +277,12 @@ class FreeGrammar:
         return self.generator.choice(words.adjectives + words.withs or words.clauses)
 
     def clause(self, name: str, reference: Mapping[str, str], value: str) -> str:
-        """Return one clause that asks for ``value``: "in navy", "darker, navy", "longer", "as a dress", "no hood"."""
+        """Return one clause that requests ``value``: "in navy", "darker, navy", "longer", "as a dress", "no hood"."""
         if name == "type":
             noun = self.phrases.types[value]
             frames = [frame for frame in self.phrases.as_type if not noun.plural or "{n}" not in frame]
             frame = self.generator.choice(frames)
-            return with_article(frame.format(a=self._a_type(value), n=self.generator.choice(noun.nouns)))
+            return fix_articles(frame.format(a=self._a_type(value), n=self.generator.choice(noun.nouns)))
         if name == "colour":
             return self._colour_clause(reference["colour"], value)
         step = self._comparative(name, reference.get(name, ""), value)
@@ -293,7 +296,7 @@ class FreeGrammar:
     def _a_type(self, value: str) -> str:
         noun = self.phrases.types[value]
         name = self.generator.choice(noun.nouns)
-        return name if noun.plural else with_article(f"a {name}")
+        return name if noun.plural else fix_articles(f"a {name}")
 
     def _colour_clause(self, old: str, new: str) -> str:
         word = self.generator.choice(self.phrases.colours[new])
@@ -322,7 +325,7 @@ class FreeGrammar:
         return f"{word} and {self.generator.choice(self.phrases.colours[second])}" if both and second != NONE else word
 
     def _losses(self, reference: Mapping[str, str], changes: Changes) -> list[str]:
-        """Return at most one clause that says what is gone: "no stripes"."""
+        """Return at most one clause that names a removed value: "no stripes"."""
         from_print_to_print = {reference["pattern"], changes.get("pattern")} <= _PRINTS  # "no print" would be false
         lost = [
             phrase
@@ -333,7 +336,7 @@ class FreeGrammar:
         return [self.generator.choice(lost)] if lost else []
 
     def _kept(self, changes: Changes, has_detail: bool) -> list[str]:
-        """Return which changes are spoken of: with a detail that tells the target apart, one may go unsaid."""
+        """Return the changes to name: with a detail that distinguishes the target, one may be omitted."""
         names = [name for name in PLAIN_ORDER if name in changes]
         if has_detail and len(names) > 1 and self.generator.random() < 0.4:
             droppable = [name for name in names if name not in ("type", "colour")] or names
@@ -343,8 +346,8 @@ class FreeGrammar:
     def _form(self, value: Value, forms: tuple[str, ...]) -> str:
         return self.generator.choice([form for form in forms if getattr(value, form)])
 
-    def _opened(self, text: str, share: float) -> str:
-        if self.generator.random() >= share or text.startswith(_VERBS):
+    def _opened(self, text: str, probability: float) -> str:
+        if self.generator.random() >= probability or text.startswith(_VERBS):
             return text
         frames = self.phrases.openers
         if text.startswith(_PARTICLES):

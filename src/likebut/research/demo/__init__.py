@@ -1,1 +1,1 @@
-"""The whole pipeline of the paper, once, on the sample data."""
+"""The demo: the paper's whole pipeline on the sample data."""

@@ -1,6 +1,6 @@
-"""The demo: the paper's whole pipeline on the sample data, from pictures to a table.
+"""The demo: the paper's whole pipeline on the sample data, from drawings to a table.
 
-Every stage leaves its result in the demo's folder and is skipped, or gone on with, when the same command runs again.
+Every stage stores its result in the demo's folder, so that the same command resumes an interrupted run.
 """
 
 import platform
@@ -20,7 +20,7 @@ from likebut.data.folder import DataFolder
 from likebut.data.triplets import Triplet
 from likebut.evaluation.evaluator import RankedBenchmark
 from likebut.models.model_folder import find_model_folder
-from likebut.research.demo.panels import PANEL_RULE, draw_panels
+from likebut.research.demo.panels import PANEL_RULE, sample_panels
 from likebut.research.demo.settings import (
     OTHER_METHODS,
     PAPER,
@@ -32,33 +32,33 @@ from likebut.research.demo.settings import (
     table_rows,
 )
 from likebut.research.demo.training import (
-    Workplace,
+    DemoFolders,
+    evaluate_row,
     get_generator,
     human_recipe,
-    measure,
     mine_pool,
     synthetic_recipe,
     train_row,
     write_triplets,
 )
-from likebut.research.grounding import measure_truthfulness
+from likebut.research.grounding import measure_generator
 from likebut.research.reports.contents import DemoContents, RowResult, SynthesisResult
 from likebut.research.sample_data.sample import SampleSettings, make_sample
 from likebut.retriever.retriever import Retriever
 
 NEXT_STEP = (
     "`likebut index YOUR-PHOTOS && likebut search --image YOUR-PHOTOS/some.jpg --text 'in red'` "
-    "searches your own pictures."
+    "searches your own images."
 )
-# Enough for a figure of whole percents.
-_PAIRS_CHECKED = 200
+# Enough for a precision of about one percent.
+_GROUNDING_PAIRS = 200
 # Trainings of one stage share a chart.
-LABELLED_STAGE, WRITTEN_STAGE = "training on labelled triplets", "pretraining on written triplets"
+LABELLED_STAGE, SYNTHETIC_STAGE = "training on labelled triplets", "pretraining on synthetic triplets"
 
 
 @dataclass
 class _Results:
-    """What has come of the rows so far, by row name."""
+    """The results of the rows so far, by row name."""
 
     metrics: dict[str, list[Mapping[str, float]]] = field(default_factory=dict)
     intervals: dict[str, list[Mapping[str, tuple[float, float]]]] = field(default_factory=dict)
@@ -71,46 +71,46 @@ class Demo:
     """One run of the demo.
 
     Args:
-        folder: Where everything goes.
-        settings: How large it is.
-        say: Called with one line at the beginning of each stage.
+        folder: The output folder.
+        settings: The demo's settings.
+        on_stage: Called with a description at the start of each stage.
     """
 
-    def __init__(self, folder: Path, settings: DemoSettings, say: Callable[[str], None]) -> None:
-        self.settings, self._say = settings, say
+    def __init__(self, folder: Path, settings: DemoSettings, on_stage: Callable[[str], None]) -> None:
+        self.settings, self._on_stage = settings, on_stage
         self._folder = folder
         self._results = _Results()
         self._seconds: dict[str, float] = {}
 
     def run(self) -> DemoContents:
-        """Do everything; returns what the report shows.
+        """Run every stage; returns the contents of the report.
 
         Raises:
             MissingWeightsError: The preset's parts or the generator's weights are not on this machine.
-            ResumeError: The folder holds a demo with other settings.
+            ResumeError: The folder contains a demo with other settings.
         """
-        # Before any long work: a missing part should be said at once.
+        # Before any long work, so that missing weights are reported at once.
         Retriever.from_preset(self.settings.preset)
         if self.settings.generator is not None:
             find_model_folder(self.settings.generator, "generator")
-        place = self._render()
-        human = place.data.triplets("train")
-        alone = self._seeds(PTHA_ALONE, human, place)
-        generator, written, summary = self._write(place, alone)
-        for row in self._other_rows():
-            self._seeds(row, human, place)
-        retriever, ranked = self._pretrained_rows(human, written, place)
-        with self._stage("checking what was written against the truth"):
-            grounding, samples = measure_truthfulness(generator, place, pairs=_PAIRS_CHECKED)
+        folders = self._render()
+        human = folders.data.triplets("train")
+        alone = self._train_seeds(PTHA_ALONE, human, folders)
+        generator, written, summary = self._write(folders, alone)
+        for row in (*SIMPLE_ROWS, *(OTHER_METHODS if self.settings.all_rows else ())):
+            self._train_seeds(row, human, folders)
+        retriever, ranked = self._pretrained_rows(human, written, folders)
+        with self._stage("measuring the grounding of the written texts"):
+            grounding, samples = measure_generator(generator, folders.data, folders.features, pairs=_GROUNDING_PAIRS)
         return self._contents(
-            place,
-            panels=draw_panels(retriever, ranked, place),
+            folders,
+            panels=sample_panels(retriever, ranked, folders),
             grounding=grounding,
             written=samples,
             synthesis=SynthesisResult(summary.pairs, summary.triplets, summary.reasons, summary.reverse_reasons),
         )
 
-    def _render(self) -> Workplace:
+    def _render(self) -> DemoFolders:
         settings = self.settings
         sizes = SampleSettings(
             train_families=settings.train_families,
@@ -118,56 +118,55 @@ class Demo:
             test_families=settings.test_families,
             pool_families=settings.pool_families,
         )
-        with self._stage("rendering sample pictures"):
+        with self._stage("rendering sample drawings"):
             make_sample(self._folder / "data", sizes)
-        return Workplace(self._folder, DataFolder.open(self._folder / "data"), self._folder / "features")
+        return DemoFolders(self._folder, DataFolder.open(self._folder / "data"), self._folder / "features")
 
-    def _seeds(self, row: Row, human: list[Triplet], place: Workplace) -> Retriever:
-        """Train and measure a row on the labelled triplets, once for each seed; returns the first seed's."""
+    def _train_seeds(self, row: Row, human: list[Triplet], folders: DemoFolders) -> Retriever:
+        """Train a row on the labelled triplets and evaluate it, for each seed; returns the first seed's retriever."""
         first: Retriever | None = None
         for seed in range(self.settings.seeds):
             with self._stage(f"training: {row.name}", row):
                 recipe = human_recipe(row, self.settings, seed, None)
-                retriever, out = train_row(recipe, human, place, f"{row.slug}-{seed}")
-                self._record(row, retriever, place, {LABELLED_STAGE: out / "metrics.jsonl"})
+                retriever, out = train_row(recipe, human, folders, f"{row.slug}-{seed}")
+                self._record(row, retriever, folders, {LABELLED_STAGE: out / "metrics.jsonl"})
             first = first or retriever
         assert first is not None
         return first
 
-    def _write(self, place: Workplace, checker: Retriever) -> tuple[Any, list[Triplet], Any]:
-        with self._stage("getting the generator"):
-            generator = get_generator(self.settings, place, checker)
+    def _write(self, folders: DemoFolders, checker: Retriever) -> tuple[Any, list[Triplet], Any]:
+        with self._stage("loading the generator"):
+            generator = get_generator(self.settings, folders, checker)
         with self._stage("mining pairs"):
-            pairs = mine_pool(self.settings, place, generator)
+            pairs = mine_pool(self.settings, folders, generator)
         with self._stage("writing modification texts"):
-            summary, triplets = write_triplets(pairs, self.settings, place, generator, checker)
+            summary, triplets = write_triplets(pairs, self.settings, folders, generator, checker)
         return generator, triplets, summary
 
-    def _other_rows(self) -> list[Row]:
-        return [*SIMPLE_ROWS, *(OTHER_METHODS if self.settings.all_rows else ())]
-
     def _pretrained_rows(
-        self, human: list[Triplet], written: list[Triplet], place: Workplace
+        self, human: list[Triplet], written: list[Triplet], folders: DemoFolders
     ) -> tuple[Retriever, RankedBenchmark]:
-        """Pretrain, measure, fine-tune, measure; returns the paper's retriever of seed 0 with its rankings."""
+        """Pretrain, evaluate, fine-tune, evaluate; returns the paper's retriever of seed 0 with its rankings."""
         first: tuple[Retriever, RankedBenchmark] | None = None
         for seed in range(self.settings.seeds):
             with self._stage(f"training: {PRETRAINED_ONLY.name}", PRETRAINED_ONLY):
                 recipe = synthetic_recipe(PAPER, self.settings, seed)
-                pretrained, out = train_row(recipe, written, place, f"{PRETRAINED_ONLY.slug}-{seed}")
-                curves = {WRITTEN_STAGE: out / "metrics.jsonl"}
-                self._record(PRETRAINED_ONLY, pretrained, place, curves)
+                pretrained, out = train_row(recipe, written, folders, f"{PRETRAINED_ONLY.slug}-{seed}")
+                curves = {SYNTHETIC_STAGE: out / "metrics.jsonl"}
+                self._record(PRETRAINED_ONLY, pretrained, folders, curves)
             with self._stage(f"training: {PAPER.name}", PAPER):
                 tuning = human_recipe(PAPER, self.settings, seed, out)
-                retriever, tuned = train_row(tuning, human, place, f"{PAPER.slug}-{seed}")
+                retriever, tuned = train_row(tuning, human, folders, f"{PAPER.slug}-{seed}")
                 curves = {**curves, LABELLED_STAGE: tuned / "metrics.jsonl"}
-                ranked = self._record(PAPER, retriever, place, curves)
+                ranked = self._record(PAPER, retriever, folders, curves)
             first = first or (retriever, ranked)
         assert first is not None
         return first
 
-    def _record(self, row: Row, retriever: Retriever, place: Workplace, curves: Mapping[str, Path]) -> RankedBenchmark:
-        report, ranked = measure(retriever, place)
+    def _record(
+        self, row: Row, retriever: Retriever, folders: DemoFolders, curves: Mapping[str, Path]
+    ) -> RankedBenchmark:
+        report, ranked = evaluate_row(retriever, folders)
         self._results.metrics.setdefault(row.name, []).append(report.metrics)
         self._results.intervals.setdefault(row.name, []).append(report.intervals)
         self._results.curves.setdefault(row.name, dict(curves))
@@ -176,7 +175,7 @@ class Demo:
 
     @contextmanager
     def _stage(self, name: str, row: Row | None = None) -> Iterator[None]:
-        self._say(name)
+        self._on_stage(name)
         start = time.monotonic()
         yield
         seconds = time.monotonic() - start
@@ -184,7 +183,7 @@ class Demo:
         if row is not None:
             self._results.seconds[row.name] = self._results.seconds.get(row.name, 0.0) + seconds
 
-    def _contents(self, place: Workplace, **shown: Any) -> DemoContents:
+    def _contents(self, folders: DemoFolders, **shown: Any) -> DemoContents:
         results = self._results
         return DemoContents(
             title="likebut demo",
@@ -213,7 +212,7 @@ class Demo:
 
 
 def _peak_memory_mib() -> float:
-    # macOS counts in bytes, Linux in KiB.
+    # macOS reports bytes, Linux KiB.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

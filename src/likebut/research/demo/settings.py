@@ -1,4 +1,4 @@
-"""How large the demo is."""
+"""The demo's settings, and the rows of its table."""
 
 from dataclasses import dataclass
 
@@ -8,26 +8,26 @@ from likebut.recipes.schema import Kind
 
 
 class DemoSettings(BaseModel):
-    """Sizes and lengths of the demo's parts.
+    """The sizes and training lengths of the demo.
 
     Attributes:
-        preset: Which pretrained parts.
-        generator: Who writes the modification texts: published weights or a folder; None trains one first.
-        train_families: Labelled families of six images.
-        val_families: Families to look at while developing; the demo itself does not.
-        test_families: Families that the table is measured on.
-        pool_families: Families with no text at all.
-        pairs: Pairs of pool images to write about.
-        human_steps: Training steps on the labelled triplets, for each row that has them.
-        synthetic_steps: Pretraining steps on the written triplets.
-        caption_steps: Where a generator is trained: steps on captions.
-        pair_steps: Where a generator is trained: steps on pairs.
+        preset: The preset of the pretrained parts.
+        generator: The generator of the modification texts: published weights or a folder; None trains one first.
+        train_families: Number of labelled families of six images.
+        val_families: Number of families for development; the demo does not read them.
+        test_families: Number of families that the table is measured on.
+        pool_families: Number of families without texts.
+        pairs: Maximum number of pool pairs for synthesis.
+        human_steps: Training steps on the labelled triplets, for each row that uses them.
+        synthetic_steps: Pretraining steps on the synthetic triplets.
+        caption_steps: Steps on captions, if a generator is trained.
+        pair_steps: Steps on pairs, if a generator is trained.
         batch_size: Triplets in a step.
-        learning_rate: Of the retrievers' trainings.
-        pretrained_learning_rate: Of the fine-tuning that starts from the pretrained retriever.
+        learning_rate: Learning rate of the retrievers.
+        pretrained_learning_rate: Learning rate of fine-tuning the pretrained retriever.
         decoding: "greedy", "beam" or "nucleus".
-        round_trip: Whether the retriever of the labelled triplets filters what is written.
-        seeds: Each row is trained this many times.
+        round_trip: Whether the retriever trained on the labelled triplets filters the synthetic texts.
+        seeds: Number of trainings of each row.
         all_rows: Whether one hop and SPRC are trained too.
     """
 
@@ -54,12 +54,12 @@ class DemoSettings(BaseModel):
 
 
 def standard() -> DemoSettings:
-    """Return the demo that `make demo` runs: half an hour on two cores without bf16."""
+    """Return the settings of `make demo`: about half an hour on two CPU cores."""
     return DemoSettings()
 
 
 def fast() -> DemoSettings:
-    """Return the same at reduced size: about two minutes; its figures mean little."""
+    """Return a reduced size: about two minutes; its metrics mean little."""
     return DemoSettings(
         train_families=24,
         val_families=4,
@@ -75,9 +75,9 @@ def fast() -> DemoSettings:
 
 
 def tiny() -> DemoSettings:
-    """Return a demo on random parts that need no download: it shows in seconds that everything runs.
+    """Return a demo on random weights that need no download: a test in seconds that everything runs.
 
-    A random language model writes noise; drawn by lot and not sent on a round trip, it is at least varied noise.
+    A random language model writes noise: nucleus sampling makes it varied, and no round trip would keep it.
     """
     return DemoSettings(
         preset="tiny",
@@ -100,14 +100,14 @@ def tiny() -> DemoSettings:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A way to retrieve.
+    """A row of the table: a retriever and its training.
 
     Attributes:
-        name: As the table shows it.
-        explanation: One sentence of what it is.
+        name: Its name in the table.
+        explanation: One sentence.
         kind: The retriever's kind.
-        pretrained: Whether it is pretrained on written triplets.
-        fine_tuned: Whether it is trained on the labelled ones.
+        pretrained: Whether it is pretrained on synthetic triplets.
+        fine_tuned: Whether it is trained on the labelled triplets.
     """
 
     name: str
@@ -118,30 +118,30 @@ class Row:
 
     @property
     def slug(self) -> str:
-        """The name of its folder."""
+        """Its folder name."""
         return self.name.lower().replace(" ", "-").replace(",", "").replace("(", "").replace(")", "")
 
 
 PTHA_ALONE = Row(
-    "PTHA without pretraining", "The paper's retriever, trained on the labelled triplets alone.", kind="ptha"
+    "PTHA without pretraining", "The paper's retriever, trained on the labelled triplets only.", kind="ptha"
 )
 PRETRAINED_ONLY = Row(
     "Pretraining only (zero shot)",
-    "The paper's retriever, trained on written triplets alone: it saw no labelled triplet.",
+    "The paper's retriever, trained on synthetic triplets only.",
     kind="ptha",
     pretrained=True,
     fine_tuned=False,
 )
 PAPER = Row(
     "PTHA with MTST pretraining",
-    "The paper: pretrained on written triplets, then fine-tuned on the labelled ones.",
+    "The paper's method: pretrained on synthetic triplets, then fine-tuned on labelled ones.",
     kind="ptha",
     pretrained=True,
 )
 SIMPLE_ROWS = (
-    Row("Image only", "The reference image's embedding; the text is not read.", kind="image-only"),
-    Row("Text only", "The modification text's embedding; the reference is not seen.", kind="text-only"),
-    Row("Sum", "The two embeddings added up.", kind="sum"),
+    Row("Image only", "The embedding of the reference image.", kind="image-only"),
+    Row("Text only", "The embedding of the modification text.", kind="text-only"),
+    Row("Sum", "The sum of the two embeddings.", kind="sum"),
 )
 OTHER_METHODS = (
     Row("One hop", "One pass over image and text, without the prototype loss.", kind="one-hop"),

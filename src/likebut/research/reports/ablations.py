@@ -1,19 +1,34 @@
-"""The ablations' figures: a line with error bars where rows are numbered, dots beside their names where not."""
+"""The ablations' figures, tables and page: lines with error bars for numbered rows, dots for named ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from likebut.research.ablations.results import AblationOutcome, Outcome, RowOutcome, Spread
+from likebut.errors import require_extra
+from likebut.files import write_json, write_text
+from likebut.research.ablations.results import AblationOutcome, AblationOutcomes, RowOutcome, SeedValues
 from likebut.research.reports.charts import WIDE, Colours, bare_axes, line_style, write_chart
 from likebut.research.reports.wording import count, duration, interval, percent, plural
 
+with require_extra("research"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 FIGURE_METRICS = ("Recall@1", "Recall@10")
+TABLE_METRICS = ("Recall@1", "Recall@5", "Recall@10", "Recall@50", "Recall_subset@1")
+RANGED_METRIC = "Recall@10"
+
 _HEIGHT, _ROW_HEIGHT = 300, 46
 _LEFT, _RIGHT, _HEAD, _FOOT, _GUTTER, _LEGEND = 52, 14, 36, 52, 28, 22
 _CAP = 4
+
+
+def write_ablation_report(outcome: AblationOutcomes, folder: Path) -> None:
+    """Write the results as JSON, a Markdown page, and one table and one figure per ablation into ``folder``."""
+    write_json(folder / "results.json", outcome.to_json())
+    for ablation in outcome.ablations:
+        write_text(folder / "tables" / f"{ablation.name}.md", markdown_table(ablation))
+    draw_figures(outcome.ablations, folder / "figures")
+    write_text(folder / "ablations.md", markdown_page(outcome))
 
 
 def draw_figures(ablations: Sequence[AblationOutcome], folder: Path) -> list[Path]:
@@ -33,31 +48,31 @@ def draw_figures(ablations: Sequence[AblationOutcome], folder: Path) -> list[Pat
 
 
 def shown_metrics(ablation: AblationOutcome) -> list[str]:
-    """Return which of :data:`FIGURE_METRICS` all rows have."""
+    """Return the :data:`FIGURE_METRICS` that all rows have."""
     return [name for name in FIGURE_METRICS if all(name in row.metrics for row in ablation.rows)]
 
 
 def description_of(ablation: AblationOutcome) -> str:
-    """Return the figure in words."""
+    """Return the figure's alternative text."""
     parts = []
     for metric in shown_metrics(ablation):
-        figures = [f"{row.label} {figure_of(row.metrics[metric])}" for row in ablation.rows]
-        parts.append(f"{metric} in percent: {', '.join(figures)}.")
+        values = [f"{row.label} {format_values(row.metrics[metric])}" for row in ablation.rows]
+        parts.append(f"{metric} in percent: {', '.join(values)}.")
     return f"{ablation.title}. " + " ".join(parts)
 
 
-def figure_of(spread: Spread) -> str:
-    """Return "61.3 ± 1.2", or "61.3" of one seed."""
-    deviation = spread.standard_deviation
-    return percent(spread.mean) + ("" if deviation is None else f" ± {percent(deviation)}")
+def format_values(values: SeedValues) -> str:
+    """Return "61.3 ± 1.2", or "61.3" with one seed."""
+    deviation = values.standard_deviation
+    return percent(values.mean) + ("" if deviation is None else f" ± {percent(deviation)}")
 
 
 def spread_note(ablation: AblationOutcome) -> str:
-    """Return what the marks are, for the foot of the figure."""
+    """Return the legend of the markers, for the foot of the figure."""
     seeds = len(next(iter(ablation.rows[0].metrics.values())).values)
     if seeds == 1:
-        return "One seed: the spread is not known."
-    return f"Marks: mean of {plural(seeds, 'seed')}; bars: ± standard deviation; small rings: the single seeds."
+        return "One seed: the standard deviation is unknown."
+    return f"Markers: mean of {plural(seeds, 'seed')}; bars: ± standard deviation; small rings: single seeds."
 
 
 def _series(ablation: AblationOutcome) -> dict[str, list[RowOutcome]]:
@@ -78,8 +93,8 @@ def _draw(figure: Figure, colours: Colours, ablation: AblationOutcome) -> None:
     width, height = (float(side) for side in figure.get_size_inches() * figure.dpi)
     below = _LEGEND * (1 + (len(series) if len(series) > 1 else 0))
     each = (width - _GUTTER * (len(metrics) - 1)) / len(metrics)
-    for place, metric in enumerate(metrics):
-        left, bottom = place * (each + _GUTTER) + _LEFT, below + _FOOT
+    for column, metric in enumerate(metrics):
+        left, bottom = column * (each + _GUTTER) + _LEFT, below + _FOOT
         box = (left, bottom, each - _LEFT - _RIGHT, height - bottom - _HEAD)
         axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
         bare_axes(axes, colours)
@@ -99,16 +114,17 @@ def _draw_lines(axes: Axes, colours: Colours, series: dict[str, list[RowOutcome]
     for number, rows in enumerate(series.values()):
         style = line_style(number)
         colour = colours.series[style.number]
-        places = [row.x or 0.0 for row in rows]
+        positions = [row.x or 0.0 for row in rows]
         spreads = [row.metrics[metric] for row in rows]
         offset, dashes = style.matplotlib_dashes
         axes.errorbar(
-            places, [spread.mean for spread in spreads], yerr=[spread.standard_deviation or 0.0 for spread in spreads],
+            positions, [spread.mean for spread in spreads],
+            yerr=[spread.standard_deviation or 0.0 for spread in spreads],
             color=colour, linewidth=2, linestyle=(offset, tuple(length / 2 for length in dashes)) if dashes else "-",
             marker="os^D"[number % 4], markersize=6, capsize=_CAP, elinewidth=1.5,
         )  # fmt: skip
-        for place, spread in zip(places, spreads, strict=True):
-            _draw_seeds(axes, colours, [place] * len(spread.values), spread.values)
+        for position, spread in zip(positions, spreads, strict=True):
+            _draw_seeds(axes, colours, [position] * len(spread.values), spread.values)
     axes.margins(x=0.06, y=0.14)
 
 
@@ -117,15 +133,15 @@ def _draw_named(axes: Axes, colours: Colours, rows: Sequence[RowOutcome], metric
     axes.set_xlabel(f"{metric} (%)", color=colours.faint, fontsize=11)
     axes.set_yticks([])
     axes.set_ylim(len(rows) - 0.4, -0.7)
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         spread = row.metrics[metric]
         axes.errorbar(
-            [spread.mean], [place], xerr=[spread.standard_deviation or 0.0], fmt="o", color=colours.series[0],
+            [spread.mean], [position], xerr=[spread.standard_deviation or 0.0], fmt="o", color=colours.series[0],
             markersize=7, capsize=_CAP, elinewidth=1.5,
         )  # fmt: skip
-        _draw_seeds(axes, colours, spread.values, [place] * len(spread.values))
+        _draw_seeds(axes, colours, spread.values, [position] * len(spread.values))
         axes.annotate(
-            f"{row.label}: {figure_of(spread)}", (0, place), xycoords=("axes fraction", "data"), xytext=(0, 10),
+            f"{row.label}: {format_values(spread)}", (0, position), xycoords=("axes fraction", "data"), xytext=(0, 10),
             textcoords="offset points", color=colours.ink, fontsize=10.5, annotation_clip=False,
         )  # fmt: skip
     axes.margins(x=0.14)
@@ -159,10 +175,6 @@ def _draw_foot(figure: Figure, colours: Colours, series: Sequence[str], note: st
         key.text(_LEFT + 40, number + 0.5, name, color=colours.ink, fontsize=11, va="center")
 
 
-TABLE_METRICS = ("Recall@1", "Recall@5", "Recall@10", "Recall@50", "Recall_subset@1")
-RANGED_METRIC = "Recall@10"
-
-
 def markdown_table(ablation: AblationOutcome) -> str:
     """Return an ablation's table: mean ± standard deviation of each metric, the range of one, data and steps."""
     metrics = [name for name in TABLE_METRICS if all(name in row.metrics for row in ablation.rows)]
@@ -177,7 +189,7 @@ def _cells(row: RowOutcome, metrics: Sequence[str], ranged: Sequence[str]) -> li
     tuning = row.steps - row.pretraining_steps
     return [
         row.label,
-        *(figure_of(row.metrics[name]) for name in metrics),
+        *(format_values(row.metrics[name]) for name in metrics),
         *(interval(*row.metrics[name].range) for name in ranged),
         count(row.synthetic),
         count(row.human),
@@ -185,17 +197,17 @@ def _cells(row: RowOutcome, metrics: Sequence[str], ranged: Sequence[str]) -> li
     ]
 
 
-def markdown_page(outcome: Outcome) -> str:
-    """Return the page: what was run, then each ablation's question, figure and table."""
+def markdown_page(outcome: AblationOutcomes) -> str:
+    """Return the page: the setup, then the question, figure and table of each ablation."""
     settings, data = outcome.settings, outcome.data
     parts = [
         "# Ablations\n",
         f"{summary_line(outcome)}\n",
-        f"Measured on the split {data['split']}: {plural(data['queries'], 'query', 'queries')} over a gallery of "
-        f"{count(data['gallery'])} pictures, the reference no candidate. Preset {settings.preset}, generator "
-        f"{settings.generator}, start {settings.init or 'the preset itself'}. Figures are percentages: mean ± standard "
-        "deviation over seeds. Steps are those on synthetic triplets + those on human ones = all; human triplets are "
-        "read in both directions.\n",
+        f"Evaluated on the split {data['split']}: {plural(data['queries'], 'query', 'queries')} over a gallery of "
+        f"{count(data['gallery'])} images without the reference. Preset {settings.preset}, generator "
+        f"{settings.generator}, initial weights {settings.init or 'of the preset'}. Metrics are percentages: mean ± "
+        "standard deviation over seeds. Steps are those on synthetic triplets + those on human ones = all; human "
+        "triplets are used in both directions.\n",
     ]
     for ablation in outcome.ablations:
         parts += [
@@ -208,21 +220,21 @@ def markdown_page(outcome: Outcome) -> str:
     return "\n".join(parts)
 
 
-def summary_line(outcome: Outcome) -> str:
-    """Return one line on what was run and how long it took."""
+def summary_line(outcome: AblationOutcomes) -> str:
+    """Return a line on the extent and duration of the run."""
     names = ", ".join(ablation.name for ablation in outcome.ablations)
     now = outcome.trainings - outcome.done_before
     return (
-        f"{names}: {plural(outcome.trainings, 'training')}, {plural(outcome.settings.seeds, 'seed')} a row, "
-        f"{count(outcome.steps)} steps in all, {duration(outcome.seconds)}; {now} of them done now, "
+        f"{names}: {plural(outcome.trainings, 'training')}, {plural(outcome.settings.seeds, 'seed')} for each row, "
+        f"{count(outcome.steps)} steps, {duration(outcome.seconds)}; {now} trainings run now, "
         f"{outcome.done_before} before."
     )
 
 
 def headline(row: RowOutcome) -> str:
-    """Return a row's name and Recall@10 for a terminal."""
+    """Return a row's name and Recall@10 for the terminal."""
     spread = row.metrics.get(RANGED_METRIC)
     if spread is None:
         return row.label
     low, high = (percent(value) for value in spread.range)
-    return f"{row.label}: {RANGED_METRIC} {figure_of(spread)} ({low} to {high})"
+    return f"{row.label}: {RANGED_METRIC} {format_values(spread)} ({low} to {high})"

@@ -1,4 +1,4 @@
-"""Charts as SVG that stands inside a page and takes its colours from it, so that it reads on light and on dark."""
+"""Charts as SVG elements whose colours are the page's variables, for light and dark pages; and the bar chart."""
 
 import io
 import re
@@ -6,32 +6,41 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import matplotlib
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from likebut.errors import require_extra
 from likebut.files import atomic_path, write_text
 from likebut.research.reports.contents import RowResult
 from likebut.research.reports.summary import Score, ranking, score_of
 from likebut.research.reports.wording import interval, percent
 
+with require_extra("research"):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 WIDE, NARROW = 720, 340
+BAR_METRICS = ("Recall@1", "Recall@10")
+
 _PIXELS_PER_INCH = 72
+_DOTS_PER_INCH = 144
+_LIGHT_PAPER, _DARK_PAPER = "#ffffff", "#0d1117"
+_ROW_HEIGHT, _HEAD, _FOOT, _GUTTER, _RIGHT = 42, 30, 22, 36, 48
+_THICKNESS = 0.36
 _DASHES = ("", "7 3", "2 2.5", "8 3 2 3", "12 3", "4 2 1 2 1 2", "5 5", "1 3")
 
 
 @dataclass(frozen=True)
 class Colours:
-    """What a chart is drawn in, as hexadecimal colours.
+    """The colours of a chart, in hexadecimal form.
 
     Attributes:
         ink: Texts and intervals.
         faint: Less important texts.
         line: The grid.
-        accent: The winner.
-        plain: The others.
-        series: Lines that must be told apart.
+        accent: The best row.
+        plain: The other rows.
+        series: Lines.
     """
 
     ink: str
@@ -42,7 +51,7 @@ class Colours:
     series: tuple[str, ...]
 
     def named(self) -> dict[str, str]:
-        """Return every colour by the name that a page gives it: "ink", "series-0"."""
+        """Return every colour by the name of its page variable: "ink", "series-0"."""
         single = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "series"}
         return single | {f"series-{number}": colour for number, colour in enumerate(self.series)}
 
@@ -63,8 +72,8 @@ DARK = Colours(
     plain="#76828f",
     series=("#6cb6ff", "#ff9e64", "#56d4a0", "#d2a8ff", "#ff8fb8", "#5fd3e6", "#e3b341", "#a5b0bb"),
 )
-# Colours that no drawing has, each replaced by the page's variable once the SVG is written.
-_STAND_INS = Colours(
+# Unused colours, replaced by the page's variables in the written SVG.
+_PLACEHOLDERS = Colours(
     ink="#a1b000",
     faint="#a1b001",
     line="#a1b002",
@@ -76,10 +85,10 @@ _STAND_INS = Colours(
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one of several lines is drawn: told apart by dashes as well as by colour.
+    """The style of a line, distinguished by dashes as well as by colour.
 
     Attributes:
-        number: Which of the series' colours.
+        number: Index of the series' colour.
         dashes: Lengths in pixels, as in SVG; empty for a solid line.
     """
 
@@ -88,12 +97,12 @@ class LineStyle:
 
     @property
     def matplotlib_dashes(self) -> tuple[float, tuple[float, ...]]:
-        """The same for matplotlib: an offset, and the lengths."""
+        """The dashes for matplotlib: offset and lengths."""
         return 0.0, tuple(float(length) for length in self.dashes.split())
 
 
 def line_style(number: int) -> LineStyle:
-    """Return the style of line ``number``, counted from 0, which is the solid one."""
+    """Return the style of line ``number``; line 0 is solid."""
     series = len(LIGHT.series)
     return LineStyle(number % series, _DASHES[number % series])
 
@@ -113,24 +122,24 @@ def themed_svg(draw: Draw, width: float, height: float, name: str, description: 
         draw: Draws into a figure with the given colours.
         width: In pixels.
         height: In pixels.
-        name: Begins the element's ids, so that several charts share a page.
-        description: What someone who does not see the chart is told.
+        name: Prefix of the element's ids, so that several charts can share a page.
+        description: Alternative text for screen readers.
     """
     figure = new_figure(width, height)
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        draw(figure, _STAND_INS)
+        draw(figure, _PLACEHOLDERS)
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
     svg = _with_own_ids(buffer.getvalue()[buffer.getvalue().index("<svg") :], name)
-    for role, stand_in in _STAND_INS.named().items():
-        svg = svg.replace(stand_in, f"var(--{role})")
+    for role, placeholder in _PLACEHOLDERS.named().items():
+        svg = svg.replace(placeholder, f"var(--{role})")
     label = Markup('<svg role="img" aria-label="{}" ').format(description)
     return label + Markup(svg.removeprefix("<svg "))
 
 
 def _with_own_ids(svg: str, name: str) -> str:
-    """Drop the ids that nothing refers to and begin the others with ``name``: ids are unique within a page."""
+    """Remove unused ids and prefix the others with ``name``, so that ids are unique within a page."""
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
 
     def renamed(match: re.Match[str]) -> str:
@@ -141,27 +150,23 @@ def _with_own_ids(svg: str, name: str) -> str:
 
 
 def bare_axes(axes: Axes, colours: Colours) -> None:
-    """Leave of the axes only what helps to read: no frame, quiet ticks."""
+    """Remove the frame and the tick marks of axes."""
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(colors=colours.faint, labelsize=11, length=0)
 
 
-_DOTS_PER_INCH = 144
-_LIGHT_PAPER, _DARK_PAPER = "#ffffff", "#0d1117"
-
-
 def write_chart(draw: Draw, width: float, height: float, path: Path, description: str) -> None:
-    """Write a chart to ``path`` with the endings .svg and .png, atomically.
+    """Write a chart to ``path`` with the suffixes .svg and .png, atomically.
 
-    The SVG brings its own paper: it can be read on whatever page it stands.
+    The SVG has a background of its own, so that it is legible on any page.
 
     Args:
         draw: Draws into a figure with the given colours.
         width: In pixels.
         height: In pixels.
-        path: Without an ending.
-        description: What someone who does not see the chart is told.
+        path: Without a suffix.
+        description: Alternative text for screen readers.
     """
     svg = str(themed_svg(draw, width, height, path.name, description))
     opening = re.match(r"<svg[^>]*>", svg)
@@ -183,13 +188,8 @@ def _style() -> str:
     return f"<style>{light}@media (prefers-color-scheme: dark){{{dark}}}</style>"
 
 
-BAR_METRICS = ("Recall@1", "Recall@10")
-_ROW_HEIGHT, _HEAD, _FOOT, _GUTTER, _RIGHT = 42, 30, 22, 36, 48
-_THICKNESS = 0.36
-
-
 def bar_charts(rows: Sequence[RowResult]) -> list[Markup]:
-    """Return the chart for wide and for narrow pages, or nothing if no row has one of :data:`BAR_METRICS`."""
+    """Return the chart for wide and for narrow pages; empty if no row has one of :data:`BAR_METRICS`."""
     metrics = [metric for metric in BAR_METRICS if any(score_of(row, metric) is not None for row in rows)]
     if not metrics:
         return []
@@ -211,11 +211,11 @@ def bar_charts(rows: Sequence[RowResult]) -> list[Markup]:
 def _description(rows: Sequence[RowResult], metrics: Sequence[str]) -> str:
     parts = []
     for metric in metrics:
-        figures = [
+        values = [
             f"{row.name} {percent(score.value)} ({interval(score.low, score.high)})"
             for row, score in ranking(rows, metric)
         ]
-        parts.append(f"{metric} in percent, best first: {', '.join(figures)}.")
+        parts.append(f"{metric} in percent, best first: {', '.join(values)}.")
     return "Bar chart. " + " ".join(parts)
 
 
@@ -243,13 +243,13 @@ def _draw_bars(axes: Axes, colours: Colours, rows: Sequence[RowResult], metric: 
     axes.grid(axis="x", color=colours.line, linewidth=1)
     axes.set_axisbelow(True)
     best = ranking(rows, metric)[0][1].shown
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         score = score_of(row, metric)
-        axes.text(0, place - 0.1, row.name, color=colours.ink, fontsize=12, va="bottom")
+        axes.text(0, position - 0.1, row.name, color=colours.ink, fontsize=12, va="bottom")
         if score is None:
-            axes.text(1, place + 0.2, "not measured", color=colours.faint, fontsize=11, va="center")
+            axes.text(1, position + 0.2, "not measured", color=colours.faint, fontsize=11, va="center")
         else:
-            _draw_bar(axes, colours, place + 0.2, score, is_best=score.shown == best)
+            _draw_bar(axes, colours, position + 0.2, score, is_best=score.shown == best)
 
 
 def _draw_bar(axes: Axes, colours: Colours, at: float, score: Score, is_best: bool) -> None:

@@ -1,7 +1,8 @@
-"""What the demo's report shows: plain values, so that a page can be drawn from them or from their JSON."""
+"""The contents of the demo's report as plain values and as JSON, from which the page can be rendered again."""
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +17,17 @@ from likebut.files import read_json, write_json
 
 @dataclass(frozen=True)
 class RowResult:
-    """One line of the table: a way to retrieve, measured.
+    """A row of the table: a retriever and its metrics.
 
     Attributes:
         name: "PTHA with MTST pretraining".
-        explanation: One sentence of what it is.
+        explanation: One sentence.
         metrics: For each seed, metric name → percent.
         intervals: For each seed, metric name → 95 % bootstrap interval over queries, in percent.
-        curves: The metrics logs (``metrics.jsonl``) of its trainings, one seed's, by stage; the trainings of all rows
-            that have a stage of the same name share a chart: "pretraining", "fine-tuning".
-        seconds: How long its own trainings and measurements took, all seeds together.
-        is_paper: Whether it is the paper's method, which the summary then speaks of even if it does not win.
+        curves: Stage → the metrics log (``metrics.jsonl``) of its training with the first seed; trainings of the same
+            stage share a chart.
+        seconds: Duration of its trainings and evaluations, over all seeds.
+        is_paper: Whether it is the paper's method, which the summary always mentions.
     """
 
     name: str
@@ -39,13 +40,13 @@ class RowResult:
 
 
 @dataclass(frozen=True)
-class Hit:
-    """One result of a search.
+class PanelHit:
+    """One result of a query.
 
     Attributes:
-        path: The image's file.
-        score: Its similarity with the query.
-        right: Whether it is among the targets.
+        path: The image file.
+        score: Its similarity with the query; NaN if unknown.
+        right: Whether it is a target.
     """
 
     path: Path
@@ -55,31 +56,32 @@ class Hit:
 
 @dataclass(frozen=True)
 class Panel:
-    """One query with what was found.
+    """One query with its results.
 
     Attributes:
-        reference: The reference image's file.
+        reference: The file of the reference image.
         modification: The modification text.
-        hits: The top results, best first.
-        first_right: The rank of the first right image, from 1; None if it lies below ``depth``.
-        depth: How many of the best results were looked through.
+        hits: The best results, best first.
+        first_right: The rank of the first target, from 1; None if it is below ``depth``.
+        depth: Length of the ranking that was searched for targets.
     """
 
     reference: Path
     modification: str
-    hits: list[Hit]
+    hits: list[PanelHit]
     first_right: int | None
     depth: int = 50
 
 
 @dataclass(frozen=True)
 class WrittenText:
-    """What the generator wrote for a pair, beside what truly changed.
+    """The generator's text for a pair, with the true changes.
 
     Attributes:
-        changes: What truly changed, in words, one entry a change.
-        right: How many of the changes it names are true.
-        claimed: How many changes it names.
+        written: The text.
+        changes: The true changes, in words.
+        right: Number of claimed changes that are true.
+        claimed: Number of claimed changes.
     """
 
     reference: Path
@@ -92,34 +94,35 @@ class WrittenText:
 
 @dataclass(frozen=True)
 class GroundingResult:
-    """How far written texts are true, in percent, micro-averaged over attribute changes of held-out pairs.
-
-    The blind figures are of the same generator, shown other images than those it is asked about.
+    """The grounding of written texts in percent, micro-averaged over the attribute changes of held-out pairs.
 
     Attributes:
-        pairs: Pairs that are measured.
-        skipped: Images that could not be read; pairs with one are not measured.
+        shuffled_precision: Precision of the shuffled-image control: the same texts, assigned to other pairs.
+        shuffled_recall: Its recall.
+        shuffled_f1: Its F1.
+        pairs: Number of pairs.
+        skipped: Images that cannot be used; pairs with one are left out.
     """
 
     precision: float
     recall: float
     f1: float
-    blind_precision: float
-    blind_recall: float
-    blind_f1: float
+    shuffled_precision: float
+    shuffled_recall: float
+    shuffled_f1: float
     pairs: int
     skipped: tuple[SkippedImage, ...] = ()
 
 
 @dataclass(frozen=True)
 class SynthesisResult:
-    """What became of the texts that were written for mined pairs.
+    """The outcome of synthesis.
 
     Attributes:
-        pairs: Pairs written about.
-        triplets: Training triplets that came of it, those of reverse texts included.
-        reasons: How many pairs were kept ("kept"), and how many dropped for each reason.
-        reverse_reasons: Likewise the reverse texts of the pairs that were kept; empty in a run of one direction.
+        pairs: Number of mined pairs.
+        triplets: Number of training triplets, those of reverse texts included.
+        reasons: "kept" or the reason for dropping a pair → number of pairs.
+        reverse_reasons: The same for the reverse texts of the pairs kept; empty if only one direction was written.
     """
 
     pairs: int
@@ -130,24 +133,24 @@ class SynthesisResult:
 
 @dataclass(frozen=True)
 class DemoContents:
-    """Everything the report shows.
+    """The contents of the report.
 
     Attributes:
         title: The page's title.
         settings: The demo's settings, as JSON values.
-        machine: Processor, cores, versions.
-        queries: How many test queries.
-        gallery: How many images they search.
-        rows: The table, in its order.
-        panels: Queries with their results, by the rule that ``panel_rule`` states.
-        panel_rule: How the panels were chosen.
-        written: Samples of written texts.
-        grounding: How far they are true, or None if it was not measured.
-        synthesis: What became of the written texts.
-        seconds: How long each stage took.
-        peak_memory_mib: Highest resident memory of the whole run.
-        next_step: What to try next; commands between backticks.
-        notes: What a reader of the figures must know, a sentence each.
+        machine: CPU, threads, versions.
+        queries: Number of test queries.
+        gallery: Number of images that they search.
+        rows: The rows of the table, in order.
+        panels: Queries with their results, chosen by ``panel_rule``.
+        panel_rule: The rule by which the panels were chosen.
+        written: A sample of written texts.
+        grounding: The grounding of the texts, or None if it was not measured.
+        synthesis: The outcome of synthesis.
+        seconds: Stage → duration.
+        peak_memory_mib: Peak resident memory of the whole run.
+        next_step: A suggestion for the reader; commands between backticks.
+        notes: Caveats that apply to the metrics, one sentence each.
     """
 
     title: str
@@ -174,44 +177,57 @@ def contents_to_json(contents: DemoContents, folder: Path) -> dict[str, Any]:
 
 
 def contents_from_json(value: object, folder: Path, where: str = "The demo's JSON") -> DemoContents:
-    """Return the contents that :func:`contents_to_json` gave.
+    """Return the contents from the result of :func:`contents_to_json`.
 
     Args:
         value: JSON values.
-        folder: What the paths are relative to.
-        where: The file, for the message.
+        folder: The folder that the paths are relative to.
+        where: The file, for messages.
 
     Raises:
-        InputError: A field is missing or its value is wrong; the message names it.
+        InputError: A field is missing or invalid; the message names it.
     """
     try:
-        contents = TypeAdapter(DemoContents).validate_python(value)
+        contents = TypeAdapter(DemoContents).validate_python(_with_current_names(value))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         at = f' at "{key}"' if key else ""
         message = first["msg"][:1].lower() + first["msg"][1:]
-        raise InputError(f"{where} is not what a demo wrote{at}: {message}.", "Run `likebut demo` again.") from None
-    below: DemoContents = _with_paths_below(contents, folder)
-    return below
+        raise InputError(
+            f"{where} is not valid demo output{at}: {message}.", "Run `likebut demo` again.", code="invalid-demo"
+        ) from None
+    resolved: DemoContents = _resolve_paths(contents, folder)
+    return resolved
 
 
 def write_contents(contents: DemoContents, path: Path) -> None:
-    """Write the contents to ``path``, atomically; the files they name are written relative to its folder."""
+    """Write the contents to ``path``, atomically, with file paths relative to its folder."""
     write_json(path, contents_to_json(contents, path.parent))
 
 
 def read_contents(path: Path) -> DemoContents:
-    """Return the contents that :func:`write_contents` wrote.
+    """Read the contents that :func:`write_contents` wrote.
 
     Raises:
-        InputError: There is no such file, or it is not what a demo wrote.
+        InputError: The file is missing or is not valid demo output.
     """
     if not path.is_file():
         raise InputError(
-            f"There is no {path.name} in {path.parent}.", "Give a folder in which `likebut demo` has finished."
+            f"There is no {path.name} in {path.parent}.",
+            "Give a folder in which `likebut demo` has finished.",
+            code="missing-demo",
         )
     return contents_from_json(read_json(path), path.parent, where=str(path))
+
+
+def _with_current_names(value: object) -> object:
+    """Return JSON values with the keys of version 0.1 renamed: the shuffled-image control was called "blind"."""
+    grounding = value.get("grounding") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(grounding, dict):
+        return value
+    renamed = {re.sub("^blind_", "shuffled_", key): metric for key, metric in grounding.items()}
+    return {**value, "grounding": renamed}
 
 
 def _plain(value: Any, folder: Path) -> Any:
@@ -226,14 +242,14 @@ def _plain(value: Any, folder: Path) -> Any:
     return value
 
 
-def _with_paths_below(value: Any, folder: Path) -> Any:
+def _resolve_paths(value: Any, folder: Path) -> Any:
     if isinstance(value, Path):
         return folder / value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return dataclasses.replace(value, **{name: _with_paths_below(inner, folder) for name, inner in fields.items()})
+        return dataclasses.replace(value, **{name: _resolve_paths(inner, folder) for name, inner in fields.items()})
     if isinstance(value, Mapping):
-        return {key: _with_paths_below(inner, folder) for key, inner in value.items()}
+        return {key: _resolve_paths(inner, folder) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_with_paths_below(inner, folder) for inner in value]
+        return [_resolve_paths(inner, folder) for inner in value]
     return value

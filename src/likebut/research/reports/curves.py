@@ -1,4 +1,4 @@
-"""The learning curves: loss against step, a chart for each stage of training."""
+"""Learning curves: loss against step, one chart for each stage of training."""
 
 import math
 from collections.abc import Sequence
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from likebut.errors import InputError
+from likebut.errors import InputError, require_extra
 from likebut.files import read_jsonl
 from likebut.research.reports.charts import (
     NARROW,
@@ -23,7 +21,11 @@ from likebut.research.reports.charts import (
 from likebut.research.reports.contents import RowResult
 from likebut.research.reports.wording import percent
 
-# The contrastive term is in every retriever's loss; totals of different terms are not comparable.
+with require_extra("research"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Every retriever's loss has the contrastive term; totals with different terms are not comparable.
 COMMON_LOSS, TOTAL_LOSS = "query_loss", "loss"
 _HEIGHT, _HEAD, _FOOT, _LEFT, _GUTTER, _RIGHT = 260, 30, 40, 34, 30, 8
 _SMOOTHED_FROM = 12
@@ -31,12 +33,12 @@ _SMOOTHED_FROM = 12
 
 @dataclass(frozen=True)
 class Curve:
-    """A training's loss.
+    """The losses of a training.
 
     Attributes:
-        names: The rows that this training is part of.
-        style: How its line is drawn.
-        losses: The values of each loss that was logged at every step, by the loss's name.
+        names: The rows that the training belongs to.
+        style: The style of its line.
+        losses: Loss name → values, for each loss that every logged step has.
     """
 
     names: tuple[str, ...]
@@ -47,7 +49,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Stage:
-    """The trainings of one stage, and the loss that all of them have."""
+    """The trainings of one stage, and the loss to draw."""
 
     name: str
     loss: str
@@ -55,13 +57,13 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """The name, its first letter large."""
+        """The capitalised name."""
         return self.name[:1].upper() + self.name[1:]
 
 
 @dataclass(frozen=True)
 class CurveCharts:
-    """The charts for wide and for narrow pages, and what their lines are."""
+    """The charts for wide and for narrow pages, and the data of their legend."""
 
     stages: list[Stage]
     charts: list[Markup]
@@ -71,11 +73,11 @@ def read_curve(path: Path, names: tuple[str, ...], style: LineStyle) -> Curve:
     """Return the losses in a training's ``metrics.jsonl``.
 
     Raises:
-        InputError: The file is missing or logs no loss.
+        InputError: The file is missing or contains no loss.
     """
     rows = [row for _, row in read_jsonl(path) if TOTAL_LOSS in row]
     if not rows:
-        raise InputError(f"{path} logs no loss.", "Give the metrics.jsonl of a training.")
+        raise InputError(f"{path} contains no loss.", "Give the metrics.jsonl of a training.", code="no-loss")
     shared = [name for name in (COMMON_LOSS, TOTAL_LOSS) if all(name in row for row in rows)]
     return Curve(
         names, style, [int(row["step"]) for row in rows], {name: [float(row[name]) for row in rows] for name in shared}
@@ -83,7 +85,7 @@ def read_curve(path: Path, names: tuple[str, ...], style: LineStyle) -> Curve:
 
 
 def read_stages(rows: Sequence[RowResult]) -> list[Stage]:
-    """Return the rows' trainings by stage; a training that several rows share is there once.
+    """Return the rows' trainings by stage; a training that several rows share occurs once.
 
     Raises:
         InputError: A metrics log is missing or damaged.
@@ -95,7 +97,8 @@ def read_stages(rows: Sequence[RowResult]) -> list[Stage]:
     stages = []
     for stage, paths in users.items():
         curves = [
-            read_curve(path, tuple(rows[number].name for number in numbers), line_style(_from_last(numbers[-1], rows)))
+            # Counted from the last row, the one that the others are compared with, so that it gets the solid line.
+            read_curve(path, tuple(rows[number].name for number in numbers), line_style(len(rows) - 1 - numbers[-1]))
             for path, numbers in paths.items()
         ]
         common = all(COMMON_LOSS in curve.losses for curve in curves)
@@ -103,17 +106,12 @@ def read_stages(rows: Sequence[RowResult]) -> list[Stage]:
     return stages
 
 
-def _from_last(number: int, rows: Sequence[RowResult]) -> int:
-    # The last row is the one that the others are compared with: it gets the solid line.
-    return len(rows) - 1 - number
-
-
 def smoothed(values: Sequence[float]) -> list[float]:
-    """Return centred moving averages over about a tenth of the values; short series stay as they are."""
+    """Return centred moving averages over about a tenth of the values; short series are unchanged."""
     if len(values) < _SMOOTHED_FROM:
         return list(values)
     half = max(1, len(values) // 20)
-    windows = (values[max(0, place - half) : place + half + 1] for place in range(len(values)))
+    windows = (values[max(0, centre - half) : centre + half + 1] for centre in range(len(values)))
     return [sum(window) / len(window) for window in windows]
 
 

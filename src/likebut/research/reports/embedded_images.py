@@ -1,4 +1,4 @@
-"""Pictures for a page or a figure: small, and inside the page."""
+"""Thumbnails for figures, and as data URIs inside a page."""
 
 import base64
 import io
@@ -13,30 +13,30 @@ _QUALITY = 82
 
 
 def thumbnail(path: Path, side: int = SIDE) -> Image.Image:
-    """Return the picture scaled to fit ``side`` × ``side`` pixels, its proportions kept; a small one stays as it is.
+    """Return an image scaled to fit ``side`` × ``side`` pixels with its aspect ratio; smaller images are unchanged.
 
     Raises:
         ImageError: The file is missing or cannot be read.
     """
-    picture = decode(path, least_side=side)
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return picture
+    image = decode(path, least_side=side)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
 
 
-class EmbeddedPictures:
-    """Hands out thumbnails as data URIs, each picture encoded once."""
+class EmbeddedImages:
+    """Thumbnails as data URIs; each image is encoded once."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, str] = {}
+        self._uris: dict[Path, str] = {}
 
     def uri(self, path: Path) -> str:
-        """Return the picture as a ``data:`` URI.
+        """Return an image's thumbnail as a ``data:`` URI.
 
         Raises:
             ImageError: The file is missing or cannot be read.
         """
-        if path not in self._known:
+        if path not in self._uris:
             buffer = io.BytesIO()
             thumbnail(path).save(buffer, "WEBP", quality=_QUALITY, method=6)
-            self._known[path] = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-        return self._known[path]
+            self._uris[path] = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return self._uris[path]

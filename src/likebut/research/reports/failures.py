@@ -1,4 +1,4 @@
-"""Which queries fail: counted by what differs between the reference and the target."""
+"""Recall by kind of change: what differs between the reference and the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from likebut.evaluation.evaluator import RankedBenchmark
 from likebut.research.reports.panels import MISSED_BEYOND
 
 ALL = "all"
-# Attributes that are one kind of change to whoever asks; any other attribute is a kind of its own.
+# Attributes that form one kind of change; any other attribute is its own kind.
 _KINDS = {
     "further colours": ("second colour", "third colour"),
     "cut": ("sleeves", "neck", "hood", "closure", "length", "leg", "fit", "waist", "heel", "height", "brim"),
 }
 _KIND_OF = {attribute: kind for kind, attributes in _KINDS.items() for attribute in attributes}
-# Patterns that are a picture or lettering, of which no two are alike.
+# Patterns with an image or lettering, which are all different.
 _PRINTS = frozenset({"graphic print", "text print", "small logo"})
 
 
 @dataclass(frozen=True, slots=True)
 class KindOfChange:
-    """How the queries fare in which one kind of thing changes, among others or alone.
+    """The recall of the queries with one kind of change.
 
     Attributes:
         name: The kind.
-        queries: How many there are.
-        first: Share whose target came first, in percent.
-        among_ten: Share whose target was among the first ten, in percent.
+        queries: Number of queries.
+        first: Recall@1 in percent.
+        among_ten: Recall@10 in percent.
     """
 
     name: str
@@ -36,9 +36,9 @@ class KindOfChange:
 
 
 def changed_kinds(reference: Mapping[str, str], target: Mapping[str, str]) -> set[str]:
-    """Return the kinds of change between two images' attributes; an attribute that one lacks is no change.
+    """Return the kinds of change between two images' attributes; an attribute that one lacks is not a change.
 
-    A change to a pattern that is a picture or lettering is a "print", another a "pattern".
+    A change to a pattern with an image or lettering is a "print", any other a "pattern".
     """
     kinds = set()
     for attribute, value in target.items():
@@ -52,32 +52,36 @@ def changed_kinds(reference: Mapping[str, str], target: Mapping[str, str]) -> se
 def by_kind_of_change(
     ranked: Sequence[RankedBenchmark], attributes: Mapping[str, Mapping[str, str]]
 ) -> list[KindOfChange]:
-    """Return how queries fare by kind of change, the kind with most queries first, all of them before it.
+    """Return recall for all queries, then by kind of change, the kind with most queries first.
 
-    A query counts for every kind that changes in it, and by how many kinds change.
+    A query counts for every kind of change that it has, and for their number.
 
     Raises:
-        InputError: The attributes of a query's images are not known.
+        InputError: The attributes of a query's images are unknown.
     """
     groups: dict[str, list[int | None]] = {ALL: []}
     for part in ranked:
         for query, outcome in zip(part.benchmark.queries, part.outcomes, strict=True):
-            place = outcome.ranked[0].rank if outcome.ranked else None
+            rank = outcome.ranked[0].rank if outcome.ranked else None
             kinds = changed_kinds(*(_attributes(attributes, name) for name in (query.reference, query.target)))
             number = f"{len(kinds)} kinds at once" if len(kinds) != 1 else "one kind alone"
             for name in (ALL, *kinds, number):
-                groups.setdefault(name, []).append(place)
-    rows = [_row(name, places) for name, places in groups.items() if name != ALL]
+                groups.setdefault(name, []).append(rank)
+    rows = [_row(name, ranks) for name, ranks in groups.items() if name != ALL]
     return [_row(ALL, groups[ALL]), *sorted(rows, key=lambda row: (-row.queries, row.name))]
 
 
 def _attributes(known: Mapping[str, Mapping[str, str]], name: str) -> Mapping[str, str]:
     if name not in known:
-        raise InputError(f"The attributes of {name} are not known.", "Give a folder whose attributes.jsonl lists it.")
+        raise InputError(
+            f"The attributes of {name} are unknown.",
+            "Give a folder whose attributes.jsonl lists it.",
+            code="missing-attributes",
+        )
     return known[name]
 
 
-def _row(name: str, places: Sequence[int | None]) -> KindOfChange:
-    first = sum(place == 1 for place in places)
-    among_ten = sum(place is not None and place <= MISSED_BEYOND for place in places)
-    return KindOfChange(name, len(places), 100 * first / len(places), 100 * among_ten / len(places))
+def _row(name: str, ranks: Sequence[int | None]) -> KindOfChange:
+    first = sum(rank == 1 for rank in ranks)
+    among_ten = sum(rank is not None and rank <= MISSED_BEYOND for rank in ranks)
+    return KindOfChange(name, len(ranks), 100 * first / len(ranks), 100 * among_ten / len(ranks))

@@ -1,4 +1,4 @@
-"""HTML pages from templates: everything is escaped unless it is markup already."""
+"""The report as one HTML file, rendered from templates; everything that is not markup is escaped."""
 
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,21 @@ from likebut.research.reports import wording
 from likebut.research.reports.charts import DARK, LIGHT, bar_charts
 from likebut.research.reports.contents import DemoContents
 from likebut.research.reports.curves import curve_charts
-from likebut.research.reports.embedded_images import EmbeddedPictures
+from likebut.research.reports.embedded_images import EmbeddedImages
 from likebut.research.reports.panels import truth_of, verdict
 from likebut.research.reports.summary import summarise
-from likebut.research.reports.tables import result_table, settings_lines, synthesis_directions, time_shares
+from likebut.research.reports.tables import result_table, settings_lines, synthesis_directions, time_fractions
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Return a page with everything inside it: styles, charts, pictures.
+    """Return a self-contained page: styles, charts and images are embedded.
 
     Args:
         template: A file of ``templates/``.
-        values: What it shows.
+        values: The template's variables.
 
     Raises:
-        ImageError: A picture is missing or cannot be read.
+        ImageError: An image is missing or cannot be read.
     """
     environment = Environment(
         loader=PackageLoader("likebut", "research/reports/templates"),
@@ -42,7 +42,7 @@ def render_page(template: str, **values: Any) -> str:
         "breakable": wording.breakable,
         "verdict": verdict,
         "truth": truth_of,
-        "picture": EmbeddedPictures().uri,
+        "data_uri": EmbeddedImages().uri,
     }
     page: str = environment.get_template(template).render(light=LIGHT.named(), dark=DARK.named(), **values)
     return page
@@ -52,7 +52,7 @@ def write_demo_page(contents: DemoContents, path: Path) -> None:
     """Write the report to ``path``, atomically.
 
     Raises:
-        InputError: A picture or a metrics log is missing or damaged.
+        InputError: An image or a metrics log is missing or damaged.
     """
     page = render_page(
         "demo.html",
@@ -62,7 +62,7 @@ def write_demo_page(contents: DemoContents, path: Path) -> None:
         bars=bar_charts(contents.rows),
         curves=curve_charts(contents.rows),
         synthesis=synthesis_directions(contents.synthesis),
-        times=time_shares(contents.seconds),
+        times=time_fractions(contents.seconds),
         settings=settings_lines(contents.settings),
     )
     write_text(path, page)

@@ -1,4 +1,4 @@
-"""The report's tables, ready to be laid out: every cell a text, the winners known."""
+"""The report's tables with formatted cells and the best value of each column marked."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,39 +9,38 @@ from likebut.research.reports.summary import Score, ranking, score_of, shown_met
 from likebut.research.reports.wording import count, duration, interval, percent
 
 METRIC_MEANINGS = {
-    "Recall@1": "share of queries whose target is the first result.",
-    "Recall@5": "share of queries whose target is among the first five.",
-    "Recall@10": "share of queries whose target is among the first ten.",
-    "Recall_subset@1": "the same as Recall@1, ranking only a few images that look alike.",
-    "mAP@10": "mean average precision of the first ten results, every right image counted where there are several.",
+    "Recall@1": "fraction of queries whose target is the first result.",
+    "Recall@5": "fraction of queries whose target is among the first five.",
+    "Recall@10": "fraction of queries whose target is among the first ten.",
+    "Recall_subset@1": "the same as Recall@1, over a small subset of similar images.",
+    "mAP@10": "mean average precision of the first ten results, over all targets of a query.",
     HARD_NEGATIVE_RATE: (
-        "share of queries in which a look-alike that is wrong (the edit half done, say) outranks every right image; "
-        "lower is better."
+        "fraction of queries in which a hard negative (such as a partial edit) outranks every target; lower is better."
     ),
 }
 REASON_MEANINGS = {
     "kept": "became a training triplet",
-    "empty": "has not one word",
-    "blocked": "holds a word that nobody should be shown",
-    "repeated": "says the same thing over and over",
-    "copied instruction": "repeats what the language model was told",
+    "empty": "has no word",
+    "blocked": "contains a blocked word",
+    "repeated": "repeats itself",
+    "copied instruction": "repeats the instruction",
     "round trip": "does not lead the retriever from the reference to the target",
-    "duplicate": "was written about too many pairs already",
+    "duplicate": "was written for too many pairs",
 }
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row's figure in one metric.
+    """One row's value of one metric.
 
     Attributes:
-        figure: "61.3".
+        value: "61.3".
         spread: "± 1.2" over several seeds, else empty.
         interval: "57.0 – 65.4".
-        is_best: Whether no row has a better one.
+        is_best: Whether no row has a better value.
     """
 
-    figure: str
+    value: str
     spread: str
     interval: str
     is_best: bool
@@ -49,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A metric: its name, what it means, and whether the lowest figure wins."""
+    """A metric: its name, its meaning and its direction."""
 
     name: str
     meaning: str
@@ -58,7 +57,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ResultLine:
-    """A row's cells, one for each column; None where it lacks the metric."""
+    """A row's cells, one for each column; None if it lacks the metric."""
 
     row: RowResult
     cells: list[Cell | None]
@@ -69,7 +68,7 @@ class ResultTable:
     """The table of results.
 
     Attributes:
-        seeds: How many trainings stand behind each figure, at most.
+        seeds: Maximum number of seeds of a row.
     """
 
     columns: list[Column]
@@ -78,14 +77,14 @@ class ResultTable:
 
 
 @dataclass(frozen=True)
-class Share:
-    """A part of a whole.
+class Fraction:
+    """A fraction of a whole.
 
     Attributes:
-        name: What it is called.
-        amount: How much it is, in words.
-        percent: Its share of the whole.
-        meaning: What it means; may be empty.
+        name: Its name.
+        amount: The formatted amount.
+        percent: Its percentage of the whole.
+        meaning: An explanation; may be empty.
     """
 
     name: str
@@ -95,7 +94,7 @@ class Share:
 
 
 def result_table(rows: Sequence[RowResult]) -> ResultTable:
-    """Return the table of every shown metric that at least one row has."""
+    """Return the table of the shown metrics that at least one row has."""
     metrics = shown_metrics(rows)
     best = {metric: ranking(rows, metric)[0][1].shown for metric in metrics}
     lines = [ResultLine(row, [_cell(score_of(row, metric), best[metric]) for metric in metrics]) for row in rows]
@@ -110,32 +109,32 @@ def _cell(score: Score | None, best: float) -> Cell | None:
     return Cell(percent(score.value), spread, interval(score.low, score.high), score.shown == best)
 
 
-def synthesis_shares(reasons: Mapping[str, int]) -> list[Share]:
-    """Return what became of the texts, as shares of all of them.
+def synthesis_fractions(reasons: Mapping[str, int]) -> list[Fraction]:
+    """Return the outcomes of the texts as fractions of all texts.
 
     Args:
-        reasons: How many were kept, and how many dropped for each reason (:class:`SynthesisResult`).
+        reasons: The counts of :class:`SynthesisResult`.
     """
     total = sum(reasons.values()) or 1
     return [
-        Share(reason, count(number), 100 * number / total, REASON_MEANINGS.get(reason, ""))
+        Fraction(reason, count(number), 100 * number / total, REASON_MEANINGS.get(reason, ""))
         for reason, number in reasons.items()
     ]
 
 
-def synthesis_directions(synthesis: SynthesisResult) -> list[tuple[str, list[Share]]]:
-    """Return a caption and the shares for each direction that was written."""
+def synthesis_directions(synthesis: SynthesisResult) -> list[tuple[str, list[Fraction]]]:
+    """Return a caption and the fractions for each direction that was written."""
     directions = [
         ("From reference to target", synthesis.reasons),
-        ("From target to reference, for the pairs that were kept", synthesis.reverse_reasons),
+        ("From target to reference, for the pairs kept", synthesis.reverse_reasons),
     ]
-    return [(caption, synthesis_shares(reasons)) for caption, reasons in directions if reasons]
+    return [(caption, synthesis_fractions(reasons)) for caption, reasons in directions if reasons]
 
 
-def time_shares(seconds: Mapping[str, float]) -> list[Share]:
-    """Return how long each stage took, as shares of the whole."""
+def time_fractions(seconds: Mapping[str, float]) -> list[Fraction]:
+    """Return the duration of each stage as a fraction of the whole."""
     total = sum(seconds.values()) or 1.0
-    return [Share(stage, duration(time), 100 * time / total) for stage, time in seconds.items()]
+    return [Fraction(stage, duration(time), 100 * time / total) for stage, time in seconds.items()]
 
 
 def settings_lines(settings: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -148,14 +147,14 @@ def _leaves(settings: Mapping[str, object], prefix: str) -> Iterator[tuple[str, 
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _in_words(value)
+            yield f"{prefix}{key}", _format(value)
 
 
-def _in_words(value: object) -> str:
+def _format(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(_in_words(item) for item in value)
+        return ", ".join(_format(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

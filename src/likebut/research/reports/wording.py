@@ -1,4 +1,4 @@
-"""Figures in words: percentages, counts, durations."""
+"""Formatting of numbers, durations and markup in reports."""
 
 from markupsafe import Markup, escape
 
@@ -17,18 +17,18 @@ def interval(low: float, high: float) -> str:
 
 
 def count(number: int) -> str:
-    """Return a number with its thousands apart: "12 400"."""
+    """Return a number with separated thousands: "12 400"."""
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def numeral(number: int) -> str:
-    """Return "six", or digits above ten."""
+    """Return a number as a word up to ten, else in digits."""
     return _NUMERALS[number] if number < len(_NUMERALS) else count(number)
 
 
-def ordinal(place: int) -> str:
+def ordinal(rank: int) -> str:
     """Return "third" for 3, or "no. 11" above ten."""
-    return _ORDINALS[place - 1] if place <= len(_ORDINALS) else f"no. {place}"
+    return _ORDINALS[rank - 1] if rank <= len(_ORDINALS) else f"no. {rank}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
@@ -50,12 +50,12 @@ def duration(seconds: float) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """Return ``name`` escaped for HTML, with a place to break the line after each underscore."""
+    """Return ``name`` escaped for HTML, with a possible line break after each underscore."""
     return Markup("_<wbr>").join(name.split("_"))
 
 
 def with_code(text: str) -> Markup:
-    """Return ``text`` escaped for HTML, what stands between backticks as code."""
+    """Return ``text`` escaped for HTML, with the parts between backticks as code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return escape(text)

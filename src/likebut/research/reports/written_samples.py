@@ -1,4 +1,4 @@
-"""Samples of written texts as one picture: two columns of pairs, small enough to be shown in the documentation."""
+"""A random sample of pairs with the generator's texts: as one image for the documentation, and as Markdown."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,14 @@ from likebut.files import write_bytes
 from likebut.generator.decoding import Decoding
 from likebut.generator.generator import ModificationGenerator
 from likebut.research.reports.embedded_images import thumbnail
-from likebut.research.reports.panels import font, wrapped
+from likebut.research.reports.panels import load_font, wrapped
+from likebut.research.writing import write_modifications
 from likebut.synthesis.filters import Blocklist
 
 MOST_BYTES = 1_500_000
+WITHHELD = "(withheld: it contains a blocked word)"
+
+_BATCH_SIZE = 16
 _PAPER, _INK, _FAINT, _LINE = "#ffffff", "#1f2328", "#59636e", "#d0d7de"
 _SIDES = (128, 112, 96, 80, 64)
 _COLUMNS, _GAP, _EDGE, _TEXT_WIDTH, _SIZE, _LINE_HEIGHT = 2, 10, 20, 250, 13, 17
@@ -26,7 +30,7 @@ _COLUMNS, _GAP, _EDGE, _TEXT_WIDTH, _SIZE, _LINE_HEIGHT = 2, 10, 20, 250, 13, 17
 
 @dataclass(frozen=True)
 class GridCell:
-    """A pair of pictures with the texts beside it; ``human`` may be empty."""
+    """A pair of images with its texts; ``human`` may be empty."""
 
     reference: Path
     target: Path
@@ -37,33 +41,35 @@ class GridCell:
 def write_sample_grid(cells: Sequence[GridCell], path: Path, most_bytes: int = MOST_BYTES) -> int:
     """Draw pairs with their texts into a PNG file, atomically; returns its size in bytes.
 
-    The pictures are made as small as it takes for the file to stay below ``most_bytes``.
+    The thumbnails are reduced until the file is smaller than ``most_bytes``.
 
     Raises:
-        InputError: There are no pairs, or a picture cannot be read.
-        LikebutError: The file would be too large whatever is done.
+        InputError: There are no pairs, or an image cannot be read.
+        LikebutError: The file is too large even with the smallest thumbnails.
     """
     if not cells:
-        raise InputError("There are no samples to draw.", "Give at least one.")
+        raise InputError("There are no samples to draw.", "Give at least one.", code="no-samples")
     for side in _SIDES:
-        content = _png(_drawn(cells, side))
+        content = _encode_png(_draw_grid(cells, side))
         if len(content) < most_bytes:
             write_bytes(path, content)
             return len(content)
     raise LikebutError(
-        f"{len(cells)} samples take {len(content)} bytes, and {most_bytes} are allowed.", "Draw fewer samples."
+        f"{len(cells)} samples take {len(content)} bytes; {most_bytes} are allowed.",
+        "Draw fewer samples.",
+        code="too-large",
     )
 
 
-def _png(picture: Image.Image) -> bytes:
+def _encode_png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    # A palette of 256 colours takes a third of the bytes; dithering would take them back.
+    # A palette of 256 colours saves two thirds of the bytes; dithering would lose that again.
     picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
-def _drawn(cells: Sequence[GridCell], side: int) -> Image.Image:
-    width, height = 2 * (side + _GAP) + _TEXT_WIDTH, max(side, _most_lines(side) * _LINE_HEIGHT) + _GAP
+def _draw_grid(cells: Sequence[GridCell], side: int) -> Image.Image:
+    width, height = 2 * (side + _GAP) + _TEXT_WIDTH, max(side, _max_lines(side) * _LINE_HEIGHT) + _GAP
     lines = -(-len(cells) // _COLUMNS)
     size = (2 * _EDGE + _COLUMNS * width + (_COLUMNS - 1) * _EDGE, 2 * _EDGE + lines * height - _GAP)
     picture = Image.new("RGB", size, _PAPER)
@@ -73,43 +79,40 @@ def _drawn(cells: Sequence[GridCell], side: int) -> Image.Image:
     return picture
 
 
-def _most_lines(side: int) -> int:
+def _max_lines(side: int) -> int:
     return max(5, side // _LINE_HEIGHT)
 
 
 def _draw_cell(picture: Image.Image, cell: GridCell, number: int, corner: tuple[int, int], side: int) -> None:
     left, top = corner
     draw = ImageDraw.Draw(picture)
-    for place, path in enumerate((cell.reference, cell.target)):
-        small, at = thumbnail(path, side), left + place * (side + _GAP)
+    for column, path in enumerate((cell.reference, cell.target)):
+        small, at = thumbnail(path, side), left + column * (side + _GAP)
         draw.rectangle([at - 1, top - 1, at + side, top + side], outline=_LINE)
         picture.paste(small, (at + (side - small.width) // 2, top + (side - small.height) // 2))
-    written = wrapped(f"{number}  “{cell.written}”", font(_SIZE), _TEXT_WIDTH)
-    human = wrapped(f"own text: “{cell.human}”", font(_SIZE), _TEXT_WIDTH) if cell.human else []
-    room = _most_lines(side)
-    lines = [(line, _INK) for line in _cut(written, max(room - len(human), -(-room // 2)))]
-    lines += [(line, _FAINT) for line in _cut(human, room - len(lines))]
-    for place, (line, colour) in enumerate(lines):
-        corner_of_line = (left + 2 * (side + _GAP), top + place * _LINE_HEIGHT)
-        draw.text(corner_of_line, line, fill=colour, font=font(_SIZE))
+    written = wrapped(f"{number}  “{cell.written}”", load_font(_SIZE), _TEXT_WIDTH)
+    human = wrapped(f"own text: “{cell.human}”", load_font(_SIZE), _TEXT_WIDTH) if cell.human else []
+    room = _max_lines(side)
+    lines = [(line, _INK) for line in _truncate(written, max(room - len(human), -(-room // 2)))]
+    lines += [(line, _FAINT) for line in _truncate(human, room - len(lines))]
+    for number, (line, colour) in enumerate(lines):
+        corner_of_line = (left + 2 * (side + _GAP), top + number * _LINE_HEIGHT)
+        draw.text(corner_of_line, line, fill=colour, font=load_font(_SIZE))
 
 
-def _cut(lines: list[str], most: int) -> list[str]:
-    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1] + " …"]
-
-
-WITHHELD = "(withheld: it has a word that nobody should be shown)"
-_AT_ONCE = 16
+def _truncate(lines: list[str], limit: int) -> list[str]:
+    return lines if len(lines) <= limit else [*lines[: limit - 1], lines[limit - 1] + " …"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A pair, what was written about it, and the data's own text.
+    """A pair with the generator's text and the data's own.
 
     Attributes:
-        reference: The image's name.
-        target: Likewise.
-        human: The data's modification text; None if it has none.
+        reference: The name of the reference image.
+        target: The name of the target image.
+        written: The generator's text.
+        human: The data's modification text, if any.
     """
 
     reference: str
@@ -118,13 +121,13 @@ class Sample:
     human: str | None
 
 
-def draw_pairs(data: DataFolder, split: str, count: int, seed: int) -> dict[tuple[str, str], str | None]:
-    """Return ``count`` pairs of a split's triplets, drawn by lot, each with the text of people if there is one.
+def sample_pairs(data: DataFolder, split: str, count: int, seed: int) -> dict[tuple[str, str], str | None]:
+    """Return a random sample of a split's pairs, each with its human text if there is one.
 
     Raises:
         InputError: The split has fewer pairs; the message counts them.
     """
-    data.queries(split)  # refuses a split that has none
+    data.queries(split)  # raises if the split has none
     texts: dict[tuple[str, str], str | None] = {}
     for triplet in data.triplets(split):
         human = triplet.modification if triplet.meta.get("source", "human") == "human" else None
@@ -133,7 +136,9 @@ def draw_pairs(data: DataFolder, split: str, count: int, seed: int) -> dict[tupl
     pairs = sorted(texts)
     if len(pairs) < count:
         raise InputError(
-            f'The split "{split}" of {data.path} has {len(pairs)} pairs, not {count}.', f"Give --count {len(pairs)}."
+            f'The split "{split}" of {data.path} has {len(pairs)} pairs, not {count}.',
+            f"Give --count {len(pairs)}.",
+            code="too-few-pairs",
         )
     return {pair: texts[pair] for pair in Random(seed).sample(pairs, count)}
 
@@ -145,7 +150,7 @@ def write_samples(
     decoding: Decoding,
     feature_folder: Path | None = None,
 ) -> list[Sample]:
-    """Return what a generator writes about pairs; a text that nobody should be shown is withheld.
+    """Return a generator's texts for pairs; texts with a blocked word are withheld.
 
     Raises:
         InputError: An image has no file, or cannot be read.
@@ -154,22 +159,19 @@ def write_samples(
     features = open_features(generator.vision, feature_folder)
     skipped = features.add(data.require(names, data.images()), generator.vision)
     if skipped:
-        raise InputError(f"{skipped[0].name} cannot be used: {skipped[0].reason}", "Replace the image.")
-    blocklist, ordered = Blocklist.load(), list(pairs.items())
-    samples: list[Sample] = []
-    for start in range(0, len(ordered), _AT_ONCE):
-        part = ordered[start : start + _AT_ONCE]
-        references = features.tokens([reference for (reference, _), _ in part])
-        targets = features.tokens([target for (_, target), _ in part])
-        texts = generator.write_batch(references, targets, decoding)
-        for ((reference, target), human), text in zip(part, texts, strict=True):
-            shown = text if blocklist.find(text) is None else WITHHELD
-            samples.append(Sample(reference, target, shown, human))
-    return samples
+        raise InputError(
+            f"{skipped[0].name} cannot be used: {skipped[0].reason}", "Replace the image.", code="unusable-image"
+        )
+    blocklist = Blocklist.load()
+    texts = write_modifications(generator, list(pairs), features, decoding, _BATCH_SIZE)
+    return [
+        Sample(reference, target, text if blocklist.find(text) is None else WITHHELD, human)
+        for ((reference, target), human), text in zip(pairs.items(), texts, strict=True)
+    ]
 
 
 def markdown_listing(samples: Sequence[Sample], heading: str) -> str:
-    """Return the samples as a Markdown table below a line of what they are."""
+    """Return the samples as a Markdown table below a heading."""
     lines = [
         f"{heading}\n",
         "| | reference | target | the generator writes | the data's own text |",

@@ -1,1 +1,1 @@
-"""The sample benchmark of rendered drawings, and the grammar its texts are written and parsed with."""
+"""The sample benchmark of rendered drawings, and the grammar that writes and parses its modification texts."""

@@ -1,7 +1,7 @@
-"""The attributes of the drawings: what can differ, in which words, and by which options of the drawing style.
+"""The attributes of the drawings: their values, the words for them, and the drawing options that render them.
 
-Everything a style needs is data, in ``styles/*.json``: values that look alike at 224 pixels were merged there, and
-colours that a viewer could not tell apart were left out. :class:`Scene` is one picture's content.
+A style is data in ``styles/*.json``, in which values that look alike at 224 pixels are merged and colours that a viewer
+cannot distinguish are left out. :class:`Scene` is the content of one drawing.
 """
 
 import json
@@ -25,14 +25,14 @@ class Value(_Data):
     """One value of an attribute.
 
     Attributes:
-        options: The drawing options that show it; ``$name`` stands for the fill of the attribute ``name``.
-        fill: A colour's hexadecimal form.
-        words: Noun phrases, or a colour's names; ``{colour}`` is where the colour goes.
+        options: The drawing options that render it; ``$name`` is replaced by the fill of the attribute ``name``.
+        fill: A colour in hexadecimal form.
+        words: Noun phrases, or a colour's names; ``{colour}`` is the colour slot.
         held_out: Words that only test texts use.
-        noun: The phrase for a change of colour alone, the part's own noun if none.
-        adjectives: Further words that mean the value beside one of the part's nouns; for the parser.
-        cues: Further patterns that mean the value wherever they stand; for the parser.
-        orders: Further whole orders ("make it frown").
+        noun: The phrase for a change of colour only; the part's own noun if empty.
+        adjectives: Further words that mean the value next to one of the part's nouns; for the parser.
+        cues: Further patterns that mean the value anywhere; for the parser.
+        orders: Further complete orders ("make it frown").
     """
 
     options: dict[str, str | int] = {}
@@ -46,7 +46,7 @@ class Value(_Data):
 
 
 class Clauses(_Data):
-    """Clause templates by mood: an order, what follows "with", a statement."""
+    """Clause templates by mood: an order, a complement of "with", a statement."""
 
     order: tuple[str, ...] = ()
     with_: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Clauses(_Data):
 
 
 class PartClauses(_Data):
-    """Clause templates by what happens to a part."""
+    """Clause templates by the change of a part."""
 
     change: Clauses = Clauses()
     recolour: Clauses = Clauses()
@@ -71,7 +71,7 @@ class PartClauses(_Data):
 
 
 class Part(PartClauses):
-    """A part of the picture that one noun phrase speaks of: its kind and its colour are two attributes."""
+    """A part of the drawing that one noun phrase describes; its kind and its colour are two attributes."""
 
     kind: str | None = None
     colour: str | None = None
@@ -84,25 +84,25 @@ class Part(PartClauses):
 
 
 class Captions(_Data):
-    """Caption templates: openings, and details by part; ``{part}`` stands for the part's noun phrase."""
+    """Caption templates: openings, and details by part; ``{part}`` is replaced by the part's noun phrase."""
 
     openings: tuple[str, ...]
     details: dict[str, tuple[str, ...]]
 
 
 class DrawingStyle(_Data):
-    """A drawing style: its attributes, how to draw them, how to speak of them.
+    """A drawing style: its attributes, their drawing options, and the words for them.
 
     Attributes:
         name: The style's name in dicebear-styles.
-        base: Options of every picture.
-        looks: Options that texts never mention: a mirror image, where the stars stand.
-        clashes: Combinations never drawn: one value hides another, or the look cannot be seen.
-        attributes: Attribute → value → what it is.
+        base: Options of every drawing.
+        looks: Options that texts never mention: a mirror image, the positions of the stars.
+        clashes: Combinations that are never drawn: one value hides another, or the look is invisible.
+        attributes: Attribute → value → :class:`Value`.
         fills: Attribute → the option that takes its colour.
-        only_with: Attribute → the values of another attribute without which it does not show.
+        only_with: Attribute → the values of another attribute that make it visible.
         unspoken: Attributes that no text mentions.
-        parts: The parts of the picture.
+        parts: The parts of the drawing.
         held_out: Clauses by part that only test texts use.
     """
 
@@ -119,7 +119,7 @@ class DrawingStyle(_Data):
     captions: Captions
 
     def shown(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Return the attributes that can be seen: those that another attribute's value hides are left out."""
+        """Return the visible attributes: those that another attribute's value hides are left out."""
         return {
             name: value
             for name, value in values.items()
@@ -127,7 +127,7 @@ class DrawingStyle(_Data):
         }
 
     def clash(self, values: Mapping[str, str]) -> bool:
-        """Return whether the values are a combination that is never drawn."""
+        """Return whether the values contain a combination that is never drawn."""
         return any(all(values[name] in bad for name, bad in clash.items()) for clash in self.clashes)
 
 
@@ -139,18 +139,18 @@ def load_style(name: str) -> DrawingStyle:
 
 
 def _mood_fields(node: dict[str, object]) -> dict[str, object]:
-    # "with" is a Python keyword, so the field that holds it is called with_.
+    # "with" is a Python keyword, so the field is called with_.
     return {"with_" if key == "with" else key: value for key, value in node.items()}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture shows.
+    """The content of one drawing.
 
     Attributes:
         style: Name of the drawing style.
-        look: Which of the style's looks.
-        values: Attribute → value for every attribute of the style, as pairs in the style's order.
+        look: Index of the style's look.
+        values: (attribute, value) for every attribute of the style, in the style's order.
     """
 
     style: str
@@ -159,21 +159,21 @@ class Scene:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What can be seen: attribute → value, hidden attributes left out."""
+        """The visible attributes: attribute → value."""
         return load_style(self.style).shown(dict(self.values))
 
     @property
     def spoken(self) -> dict[str, str]:
-        """What can be seen and said: :attr:`attributes` without the unspoken ones."""
+        """The attributes that texts may mention: :attr:`attributes` without the unspoken ones."""
         unspoken = load_style(self.style).unspoken
         return {name: value for name, value in self.attributes.items() if name not in unspoken}
 
     def visible(self) -> "Scene":
-        """Return the scene without the values of hidden attributes: scenes with equal ones are drawn alike."""
+        """Return the scene without the values of hidden attributes; equal results are drawn identically."""
         return Scene(self.style, self.look, tuple(self.attributes.items()))
 
     def options(self) -> dict[str, str | int]:
-        """Return the options that draw the scene."""
+        """Return the drawing options of the scene."""
         style, values = load_style(self.style), dict(self.values)
         options: dict[str, str | int] = {"seed": "likebut", **style.base, **style.looks[self.look]}
         fills = {name: style.attributes[name][value].fill for name, value in values.items()}
@@ -191,8 +191,8 @@ class Scene:
 
 
 def changes_between(reference: Mapping[str, str], target: Mapping[str, str]) -> dict[str, str]:
-    """Return attribute → new value for every attribute of ``target`` that ``reference`` lacks or has otherwise.
+    """Return attribute → new value for every attribute that ``reference`` lacks or has with another value.
 
-    An attribute that the change hides (a cactus has no flower colour) is no change of its own.
+    An attribute that the change hides (a cactus has no flower colour) does not count as a change.
     """
     return {name: value for name, value in target.items() if reference.get(name) != value}

@@ -1,4 +1,4 @@
-"""Captions of single pictures: "a cactus in a blue pot with closed eyes", complete or partial."""
+"""Captions of single drawings: "a cactus in a blue pot with closed eyes", complete or partial."""
 
 import re
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ from likebut.research.sample_data.attributes import NONE, load_style
 from likebut.research.sample_data.grammar import Grammar, load_phrases
 
 _SLOT = re.compile(r"{(\w+)}")
-_MOST_TRIES = 40
-_ABSENCE_SHARE = 0.3
+_MAX_TRIES = 40
+_ABSENCE_FRACTION = 0.3
 
 
 def write_captions(style_name: str, values: Mapping[str, str], generator: Random, count: int) -> list[str]:
-    """Return up to ``count`` different captions.
+    """Return up to ``count`` distinct captions.
 
     Args:
         style_name: The drawing style.
-        values: Attribute → value of what can be seen and said (:attr:`Scene.spoken`).
-        generator: Makes every choice.
-        count: How many captions are wanted.
+        values: Attribute → value (:attr:`Scene.spoken`).
+        generator: Source of randomness.
+        count: Number of captions.
     """
     captions: dict[str, None] = {}
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         if len(captions) < count:
             captions[_write_caption(style_name, values, generator)] = None
     return list(captions)
@@ -43,18 +43,17 @@ def _write_caption(style_name: str, values: Mapping[str, str], generator: Random
     openings = [text for text in style.captions.openings if not any(map(is_absent, _SLOT.findall(text)))]
     opening = generator.choice(openings)
     details = style.captions.details
-    left = [
-        name for name in details if name not in _SLOT.findall(opening) and _worth_saying(is_absent(name), generator)
+    # Absent parts are mentioned in some captions only.
+    mentioned = [
+        name
+        for name in details
+        if name not in _SLOT.findall(opening) and (not is_absent(name) or generator.random() < _ABSENCE_FRACTION)
     ]
     text = fill(opening)
-    said_with = "with" in opening
-    for name in generator.sample(left, generator.randint(0, len(left))):
+    has_with = "with" in opening
+    for name in generator.sample(mentioned, generator.randint(0, len(mentioned))):
         full, plain = details[name]
-        joins_on = said_with and full.startswith("with") and generator.random() < 0.7
-        text += fill(f" and {plain}" if joins_on else f"{',' if said_with else ''} {full}")
-        said_with = full.startswith("with")
+        continues_with = has_with and full.startswith("with") and generator.random() < 0.7
+        text += fill(f" and {plain}" if continues_with else f"{',' if has_with else ''} {full}")
+        has_with = full.startswith("with")
     return fix_articles(generator.choice(load_phrases().caption_frames).format(text))
-
-
-def _worth_saying(absent: bool, generator: Random) -> bool:
-    return not absent or generator.random() < _ABSENCE_SHARE

@@ -1,7 +1,7 @@
-"""Modification texts from a grammar: what changed between two scenes, said in many ways.
+"""A grammar that writes modification texts: the changes between two scenes, in many phrasings.
 
-A text is built from clauses, one for each part of the picture that changed, set in a frame. Clause templates and words
-lie in ``styles/*.json``, frames in ``phrases.json``; what they mark as held out is for test texts alone.
+A text consists of clauses, one for each part of the drawing that changed, in a frame. Clause templates and words are
+stored in ``styles/*.json`` and frames in ``phrases.json``; those marked as held out are used in test texts only.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ from likebut.research.sample_data.attributes import (
     load_style,
 )
 
-_HELD_OUT_SHARE = 0.6
+_HELD_OUT_FRACTION = 0.6
 _FRAMES = ("order", "order", "with", "with", "state", "bare", "with order")
 
 
 class Phrases(BaseModel):
-    """Frames and joins by mood, and the ones that only test texts use."""
+    """Frames and joins by mood, and those that only test texts use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     frames: dict[str, tuple[str, ...]]
@@ -38,21 +38,21 @@ class Phrases(BaseModel):
 
 @cache
 def load_phrases() -> Phrases:
-    """Return the frames that every style shares."""
+    """Return the frames, which all styles share."""
     return Phrases.model_validate_json(
         files("likebut.research.sample_data").joinpath("phrases.json").read_text("utf-8")
     )
 
 
 class Grammar:
-    """Writes about one drawing style.
+    """Writes modification texts for one drawing style.
 
     Args:
         style: The style.
-        generator: Makes every choice.
-        held_out: Whether to use the words, clauses and frames that are kept for test texts (beside the common ones).
-        plain: Whether to say each change in one way alone, briefly and in the parts' order: "a yellow pot and a
-            winking eye". A generator that learns from such texts need not guess which of many phrasings was drawn.
+        generator: Source of randomness.
+        held_out: Whether to also use the words, clauses and frames that are reserved for test texts.
+        plain: Whether every change has one short phrasing, in the parts' order: "a yellow pot and a winking eye". A
+            generator trained on such texts does not have to predict a random phrasing.
     """
 
     def __init__(self, style: DrawingStyle, generator: Random, held_out: bool = False, plain: bool = False) -> None:
@@ -60,14 +60,14 @@ class Grammar:
         self.phrases = load_phrases()
 
     def choose(self, common: tuple[str, ...], held_out: tuple[str, ...] = ()) -> str:
-        """Return one of the common phrases or, for a test text and more often than not, one that was held out."""
+        """Return a random common phrase or, in most cases of a test text, a held-out one."""
         if self.plain:
             return common[0]
-        use_held_out = self.held_out and held_out and self.generator.random() < _HELD_OUT_SHARE
+        use_held_out = self.held_out and held_out and self.generator.random() < _HELD_OUT_FRACTION
         return self.generator.choice(held_out if use_held_out else common)
 
     def noun_phrase(self, part: Part, values: Mapping[str, str], with_kind: bool = True, coloured: bool = True) -> str:
-        """Return what a part is called: "a round blue pot", "a blue pot", "a round pot"; "no glasses" if absent."""
+        """Return a part's noun phrase: "a round blue pot", "a blue pot", "a round pot"; "no glasses" if absent."""
         colour = self.colour(part, values) if coloured else None
         if part.kind is None:
             return with_colour(f"a {COLOUR_SLOT} {part.noun}", colour)
@@ -79,11 +79,11 @@ class Grammar:
         return with_colour(self.choose(value.words, value.held_out), colour)
 
     def plain_noun(self, part: Part, value: Value) -> str:
-        """Return the noun phrase that leaves the kind unsaid, with a slot for the colour."""
+        """Return the noun phrase without the kind, with a colour slot."""
         return value.noun or f"a {COLOUR_SLOT} {part.noun}"
 
     def colour(self, part: Part, values: Mapping[str, str]) -> str | None:
-        """Return the word for a part's colour, or None where it has none."""
+        """Return a word for a part's colour, or None if it has none."""
         if part.colour is None or part.colour not in values:
             return None
         name = values[part.colour]
@@ -91,7 +91,7 @@ class Grammar:
         return self.choose(value.words or (name,), value.held_out)
 
     def clause(self, part_name: str, reference: Mapping[str, str], target: Mapping[str, str], mood: str) -> str:
-        """Return one clause that says how a part changed."""
+        """Return a clause that states how a part changed."""
         part = self.style.parts[part_name]
         changed = changes_between(reference, target)
         event = _event(part, reference, target, changed)
@@ -103,10 +103,10 @@ class Grammar:
         return self._fill(template, part, reference, target, part.colour in changed)
 
     def _fill(
-        self, template: str, part: Part, reference: Mapping[str, str], target: Mapping[str, str], say_colour: bool
+        self, template: str, part: Part, reference: Mapping[str, str], target: Mapping[str, str], name_colour: bool
     ) -> str:
         fillers: dict[str, Callable[[], str]] = {
-            "{new}": lambda: self.noun_phrase(part, target, coloured=say_colour),
+            "{new}": lambda: self.noun_phrase(part, target, coloured=name_colour),
             "{old}": lambda: without_article(self._old_noun(part, reference)),
             "{a_noun}": lambda: self.noun_phrase(part, target, with_kind=False),
             "{noun}": lambda: without_article(self.noun_phrase(part, target, with_kind=False, coloured=False)),
@@ -126,7 +126,7 @@ class Grammar:
     def modification(self, reference: Mapping[str, str], target: Mapping[str, str]) -> str:
         """Return a modification text that names every change from ``reference`` to ``target`` (attribute → value).
 
-        The texts give the new values, so that they determine the target.
+        It names the new values, so that it determines the target.
         """
         changed = changes_between(reference, target)
         parts = [name for name, part in self.style.parts.items() if set(part.attributes()) & set(changed)]
@@ -178,13 +178,13 @@ def write_modification(
     generator: Random,
     held_out: bool = False,
 ) -> str:
-    """Return a modification text for two scenes of one style, given what can be seen and said of each.
+    """Return a modification text for two scenes of one style.
 
     Args:
         style_name: The drawing style.
         reference: Attribute → value of the reference image (:attr:`Scene.spoken`).
-        target: The same of the target image.
-        generator: Makes every choice.
-        held_out: Whether to use the paraphrases that are kept for test texts.
+        target: Attribute → value of the target image.
+        generator: Source of randomness.
+        held_out: Whether to also use the paraphrases that are reserved for test texts.
     """
     return Grammar(load_style(style_name), generator, held_out).modification(reference, target)

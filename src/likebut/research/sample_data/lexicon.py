@@ -1,7 +1,6 @@
-"""What the parser knows: patterns for values, nouns for parts, adjectives, and the words that steer a reading.
+"""The parser's lexicon: patterns for values, nouns for parts, and adjectives.
 
-The lexicon is made from the same ``styles/*.json`` that the grammar writes from, so that a word added there is both
-written and understood.
+It is built from the same ``styles/*.json`` as the grammar, so that a word added there is both written and parsed.
 """
 
 import re
@@ -17,12 +16,12 @@ _SHADES = r"(?:(?:light|dark|bright|pale|deep|soft|vivid)(?:er)?[ -])?"
 
 @dataclass(frozen=True)
 class Noun:
-    """A part of the picture, as the parser sees it.
+    """A part of the drawing.
 
     Attributes:
-        name: Style and part; the background is one for all styles.
-        kind: The attribute that says which kind of the part it is, if any.
-        colour: The attribute that says its colour, if any.
+        name: Style and part; the background is shared by all styles.
+        kind: The attribute of its kind, if any.
+        colour: The attribute of its colour, if any.
         removable: Whether it can be absent.
     """
 
@@ -37,10 +36,10 @@ class Mention:
     """A pattern that names a value.
 
     Attributes:
-        pattern: The regular expression; its group ``colour`` takes a colour word inside the phrase.
-        noun: The part it speaks of.
+        pattern: The regular expression; its group ``colour`` matches a colour word inside the phrase.
+        noun: The part.
         value: The value of the part's kind.
-        is_noun_phrase: Whether "the" before it makes it the reference's, not a claim.
+        is_noun_phrase: Whether a preceding "the" makes it a mention of the reference and not a claim.
     """
 
     pattern: re.Pattern[str]
@@ -51,13 +50,13 @@ class Mention:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Everything the parser looks up.
+    """Everything that the parser looks up.
 
     Attributes:
         mentions: Patterns for values.
-        heads: Pattern for each word that names a part, with the parts it can name.
-        adjectives: Word → attribute → the value it means beside a noun of that attribute's part.
-        adjective_pattern: Matches any of them.
+        heads: A pattern for each word that names a part, with the parts that it can name.
+        adjectives: Word → attribute → the value that it means next to a noun of that attribute's part.
+        adjective_pattern: Matches any adjective.
     """
 
     mentions: tuple[Mention, ...]
@@ -68,7 +67,7 @@ class Lexicon:
 
 @cache
 def load_lexicon() -> Lexicon:
-    """Return the lexicon of all drawing styles together."""
+    """Return the joint lexicon of all drawing styles."""
     styles = [load_style(name) for name in STYLE_NAMES]
     adjectives = _adjectives(styles)
     colours = sorted({word for style in styles for word in _colour_words(style)}, key=len, reverse=True)

@@ -1,8 +1,8 @@
-"""Reading a modification text: which attribute changes does it claim?
+"""Parsing a modification text into the attribute changes that it claims.
 
-The parser reads what the grammar writes and is meant for what a language model writes too, so it does not follow
-templates. It finds the words it knows, then goes over them once from left to right, keeping track of whether the text
-now speaks of what is wanted, of what there was ("swap the *cactus* for …"), or of what should go ("lose the …").
+The parser covers the grammar's texts and is meant for texts of a language model too, so it does not follow templates.
+It finds the words of the lexicon, then scans them once from left to right and tracks whether the text currently
+describes the target, the reference ("swap the *cactus* for …"), or something to remove ("lose the …").
 """
 
 import re
@@ -13,7 +13,7 @@ from itertools import zip_longest
 from likebut.research.sample_data.attributes import NONE
 from likebut.research.sample_data.lexicon import Lexicon, Mention, Noun, load_lexicon
 
-_WANTED, _FORMER, _UNWANTED = "wanted", "former", "unwanted"
+_TARGET, _FORMER, _REMOVED = "target", "former", "removed"
 
 _CONNECTORS = {
     "swap": "for|with|to",
@@ -36,17 +36,17 @@ _VERB = re.compile(
     r"(?:e|es|ed|ing|ping|ming|s|ped|med)?\b|\b(?P<from>from)\b"
 )
 _STEMS = {"exchang": "exchange", "replac": "replace", "substitut": "substitute", "chang": "change", "mov": "move"}
-_FORMER_MARK = re.compile(
+_FORMER_MARKER = re.compile(
     r"\b(?:instead of|rather than|in place of|in lieu of|as opposed to|not|keep(?:ing)?|unlike"
     r"|where(?= [^,;.]*was\b))\b"
 )
-_UNWANTED_MARK = re.compile(
+_REMOVED_MARKER = re.compile(
     r"\b(?:los(?:e|es|ing)|remov(?:e|es|ing)|removed(?= (?:the|its|his|her|their)\b)"
     r"|drop|ditch|delete|erase|get rid of|take off|take away|tak(?:e|ing) out"
     r"|tak(?:e|ing) (?=[^,;.]*\b(?:off|away)\b)|shav(?:e|ing)(?: off)?|without|no|no more|minus|do away with"
     r"|wip(?:e|ing) away|clear(?:ing)?|hide|lack(?:s|ing)?)\b"
 )
-_GONE_MARK = re.compile(r"\b(?:gone|disappeared|vanished|removed|deleted)\b")
+_GONE_MARKER = re.compile(r"\b(?:gone|disappeared|vanished|removed|deleted)\b")
 _BOUNDARY = re.compile(
     r"[,;.:/+!?]|\b(?:and|but|then|plus|also|with|while|besides|as well as|along with|together with|make|give|put|add"
     r"|paint|use|draw|grow|set|let|have|show|want|go for)\b"
@@ -63,7 +63,7 @@ _STOP_WORDS = frozenset(
 class _Item:
     start: int
     end: int
-    what: str  # "mention", "head", "adjective", "verb", "former", "unwanted", "gone" or "boundary"
+    what: str  # "mention", "head", "adjective", "verb", "former", "removed", "gone" or "boundary"
     word: str = ""
     mention: Mention | None = None
     nouns: tuple[Noun, ...] = ()
@@ -73,15 +73,15 @@ class _Item:
 def parse_modification(text: str) -> dict[str, str]:
     """Return the changes that a modification text claims: attribute → new value, "none" for a removal.
 
-    Attributes of all drawing styles are read, so that a text that speaks of the wrong things is seen to.
+    Attributes of all drawing styles are parsed, so that claims about things that are not in the image count as errors.
     """
-    return _Reading(_normalise(text), load_lexicon()).claims()
+    return _Parse(_normalise(text), load_lexicon()).claims()
 
 
 def claimed_changes(text: str, reference: Mapping[str, str]) -> set[tuple[str, str]]:
     """Return the (attribute, new value) pairs that a text claims to change in ``reference`` (attribute → value).
 
-    To name what the reference already has ("a *red* dress" of a red dress) claims no change.
+    Naming what the reference already has ("a *red* dress" of a red dress) claims no change.
     """
     return {(name, value) for name, value in parse_modification(text).items() if reference.get(name) != value}
 
@@ -90,7 +90,7 @@ def _normalise(text: str) -> str:
     return " ".join(re.sub(r"([,;:.!?/+()\"“”])", r" \1 ", text.lower().replace("’", "'")).split()).join("  ")
 
 
-class _Reading:
+class _Parse:
     """One pass over one text."""
 
     def __init__(self, text: str, lexicon: Lexicon) -> None:
@@ -99,18 +99,18 @@ class _Reading:
 
     def claims(self) -> dict[str, str]:
         claims: dict[str, str] = {}
-        mode, expecting = _WANTED, ""
+        mode, expecting = _TARGET, ""
         for position, item in enumerate(self.items):
             if item.what == "verb":
                 expecting = self._connector(position)
-                mode = _FORMER if expecting else _WANTED
+                mode = _FORMER if expecting else _TARGET
             elif item.what == "connector":
                 if expecting and re.fullmatch(expecting, item.word):
-                    mode, expecting = _WANTED, ""
-            elif item.what in ("former", "unwanted"):
-                mode = _FORMER if item.what == "former" else _UNWANTED
+                    mode, expecting = _TARGET, ""
+            elif item.what in ("former", "removed"):
+                mode = _FORMER if item.what == "former" else _REMOVED
             elif item.what == "boundary":
-                mode = mode if expecting or self._goes_on(position, mode) else _WANTED
+                mode = mode if expecting or self._continues_removal(position, mode) else _TARGET
             elif item.what == "gone":
                 self._claim_gone(position, claims)
             else:
@@ -119,7 +119,7 @@ class _Reading:
 
     def _claim(self, position: int, mode: str, claims: dict[str, str]) -> None:
         item = self.items[position]
-        if mode == _UNWANTED:
+        if mode == _REMOVED:
             claims.update({noun.kind: NONE for noun in item.nouns[:1] if noun.removable and noun.kind})
         elif mode == _FORMER:
             return
@@ -164,7 +164,7 @@ class _Reading:
         return next((attribute for attribute in own if attribute in meanings), None)
 
     def _noun_ahead(self, position: int, any_gap: bool = False) -> _Item | None:
-        """Return the noun that the adjective stands before: "red *pot*", "red ceramic *pot*"."""
+        """Return the noun that follows the adjective: "red *pot*", "red ceramic *pot*"."""
         word, end = self.items[position].word, self.items[position].end
         following = self.items[position + 1 :]
         for item, next_item in zip_longest(following, following[1:]):
@@ -175,7 +175,7 @@ class _Reading:
             if item.word == "," and not gap and next_item is not None and next_item.what == "adjective":
                 end = item.end  # "a round, blue pot"
                 continue
-            if item.what in ("boundary", "former", "unwanted", "verb", "connector"):
+            if item.what in ("boundary", "former", "removed", "verb", "connector"):
                 return None
             if not any_gap and (len(gap) > 2 or _STOP_WORDS & set(gap)):
                 return None
@@ -185,38 +185,38 @@ class _Reading:
         return None
 
     def _noun_behind(self, position: int) -> _Item | None:
-        """Return the last noun before the adjective that it can describe: "make the *pot* red"."""
+        """Return the last noun before the adjective that it can modify: "make the *pot* red"."""
         word = self.items[position].word
         before = reversed(self.items[:position])
         return next((item for item in before if item.nouns and self._attribute(word, item.nouns)), None)
 
     def _is_definite(self, item: _Item) -> bool:
-        """Return whether the item stands in a phrase with "the": then it speaks of the reference."""
+        """Return whether the item is in a phrase with "the": then it refers to the reference."""
         start = max(
             (other.end for other in self.items if other.end <= item.start and other.what != "adjective"), default=0
         )
         return _DEFINITE.search(self.text[start : item.start]) is not None
 
     def _connector(self, position: int) -> str:
-        """Return the pattern of the word after which the new value stands, or nothing if it does not come."""
-        wanted = _CONNECTORS[self.items[position].word]
+        """Return the pattern of the connector that introduces the new value; empty if no such connector follows."""
+        connector = _CONNECTORS[self.items[position].word]
         for item in self.items[position + 1 :]:
             if item.what == "verb" and item.word != "from":
                 return ""
-            if item.what == "connector" and re.fullmatch(wanted, item.word):
-                return wanted
+            if item.what == "connector" and re.fullmatch(connector, item.word):
+                return connector
         return ""
 
-    def _goes_on(self, position: int, mode: str) -> bool:
-        """Return whether "and" joins another thing to remove: "lose the ring and *the moons*"."""
+    def _continues_removal(self, position: int, mode: str) -> bool:
+        """Return whether "and" joins another part to remove: "lose the ring and *the moons*"."""
         following = self.items[position + 1 : position + 2]
-        if mode != _UNWANTED or not following or not any(noun.removable for noun in following[0].nouns):
+        if mode != _REMOVED or not following or not any(noun.removable for noun in following[0].nouns):
             return False
         between = self.text[self.items[position].start : following[0].start]
         return bool(_DETERMINER.search(between)) and not _COPULA.match(self.text[following[0].end :])
 
     def _find_items(self) -> list[_Item]:
-        found = [*self._value_items(), *self._steering_items()]
+        found = [*self._value_items(), *self._marker_items()]
         found.sort(key=lambda item: (item.start - item.end, item.start))
         taken: list[_Item] = []
         for item in found:
@@ -236,13 +236,18 @@ class _Reading:
             items.append(_Item(*match.span(), "adjective", match[0]))
         return items
 
-    def _steering_items(self) -> list[_Item]:
+    def _marker_items(self) -> list[_Item]:
         items = []
         for match in _VERB.finditer(self.text):
             stem = match["verb"] or match["from"]
             items.append(_Item(*match.span(), "verb", _STEMS.get(stem, stem)))
-        marks = ((_FORMER_MARK, "former"), (_UNWANTED_MARK, "unwanted"), (_GONE_MARK, "gone"), (_BOUNDARY, "boundary"))
-        for pattern, what in marks:
+        markers = (
+            (_FORMER_MARKER, "former"),
+            (_REMOVED_MARKER, "removed"),
+            (_GONE_MARKER, "gone"),
+            (_BOUNDARY, "boundary"),
+        )
+        for pattern, what in markers:
             items.extend(_Item(*match.span(), what, match[0]) for match in pattern.finditer(self.text))
         items.extend(
             _Item(*match.span(), "connector", match[0])

@@ -1,4 +1,4 @@
-"""Drawing scenes as PNG files."""
+"""Rendering scenes as PNG files, and comparing renderings."""
 
 import io
 import json
@@ -11,22 +11,34 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import resvg_py
-from dicebear import Avatar, Style
 from PIL import Image
 
+from likebut.errors import require_extra
 from likebut.files import write_bytes
 from likebut.progress import track
 from likebut.research.child_processes import end_with_parent
 from likebut.research.sample_data.attributes import Scene
 
+with require_extra("research"):
+    import resvg_py
+    from dicebear import Avatar, Style
+
 SIDE = 224
+LEAST_DIFFERENCE = 0.2
+"""Mean absolute pixel difference (0 to 255) from which two drawings differ visibly; our smallest change has 0.38."""
+
+Pixels = npt.NDArray[np.uint8]
+
 _CHUNK = 8
+_POOL_FROM = 100
+_THUMBNAIL = 28
 
 
 @cache
 def _drawing_style(name: str) -> Style:
-    return Style(json.loads(files("dicebear_styles").joinpath(f"{name}.json").read_text(encoding="utf-8")))
+    with require_extra("research"):
+        styles = files("dicebear_styles")
+    return Style(json.loads(styles.joinpath(f"{name}.json").read_text(encoding="utf-8")))
 
 
 def draw(scene: Scene, side: int = SIDE) -> Image.Image:
@@ -38,82 +50,70 @@ def draw(scene: Scene, side: int = SIDE) -> Image.Image:
 
 
 def draw_png(scene: Scene) -> bytes:
-    """Return the scene as the content of a PNG file; the same scene always gives the same bytes."""
+    """Return the scene as PNG bytes; equal scenes give equal bytes."""
     buffer = io.BytesIO()
     draw(scene).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 
-def _draw_file(task: tuple[Scene, Path]) -> None:
-    scene, path = task
-    write_bytes(path, draw_png(scene))
-
-
 def draw_files(folder: Path, scenes: Mapping[str, Scene], workers: int = 1) -> None:
-    """Draw every scene that has no file below ``folder`` yet.
+    """Render every scene that has no file below ``folder`` yet.
 
-    Each file is written atomically, so whatever stands under a final name is complete.
+    Each file is written atomically, so that an existing file is complete.
 
     Args:
-        folder: Where the images go.
+        folder: Output folder.
         scenes: Name below ``folder`` → scene.
-        workers: Processes to draw with.
+        workers: Number of processes.
     """
     missing = [(scene, folder / name) for name, scene in scenes.items() if not (folder / name).is_file()]
     with track("drawing images", len(scenes), "images", done=len(scenes) - len(missing)) as meter:
-        if workers < 2 or len(missing) < 100:
+        if workers < 2 or len(missing) < _POOL_FROM:
             for task in missing:
                 _draw_file(task)
                 meter.advance()
             return
-        with _pool(workers) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
             for _ in pool.map(_draw_file, missing, chunksize=_CHUNK):
                 meter.advance()
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
-
-
-LEAST_DIFFERENCE = 0.2
-"""Mean absolute difference (0 to 255) from which two pictures differ visibly; the least of our changes has 0.38."""
-
-_THUMBNAIL = 28
-
-Pixels = npt.NDArray[np.uint8]
-
-
 def read_pixels(path: Path) -> Pixels:
-    """Return a PNG's pixels, shape (height, width, 3)."""
+    """Return a PNG's pixels (height, width, 3)."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def differ(one: Pixels, other: Pixels) -> bool:
-    """Return whether two pictures of one size differ visibly."""
+    """Return whether two drawings of one size differ visibly."""
     return float(np.abs(one.astype(np.int16) - other.astype(np.int16)).mean()) >= LEAST_DIFFERENCE
 
 
 def identical_drawings(paths: Sequence[Path]) -> list[set[int]]:
-    """Return, for each picture, which others (by position) cannot be told from it.
+    """Return, for each drawing, the positions of the others that do not differ visibly from it.
 
-    Means come first, over the whole picture and then over blocks: the mean difference of means never exceeds that of
-    pixels, so no pair is lost, and only pictures of nearly one brightness are compared at all.
+    Means are compared first, of the whole drawing and then of blocks: the mean difference of means never exceeds that
+    of pixels, so no pair is lost, and only drawings of similar brightness are compared pixel by pixel.
     """
     thumbnails = np.stack([_block_means(read_pixels(path)) for path in paths]) if paths else np.empty((0, 1))
     brightness = thumbnails.mean(axis=1)
     order = np.argsort(brightness, kind="stable")
     ends = np.searchsorted(brightness[order], brightness[order] + LEAST_DIFFERENCE, side="right")
-    alike: list[set[int]] = [set() for _ in paths]
+    identical: list[set[int]] = [set() for _ in paths]
     for place, first in enumerate(order.tolist()):
         near = order[place + 1 : ends[place]]
         distances = np.abs(thumbnails[near] - thumbnails[first]).mean(axis=1)
         for second in near[distances < LEAST_DIFFERENCE].tolist():
             if not differ(read_pixels(paths[first]), read_pixels(paths[second])):
-                alike[first].add(second)
-                alike[second].add(first)
-    return alike
+                identical[first].add(second)
+                identical[second].add(first)
+    return identical
+
+
+def _draw_file(task: tuple[Scene, Path]) -> None:
+    scene, path = task
+    write_bytes(path, draw_png(scene))
 
 
 def _block_means(pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -1,4 +1,7 @@
-"""Families: six pictures that differ from one another in one to three attributes, or in nothing but their look."""
+"""Writing the sample benchmark: families of drawings, their triplets, captions and attributes.
+
+A family is six drawings that differ from one another in one to three attributes, or in their look only.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -29,85 +32,32 @@ from likebut.research.sample_data.truth import SplitTruth
 
 FAMILY_SIZE = 6
 MOST_CHANGES = 3
-_TWIN_SHARE = 0.25
-
-
-def draw_family(generator: Random) -> list[Scene]:
-    """Return six different scenes of one style.
-
-    Either six corners of a cube (three attributes, two values each) or a grid (two attributes, three values by two),
-    so that for most pairs that differ in several attributes the half-done edit exists too. In a quarter of the
-    families one scene is a twin: another's content in another look, so that an edit can have two right answers.
-    """
-    while True:
-        style = load_style(generator.choice(STYLE_NAMES))
-        base = _draw_base(style, generator)
-        is_cube = generator.random() < 0.7
-        scenes = [
-            base.replace(changes) for changes in _variations(base, style, (2, 2, 2) if is_cube else (3, 2), generator)
-        ]
-        scenes = generator.sample(scenes, FAMILY_SIZE)
-        if generator.random() < _TWIN_SHARE:
-            scenes[-1] = _twin(scenes[0], style, generator)
-        if _is_sound(scenes, style):
-            generator.shuffle(scenes)
-            return scenes
-
-
-def _draw_base(style: DrawingStyle, generator: Random) -> Scene:
-    values = tuple((name, generator.choice(list(choices))) for name, choices in style.attributes.items())
-    return Scene(style.name, generator.randrange(len(style.looks)), values)
-
-
-def _variations(base: Scene, style: DrawingStyle, counts: tuple[int, ...], generator: Random) -> list[dict[str, str]]:
-    """Return every combination of a few values of a few attributes that show in ``base``."""
-    names = generator.sample(list(base.spoken), len(counts))
-    chosen = [generator.sample(list(style.attributes[name]), count) for name, count in zip(names, counts, strict=True)]
-    return [dict(zip(names, values, strict=True)) for values in product(*chosen)]
-
-
-def _twin(scene: Scene, style: DrawingStyle, generator: Random) -> Scene:
-    others = [look for look in range(len(style.looks)) if look != scene.look]
-    return Scene(scene.style, generator.choice(others), scene.values)
-
-
-def _is_sound(scenes: list[Scene], style: DrawingStyle) -> bool:
-    if (
-        any(style.clash(dict(scene.values)) for scene in scenes)
-        or len({(s.look, *s.values) for s in scenes}) < FAMILY_SIZE
-    ):
-        return False
-    return all(
-        len(changes_between(one.spoken, other.spoken)) <= MOST_CHANGES
-        and (one.attributes == other.attributes) == (one.look != other.look and one.values == other.values)
-        for first, second in combinations(scenes, 2)
-        for one, other in ((first, second), (second, first))
-    )
-
-
 LABELLED_SPLITS = ("train", "val", "test")
 POOL = "pool"
-_FORMAT = 1
-_PACKAGES = ("dicebear-core", "dicebear-styles", "resvg_py", "pillow")
-_WORKERS = 16
 
 Families = list[dict[str, Scene]]
 Texts = Literal["free", "plain"]
 
+_FORMAT = 1
+_PACKAGES = ("dicebear-core", "dicebear-styles", "resvg_py", "pillow")
+_WORKERS = 16
+_TWIN_FRACTION = 0.25
+_CUBE_FRACTION = 0.7
+
 
 class SampleSettings(BaseModel):
-    """What the sample benchmark holds.
+    """The size and content of the sample benchmark.
 
     Attributes:
-        seed: Makes every choice.
-        train_families: Families of six images whose triplets are for training.
+        seed: Seed of all randomness.
+        train_families: Number of families of six images with training triplets.
         val_families: The same for validation.
         test_families: The same for testing.
-        pool_families: Families of six images about which nothing is written.
+        pool_families: Number of families of six images without texts.
         queries_per_family: Triplets for each labelled family.
         captions_per_image: Captions for each training image.
-        training_texts: How the training triplets' texts are put: "free" in many phrasings, "plain" each change in one
-            way alone. What is validated and tested with is always free.
+        training_texts: "free" (many phrasings) or "plain" (one phrasing for each change) training texts; those for
+            validation and testing are always free.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -122,7 +72,7 @@ class SampleSettings(BaseModel):
     training_texts: Texts = "free"
 
     def families(self, split: str) -> int:
-        """Return how many families a split has."""
+        """Return the number of families of a split."""
         count = getattr(self, f"{split}_families")
         assert isinstance(count, int)
         return count
@@ -130,20 +80,20 @@ class SampleSettings(BaseModel):
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """What a finished sample holds."""
+    """The size of a finished sample."""
 
     images: int
     triplets: int
 
 
 def make_sample(folder: Path, settings: SampleSettings) -> SampleCounts:
-    """Write the sample benchmark to ``folder``, or finish what an earlier run began there.
+    """Write the sample benchmark to ``folder``, or resume an earlier run.
 
-    The same settings give the same bytes. Images come first, ``triplets.jsonl`` last: where it stands, all is done.
+    The same settings give the same bytes. ``triplets.jsonl`` is written last: where it exists, the sample is complete.
 
     Raises:
-        InputError: The folder holds something else.
-        ResumeError: The folder was begun with other settings or other versions of the drawing libraries.
+        InputError: The folder contains something else.
+        ResumeError: The folder was started with other settings or other versions of the drawing libraries.
     """
     _begin(folder, settings)
     families = draw_all_families(settings)
@@ -161,6 +111,36 @@ def make_sample(folder: Path, settings: SampleSettings) -> SampleCounts:
         return SampleCounts(len(scenes), sum(1 for _ in lines))
 
 
+def draw_all_families(settings: SampleSettings) -> dict[str, Families]:
+    """Return the families of every split, name → scene; no drawing occurs twice."""
+    seen: set[Scene] = set()
+    # Test first, so that the number of training families does not change the test split.
+    drawn = {split: _draw_families(split, settings, seen) for split in ("test", "val", "train", POOL)}
+    return {split: drawn[split] for split in (*LABELLED_SPLITS, POOL)}
+
+
+def draw_family(generator: Random) -> list[Scene]:
+    """Return six distinct scenes of one style.
+
+    They are six corners of a cube (three attributes, two values each) or a grid (two attributes, three values by two),
+    so that for most pairs that differ in several attributes the partial edit exists too. In a quarter of the families
+    one scene is a twin: another's content in another look, so that a query can have two targets.
+    """
+    while True:
+        style = load_style(generator.choice(STYLE_NAMES))
+        base = _random_scene(style, generator)
+        is_cube = generator.random() < _CUBE_FRACTION
+        scenes = [
+            base.replace(changes) for changes in _variations(base, style, (2, 2, 2) if is_cube else (3, 2), generator)
+        ]
+        scenes = generator.sample(scenes, FAMILY_SIZE)
+        if generator.random() < _TWIN_FRACTION:
+            scenes[-1] = _twin(scenes[0], style, generator)
+        if _is_valid(scenes, style):
+            generator.shuffle(scenes)
+            return scenes
+
+
 def _begin(folder: Path, settings: SampleSettings) -> None:
     """Write ``sample.json``, or check it against the settings."""
     header = {
@@ -169,38 +149,34 @@ def _begin(folder: Path, settings: SampleSettings) -> None:
         "versions": {package: version(package) for package in _PACKAGES},
     }
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, not a folder.", "Give another name.")
+        raise InputError(f"{folder} is a file, not a folder.", "Give another name.", code="not-a-folder")
     path = folder / "sample.json"
     if path.is_file():
         remove_temporaries(folder)
-        _refuse_difference(folder, read_json(path), header)
+        _require_same(folder, read_json(path), header)
         return
     if folder.is_dir() and any(not entry.name.endswith(".tmp") for entry in folder.iterdir()):
-        raise InputError(f"The folder {folder} holds something other than a sample.", "Give a new or an empty folder.")
+        raise InputError(
+            f"The folder {folder} contains something other than a sample.",
+            "Give a new or an empty folder.",
+            code="folder-in-use",
+        )
     write_json(path, header)
 
 
-def _refuse_difference(folder: Path, begun: Any, wanted: Mapping[str, Any]) -> None:
-    if not isinstance(begun, dict):
-        raise InputError(f"{folder / 'sample.json'} is not an object.", "Give a new folder.")
+def _require_same(folder: Path, started: Any, header: Mapping[str, Any]) -> None:
+    if not isinstance(started, dict):
+        raise InputError(f"{folder / 'sample.json'} is not an object.", "Give a new folder.", code="invalid-header")
     for group in ("settings", "versions"):
-        for name, value in wanted[group].items():
-            found = begun.get(group, {}).get(name)
+        for name, value in header[group].items():
+            found = started.get(group, {}).get(name)
             if found != value:
                 raise ResumeError(
-                    f"The sample in {folder} was begun with {name} = {found}, not {value}.",
+                    f"The sample in {folder} was started with {name} = {found}, not {value}.",
                     "Give the same settings, or another folder.",
                 )
-    if begun.get("format") != wanted["format"]:
-        raise ResumeError(f"The sample in {folder} was begun by another version of likebut.", "Give another folder.")
-
-
-def draw_all_families(settings: SampleSettings) -> dict[str, Families]:
-    """Return the families of every split, name → scene; no picture is drawn twice."""
-    seen: set[Scene] = set()
-    # Test first: how many training families are asked for then does not change the test split.
-    drawn = {split: _draw_families(split, settings, seen) for split in ("test", "val", "train", POOL)}
-    return {split: drawn[split] for split in (*LABELLED_SPLITS, POOL)}
+    if started.get("format") != header["format"]:
+        raise ResumeError(f"The sample in {folder} was started by another version of likebut.", "Give another folder.")
 
 
 def _draw_families(split: str, settings: SampleSettings, seen: set[Scene]) -> Families:
@@ -213,6 +189,37 @@ def _draw_families(split: str, settings: SampleSettings, seen: set[Scene]) -> Fa
         seen.update(scene.visible() for scene in scenes)
         families.append({f"{split}/{number:04d}-{place}.png": scene for place, scene in enumerate(scenes)})
     return families
+
+
+def _random_scene(style: DrawingStyle, generator: Random) -> Scene:
+    values = tuple((name, generator.choice(list(choices))) for name, choices in style.attributes.items())
+    return Scene(style.name, generator.randrange(len(style.looks)), values)
+
+
+def _variations(base: Scene, style: DrawingStyle, counts: tuple[int, ...], generator: Random) -> list[dict[str, str]]:
+    """Return every combination of a few values of a few visible attributes of ``base``."""
+    names = generator.sample(list(base.spoken), len(counts))
+    chosen = [generator.sample(list(style.attributes[name]), count) for name, count in zip(names, counts, strict=True)]
+    return [dict(zip(names, values, strict=True)) for values in product(*chosen)]
+
+
+def _twin(scene: Scene, style: DrawingStyle, generator: Random) -> Scene:
+    others = [look for look in range(len(style.looks)) if look != scene.look]
+    return Scene(scene.style, generator.choice(others), scene.values)
+
+
+def _is_valid(scenes: list[Scene], style: DrawingStyle) -> bool:
+    if (
+        any(style.clash(dict(scene.values)) for scene in scenes)
+        or len({(s.look, *s.values) for s in scenes}) < FAMILY_SIZE
+    ):
+        return False
+    return all(
+        len(changes_between(one.spoken, other.spoken)) <= MOST_CHANGES
+        and (one.attributes == other.attributes) == (one.look != other.look and one.values == other.values)
+        for first, second in combinations(scenes, 2)
+        for one, other in ((first, second), (second, first))
+    )
 
 
 def _split_of(name: str) -> str:
@@ -256,18 +263,18 @@ def _triplet(
     generator: Random,
     plain: bool,
 ) -> Triplet:
-    question = truth.question(family, *pair)
+    query = truth.query(family, *pair)
     before, after = (truth.scenes[name].spoken for name in pair)
     grammar = Grammar(load_style(truth.scenes[pair[0]].style), generator, held_out=split == "test", plain=plain)
     return Triplet(
-        reference=question.reference,
-        target=question.target,
+        reference=query.reference,
+        target=query.target,
         modification=grammar.modification(before, after),
         reverse_modification=grammar.modification(after, before),
         split=split,
         id=identity,
-        targets=question.targets,
-        subset=question.subset,
-        hard_negatives=question.hard_negatives,
+        targets=query.targets,
+        subset=query.subset,
+        hard_negatives=query.hard_negatives,
         meta={"changes": changes_between(before, after)} | ({"register": "plain"} if plain else {}),
     )

@@ -1,4 +1,4 @@
-"""All scenes of one drawing style as a table of numbers, so that one question looks at thousands of them at once."""
+"""The ground truth of the sample benchmark: for a reference and a target, all targets and hard negatives of a split."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,14 @@ import numpy.typing as npt
 from likebut.research.sample_data.attributes import Scene, changes_between, load_style
 from likebut.research.sample_data.rendering import SIDE, Pixels, differ, draw, identical_drawings
 
-_HIDDEN = -1
-
 Codes = npt.NDArray[np.int16]
+
+_HIDDEN = -1
+_WRONG_IMAGES = 3
 
 
 class SceneTable:
-    """Scenes of one style.
+    """The scenes of one style as an array of codes, so that one query compares thousands of them at once.
 
     Args:
         style: The style's name.
@@ -33,22 +34,22 @@ class SceneTable:
             name: {value: code for code, value in enumerate(choices)} for name, choices in attributes.items()
         }
         self.names = np.array(list(scenes), dtype=object)
-        # One row a scene, one column an attribute.
+        # One row for each scene, one column for each attribute.
         self._codes: Codes = np.stack([self._row(scene.attributes) for scene in scenes.values()])
 
     def between(self, before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
-        """Return the scenes each of whose attributes has the value of ``before`` or that of ``after``."""
+        """Return the scenes in which every attribute has the value of ``before`` or that of ``after``."""
         codes = self._codes
         fits = (codes == _HIDDEN) | (codes == self._row(before)) | (codes == self._row(after))
         return set(self.names[fits.all(axis=1)])
 
     def with_values(self, values: Mapping[str, str]) -> npt.NDArray[np.bool_]:
-        """Return (scenes,) bool: which have all of ``values``."""
+        """Return (scenes,) bool: whether a scene has all of ``values``."""
         wanted = self._row(values)
         return np.asarray(((wanted == _HIDDEN) | (self._codes == wanted)).all(axis=1))
 
     def distances(self, values: Mapping[str, str]) -> npt.NDArray[np.int64]:
-        """Return (scenes,): how many of each scene's attributes are not as in ``values``."""
+        """Return (scenes,): the number of a scene's attributes that differ from ``values``."""
         return np.asarray(((self._codes != _HIDDEN) & (self._codes != self._row(values))).sum(axis=1))
 
     def _row(self, values: Mapping[str, str]) -> Codes:
@@ -58,12 +59,9 @@ class SceneTable:
         return np.array(codes, dtype=np.int16)
 
 
-_WRONG_IMAGES = 3
-
-
 @dataclass(frozen=True)
-class Question:
-    """A reference, a target and the truth about them; images by name."""
+class LabelledQuery:
+    """A reference, a target and their labels; images by name."""
 
     reference: str
     target: str
@@ -74,26 +72,30 @@ class Question:
 
 @dataclass
 class SplitTruth:
-    """Answers what is true in one split.
+    """The labels of one split.
 
     Args:
-        folder: Where the images lie.
+        folder: The folder of the images.
         families: The split's families: name → scene.
+
+    Attributes:
+        scenes: Name → scene.
+        identical: Name → the images that do not differ visibly from it.
     """
 
     folder: Path
     families: Sequence[Mapping[str, Scene]]
     scenes: dict[str, Scene] = field(init=False)
-    alike: dict[str, set[str]] = field(init=False)
+    identical: dict[str, set[str]] = field(init=False)
     _by_content: dict[tuple[object, ...], list[str]] = field(init=False)
     _tables: dict[str, SceneTable] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Look at every image once."""
+        """Compare the images and index the scenes."""
         self.scenes = {name: scene for family in self.families for name, scene in family.items()}
         names = list(self.scenes)
         found = identical_drawings([self.folder / name for name in names])
-        self.alike = {name: {names[other] for other in others} for name, others in zip(names, found, strict=True)}
+        self.identical = {name: {names[other] for other in others} for name, others in zip(names, found, strict=True)}
         self._by_content = {}
         by_style: dict[str, dict[str, Scene]] = {}
         for name, scene in self.scenes.items():
@@ -102,33 +104,27 @@ class SplitTruth:
         self._tables = {style: SceneTable(style, scenes) for style, scenes in by_style.items()}
 
     def showing(self, scene: Scene) -> set[str]:
-        """Return the images that show what ``scene`` shows, in whatever look, or cannot be told from one that does."""
+        """Return the images with the content of ``scene`` in any look, and their visually identical ones."""
         exact = self._by_content.get(_content(scene), [])
-        return {*exact, *(other for name in exact for other in self.alike[name])}
+        return {*exact, *(other for name in exact for other in self.identical[name])}
 
     def is_visible(self, reference: str, target: str) -> bool:
-        """Return whether each single change from one image to the other can be seen."""
+        """Return whether every single change from one image to the other is visible."""
         before, after = self.scenes[reference], self.scenes[target]
         changed = [name for name in changes_between(before.spoken, after.spoken) if name in before.spoken]
-        if target in self.alike[reference] or before.spoken == after.spoken:
+        if target in self.identical[reference] or before.spoken == after.spoken:
             return False
         new_values = dict(after.values)
         steps = [before.replace({name: new_values[name]}) for name in changed]
         return len(steps) < 2 or all(self._step_is_visible(reference, step) for step in steps)
 
-    def _step_is_visible(self, reference: str, step: Scene) -> bool:
-        for name in self._by_content.get(_content(step), []):
-            if self.scenes[name].look == step.look:
-                return name not in self.alike[reference]
-        return differ(_small_drawing(self.scenes[reference]), _small_drawing(step))
-
-    def question(self, family: Mapping[str, Scene], reference: str, target: str) -> Question:
-        """Return the question that leads from ``reference`` to ``target``, with all its answers."""
-        excluded = {reference, *self.alike[reference]}
+    def query(self, family: Mapping[str, Scene], reference: str, target: str) -> LabelledQuery:
+        """Return the query from ``reference`` to ``target`` with all its targets and hard negatives."""
+        excluded = {reference, *self.identical[reference]}
         targets = self.showing(self.scenes[target]) - excluded
-        negatives = self._half_done(reference, target) | self._wrong_images(reference, target)
+        negatives = self._partial_edits(reference, target) | self._edits_of_other_images(reference, target)
         negatives |= self._unedited(family, reference, target)
-        return Question(
+        return LabelledQuery(
             reference,
             target,
             (target, *sorted(targets - {target})),
@@ -136,28 +132,8 @@ class SplitTruth:
             tuple(sorted(negatives - targets - {reference})),
         )
 
-    def _unedited(self, family: Mapping[str, Scene], reference: str, target: str) -> set[str]:
-        """Return the reference's siblings with none of the changes."""
-        changed = changes_between(self.scenes[reference].spoken, self.scenes[target].spoken)
-        return {name for name, scene in family.items() if not changed.items() & scene.attributes.items()}
-
-    def _half_done(self, reference: str, target: str) -> set[str]:
-        """Return the images that are the reference with some of the changes, or with none (its twins)."""
-        before, after = self.scenes[reference], self.scenes[target]
-        return self._tables[before.style].between(before.attributes, after.attributes) - {reference}
-
-    def _wrong_images(self, reference: str, target: str) -> set[str]:
-        """Return the images where all changes are done, but on another image: those nearest to the target."""
-        after = self.scenes[target]
-        changed = changes_between(self.scenes[reference].spoken, after.spoken)
-        table = self._tables[after.style]
-        distances = table.distances(after.attributes)
-        fits = table.with_values(changed) & (distances > 0)
-        others = sorted(zip(distances[fits].tolist(), table.names[fits], strict=True))
-        return {name for _, name in others[:_WRONG_IMAGES]}
-
     def choose_pairs(self, family: Mapping[str, Scene], count: int, generator: Random) -> list[tuple[str, str]]:
-        """Return up to ``count`` (reference, target) pairs of a family, no image used much more than another."""
+        """Return up to ``count`` (reference, target) pairs of a family, with the images used about equally often."""
         pairs = [(one, other) for one in family for other in family if one != other]
         generator.shuffle(pairs)
         as_target, as_reference = Counter[str](), Counter[str]()
@@ -170,6 +146,32 @@ class SplitTruth:
                 as_reference[pair[0]] += 1
                 as_target[pair[1]] += 1
         return chosen
+
+    def _unedited(self, family: Mapping[str, Scene], reference: str, target: str) -> set[str]:
+        """Return the family's images that have none of the changes."""
+        changed = changes_between(self.scenes[reference].spoken, self.scenes[target].spoken)
+        return {name for name, scene in family.items() if not changed.items() & scene.attributes.items()}
+
+    def _partial_edits(self, reference: str, target: str) -> set[str]:
+        """Return the images that show the reference with some of the changes, or with none (its twins)."""
+        before, after = self.scenes[reference], self.scenes[target]
+        return self._tables[before.style].between(before.attributes, after.attributes) - {reference}
+
+    def _edits_of_other_images(self, reference: str, target: str) -> set[str]:
+        """Return the images nearest to the target that have all changes, but applied to another image."""
+        after = self.scenes[target]
+        changed = changes_between(self.scenes[reference].spoken, after.spoken)
+        table = self._tables[after.style]
+        distances = table.distances(after.attributes)
+        fits = table.with_values(changed) & (distances > 0)
+        others = sorted(zip(distances[fits].tolist(), table.names[fits], strict=True))
+        return {name for _, name in others[:_WRONG_IMAGES]}
+
+    def _step_is_visible(self, reference: str, step: Scene) -> bool:
+        for name in self._by_content.get(_content(step), []):
+            if self.scenes[name].look == step.look:
+                return name not in self.identical[reference]
+        return differ(_small_drawing(self.scenes[reference]), _small_drawing(step))
 
 
 def _content(scene: Scene) -> tuple[object, ...]:

@@ -1,11 +1,11 @@
-/** Talking to the server. */
+/** Requests to the server's HTTP API. */
 
 import { fileOf } from "./uploads.js";
 
 export const PAGE_SIZE = 48;
-const MOST_TRIES = 4;
+const MAX_ATTEMPTS = 4;
 
-/** What went wrong, in the server's words: code, message, remedy. */
+/** An error response of the server: code, message, remedy. */
 export class ApiError extends Error {
   constructor(status, { code, message, remedy }) {
     super(message);
@@ -17,10 +17,10 @@ export class ApiError extends Error {
 
 const UNREACHABLE = {
   code: "unreachable",
-  message: "The server does not answer.",
-  remedy: "See whether likebut serve is still running, then try again.",
+  message: "The server does not respond.",
+  remedy: "Check that likebut serve is running, then try again.",
 };
-const UNREADABLE = { code: "unreadable", message: "The server's answer cannot be read.", remedy: "Try again." };
+const UNREADABLE = { code: "unreadable", message: "The server's response is invalid.", remedy: "Try again." };
 
 async function request(method, path, body, signal) {
   const isForm = body instanceof FormData;
@@ -35,7 +35,7 @@ async function request(method, path, body, signal) {
       throw new ApiError(0, UNREACHABLE);
     }
     if (response.ok) return response.status === 204 ? null : response.json();
-    if (response.status === 429 && attempt < MOST_TRIES) {
+    if (response.status === 429 && attempt < MAX_ATTEMPTS) {
       await pause(1000 * Number(response.headers.get("Retry-After") || 1), signal);
       continue;
     }
@@ -53,7 +53,7 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** Return what is told of the gallery. */
+/** Return the description of the gallery. */
 export async function describeGallery() {
   return (await request("GET", "/v1/galleries")).galleries[0];
 }
@@ -62,18 +62,18 @@ export async function describeGallery() {
 export async function listImages(filter, offset, signal) {
   const query = new URLSearchParams({ limit: String(PAGE_SIZE), offset: String(offset) });
   if (Object.keys(filter).length) query.set("filter", JSON.stringify(filter));
-  const answer = await request("GET", `/v1/images?${query}`, undefined, signal);
-  return { items: answer.images, more: answer.more, total: answer.total };
+  const response = await request("GET", `/v1/images?${query}`, undefined, signal);
+  return { items: response.images, more: response.more, total: response.total };
 }
 
 /** Return a page of a turn's hits as {items, more, references, timings}. */
 export async function searchImages(turn, offset, signal) {
-  const answer = await request("POST", "/v1/search", searchBody(turn, offset), signal);
-  return { items: answer.hits, more: answer.more, references: answer.references, timings: answer.timings };
+  const response = await request("POST", "/v1/search", searchBody(turn, offset), signal);
+  return { items: response.hits, more: response.more, references: response.references, timings: response.timings };
 }
 
 function searchBody(turn, offset) {
-  const asked = {
+  const query = {
     text: turn.text.trim(),
     negative: turn.negative.trim(),
     weight: turn.weight,
@@ -83,9 +83,9 @@ function searchBody(turn, offset) {
   };
   const ids = turn.images.filter((image) => image.id).map((image) => image.id);
   const files = turn.images.filter((image) => !image.id).map(fileOf);
-  if (!files.length) return { ...asked, image_id: ids };
+  if (!files.length) return { ...query, image_id: ids };
   const form = new FormData();
-  for (const [name, value] of Object.entries(asked)) {
+  for (const [name, value] of Object.entries(query)) {
     form.append(name, name === "filter" ? JSON.stringify(value) : String(value));
   }
   for (const id of ids) form.append("image_id", id);
@@ -93,29 +93,29 @@ function searchBody(turn, offset) {
   return form;
 }
 
-/** Add files to the gallery, and return them as images. */
+/** Add files to the gallery and return the added images. */
 export async function addImages(files) {
   const form = new FormData();
   for (const file of files) form.append("image", file, "added");
   return (await request("POST", "/v1/images", form)).images;
 }
 
-/** Take an image out of the gallery. */
+/** Delete an image from the gallery. */
 export async function deleteImage(id) {
   await request("DELETE", `/v1/images/${id}`);
 }
 
-/** Trade a token for a session. */
+/** Start a session with a token. */
 export async function beginSession(token) {
   await request("POST", "/v1/session", { token });
 }
 
-/** Return the address of an image's thumbnail. */
+/** Return the URL of an image's thumbnail. */
 export function thumbnailUrl(id) {
   return `/v1/images/${encodeURIComponent(id)}/thumbnail`;
 }
 
-/** Return the address of an image, large. */
-export function pictureUrl(id) {
+/** Return the URL of an image in display size. */
+export function imageUrl(id) {
   return `/v1/images/${encodeURIComponent(id)}/picture`;
 }

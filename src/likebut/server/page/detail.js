@@ -1,16 +1,16 @@
-/** One picture, large, with its scores and metadata. */
+/** The detail dialog: one image with its scores and metadata. */
 
-import { pictureUrl, thumbnailUrl } from "./api.js";
+import { imageUrl, thumbnailUrl } from "./api.js";
 import { baseName, button, byId, element, icon } from "./dom.js";
 import { labelOf } from "./filters.js";
 
-const OF_FILE = ["width", "height", "bytes", "taken"];
+const FILE_FIELDS = ["width", "height", "bytes", "taken"];
 const dialog = () => byId("detail");
 
 /**
- * Wire the dialog up.
+ * Set up the dialog's event handlers.
  * @param {object} actions refine(item), addReference(item), filterBy(field, value), remove(item), items(), closed(id);
- * the last only if none of the others was taken
+ * closed is called only if no other action was taken
  */
 export function setUpDetail(actions) {
   dialog().actions = actions;
@@ -28,7 +28,7 @@ export function setUpDetail(actions) {
 }
 
 /**
- * Show an item.
+ * Open the dialog on an item.
  * @param {object} item A hit or an image.
  * @param {object} gallery
  */
@@ -52,11 +52,11 @@ function contentOf(item, gallery) {
   const rank = items.findIndex((each) => each.id === item.id);
   const step = (by, name, label) =>
     button(icon(name), () => move(by), { class: `step-${name} round`, "aria-label": label, disabled: !items[rank + by] });
-  // The thumbnail is there already; the large picture is laid over it when it has come.
+  // The cached thumbnail is shown until the large image has loaded on top of it.
   const small = element("img", { class: "small", src: thumbnailUrl(item.id), alt: "" });
-  const large = element("img", { class: "large", src: pictureUrl(item.id), alt: baseName(item.path) });
+  const large = element("img", { class: "large", src: imageUrl(item.id), alt: baseName(item.path) });
   return [
-    element("div", { class: "stage" }, small, large, step(-1, "left", "Previous picture"), step(1, "right", "Next picture")),
+    element("div", { class: "stage" }, small, large, step(-1, "left", "Previous image"), step(1, "right", "Next image")),
     element(
       "div",
       { class: "facts" },
@@ -77,13 +77,13 @@ function scores(item, items, rank) {
   return element(
     "section",
     { class: "scores", "aria-label": "Scores" },
-    element("meter", { min: 0, max: 1, value: Math.max(item.score, 0), "aria-label": "Similarity with the search" }),
+    element("meter", { min: 0, max: 1, value: Math.max(item.score, 0), "aria-label": "Similarity to the query" }),
     element(
       "dl",
       {},
       line("Similarity", item.score.toFixed(4)),
       line("Rank", `${rank + 1}`),
-      line("Below the best", (best - item.score).toFixed(4)),
+      line("Difference to best", (best - item.score).toFixed(4)),
     ),
   );
 }
@@ -103,24 +103,24 @@ function choices(item, gallery) {
   return shown;
 }
 
-/** Return the button that deletes, which asks once more before it does. */
+/** Return the delete button, which asks for confirmation. */
 function removal(item) {
   const remove = button("Delete…", () => {
-    if (remove.dataset.asked) {
+    if (remove.dataset.confirming) {
       dialog().close("acted");
       dialog().actions.remove(item);
       return;
     }
-    remove.dataset.asked = "yes";
-    remove.textContent = "Really delete from the gallery?";
+    remove.dataset.confirming = "yes";
+    remove.textContent = "Confirm: delete from the gallery";
   }, { class: "quiet danger" });
   return remove;
 }
 
 function metadata(item) {
-  const own = Object.entries(item.metadata).filter(([name]) => !OF_FILE.includes(name));
+  const own = Object.entries(item.metadata).filter(([name]) => !FILE_FIELDS.includes(name));
   const { width, height, bytes, taken } = item.metadata;
-  const ofFile = [
+  const fileRows = [
     ["Path", item.path],
     ["Size", `${width} × ${height} pixels, ${sizeOf(bytes)}`],
     ...(taken ? [["Taken", taken.replace("T", " ")]] : []),
@@ -128,7 +128,7 @@ function metadata(item) {
   ];
   const rows = [
     ...own.map(([name, value]) => row(labelOf(name), ...valuesOf(name, value))),
-    ...ofFile.map(([name, value]) => row(name, element("span", {}, value))),
+    ...fileRows.map(([name, value]) => row(name, element("span", {}, value))),
   ];
   return element("dl", { class: "metadata" }, ...rows);
 }
@@ -137,7 +137,7 @@ function row(name, ...values) {
   return element("div", {}, element("dt", {}, name), element("dd", {}, ...values));
 }
 
-/** Return a value of the user's own field: what can be chosen in a filter is a button that does so. */
+/** Return the values of a metadata field; values that a filter can select are buttons that do so. */
 function valuesOf(name, value) {
   const isChoice = typeof value === "boolean" || Array.isArray(value) || dialog().gallery.fields.some(
     (field) => field.name === name && field.values,
@@ -160,11 +160,11 @@ function sizeOf(bytes) {
 
 function duplicates(item) {
   if (!item.duplicates?.length) return null;
-  const pictures = item.duplicates.slice(0, 12).map((id) => element("img", { src: thumbnailUrl(id), alt: "" }));
+  const images = item.duplicates.slice(0, 12).map((id) => element("img", { src: thumbnailUrl(id), alt: "" }));
   return element(
     "section",
     { class: "duplicates" },
-    element("h3", {}, `The same picture, ${item.duplicates.length} more`),
-    element("div", {}, ...pictures),
+    element("h3", {}, `${item.duplicates.length} more with the same image`),
+    element("div", {}, ...images),
   );
 }

@@ -1,4 +1,4 @@
-/** Short conversations: sharing, the token, help. */
+/** Message dialogs: share, token, help. */
 
 import { beginSession } from "./api.js";
 import { button, byId, element } from "./dom.js";
@@ -11,18 +11,18 @@ function open(title, ...content) {
 }
 
 function actionsRow(...buttons) {
-  return element("div", { class: "ways-out" }, ...buttons);
+  return element("div", { class: "action-row" }, ...buttons);
 }
 
 const close = () => dialog().close();
 
-/** Show the link to the current search, copied if the browser lets us. */
+/** Show the link to the current search, copied to the clipboard if the browser allows it. */
 export async function showLink(url) {
   const copied = await copy(url);
   const field = element("input", { type: "text", readOnly: true, value: url, "aria-label": "Link to this search" });
   open(
     copied ? "Link copied" : "Copy this link",
-    element("p", {}, "Whoever can open this server sees the same search with it."),
+    element("p", {}, "Everyone with access to this server can open this search with it."),
     field,
     actionsRow(button("Done", close, { class: "primary" })),
   );
@@ -38,13 +38,13 @@ async function copy(text) {
   }
 }
 
-/** Say that a link would lack pictures; add() puts them into the gallery first. */
+/** Explain that a link cannot contain local images; add() adds them to the gallery first. */
 export function showUnshareable(names, canAdd, add) {
   const which = names.map((name) => `“${name}”`).join(" and ");
   open(
-    "A link cannot carry your picture",
-    element("p", {}, `This search uses ${which}, which is only in this browser. A link can name pictures of the gallery only.`),
-    canAdd ? null : element("p", {}, "This server does not let pictures be added. Index it with likebut index, then share."),
+    "A link cannot contain your image",
+    element("p", {}, `This search uses ${which}, which is stored in this browser only. A link can refer to gallery images only.`),
+    canAdd ? null : element("p", {}, "This server does not allow adding images. Index it with likebut index, then share."),
     actionsRow(
       canAdd ? button("Add it to the gallery and share", () => { close(); add(); }, { class: "primary" }) : null,
       button("Not now", close, { class: "quiet" }),
@@ -52,19 +52,19 @@ export function showUnshareable(names, canAdd, add) {
   );
 }
 
-let asked = null;
+let pendingToken = null;
 
-/** Ask for the token until it is right; asked for again meanwhile, it is the same question. */
+/** Prompt for the token until it is accepted. Concurrent calls share one prompt. */
 export function askForToken() {
-  asked ??= ask().finally(() => {
-    asked = null;
+  pendingToken ??= promptForToken().finally(() => {
+    pendingToken = null;
   });
-  return asked;
+  return pendingToken;
 }
 
-function ask() {
+function promptForToken() {
   return new Promise((resolve) => {
-    const asking = new AbortController();
+    const prompt = new AbortController();
     const field = element("input", { type: "password", required: true, autocomplete: "current-password", id: "token" });
     const wrong = element("p", { class: "wrong", role: "alert" });
     const form = element(
@@ -73,13 +73,13 @@ function ask() {
       element("label", { for: "token" }, "Token"),
       field,
       wrong,
-      actionsRow(element("button", { type: "submit", class: "primary" }, "Enter")),
+      actionsRow(element("button", { type: "submit", class: "primary" }, "Sign in")),
     );
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
         await beginSession(field.value);
-        asking.abort();
+        prompt.abort();
         close();
         resolve();
       } catch (error) {
@@ -87,29 +87,29 @@ function ask() {
         field.select();
       }
     });
-    // A browser closes a dialog that is told to close twice, whatever becomes of the first; then it is opened again.
-    dialog().addEventListener("cancel", (event) => event.preventDefault(), { signal: asking.signal });
-    dialog().addEventListener("close", () => dialog().showModal(), { signal: asking.signal });
-    open("This server asks for its token", element("p", {}, "Whoever started it knows it."), form);
+    // Browsers close a dialog on the second Escape even if the first was prevented; it is then opened again.
+    dialog().addEventListener("cancel", (event) => event.preventDefault(), { signal: prompt.signal });
+    dialog().addEventListener("close", () => dialog().showModal(), { signal: prompt.signal });
+    open("Token required", element("p", {}, "Enter the token that the server was started with."), form);
     field.focus();
   });
 }
 
-/** Show what the page can do and its keys. */
+/** Show the help and the keyboard shortcuts. */
 export function showHelp() {
   const keys = [
-    ["/", "to the words"],
-    ["← → ↑ ↓", "among the pictures"],
-    ["Enter", "more like this one, but…"],
-    ["i", "details of a picture"],
-    ["Esc", "close what is open"],
-    ["Alt ←", "back to the step before"],
-    ["Ctrl V", "start from a copied picture"],
+    ["/", "edit the text"],
+    ["← → ↑ ↓", "move between images"],
+    ["Enter", "more like this, but…"],
+    ["i", "image details"],
+    ["Esc", "close a dialog or panel"],
+    ["Alt ←", "back to the previous step"],
+    ["Ctrl V", "start from an image in the clipboard"],
   ];
   open(
     "How to search",
-    element("p", {}, "Start from a picture, yours or one of the gallery, and say what should be different: “in red”, “with longer sleeves”. Go on from any hit. The steps stay at the top; click one to go back to it."),
-    element("p", {}, "The balance says how much the words count against the picture; double-click it for even. “Without” lowers what it names."),
+    element("p", {}, "Start from an image of your own or of the gallery, and describe what should be different: “in red”, “with longer sleeves”. Refine from any result. The steps stay at the top; click one to return to it."),
+    element("p", {}, "The balance weighs the text against the image; double-click it to reset. “Without” ranks images lower that match its text."),
     element("dl", { class: "keys" }, ...keys.map(([key, does]) => element("div", {}, element("dt", {}, element("kbd", {}, key)), element("dd", {}, does)))),
     actionsRow(button("Close", close, { class: "primary" })),
   );

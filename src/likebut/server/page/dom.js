@@ -1,4 +1,4 @@
-/** Elements made in code. Strings become text nodes, so nothing from users or metadata is ever read as HTML. */
+/** DOM helpers. Strings become text nodes, so user input and metadata are never parsed as HTML. */
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -7,8 +7,8 @@ const ICONS = {
   plus: "M12 4v16M4 12h16",
   left: "M15 4l-8 8 8 8",
   right: "M9 4l8 8-8 8",
-  picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15 9h.01",
-  words: "M5 7h14M5 12h14M5 17h8",
+  image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15 9h.01",
+  text: "M5 7h14M5 12h14M5 17h8",
   lost: "M4 4l16 16M4 9v10h14M9 5h11v11",
 };
 
@@ -37,7 +37,7 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** Return a drawing that says nothing to screen readers: what it is for stands beside it or in a label. */
+/** Return a decorative icon, hidden from screen readers: its meaning is in the adjacent text or a label. */
 export function icon(name) {
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("viewBox", "0 0 24 24");
@@ -54,13 +54,13 @@ export function button(label, onclick, properties = {}) {
   return element("button", { type: "button", onclick, ...properties }, label);
 }
 
-/** Have a screen reader say a text. */
+/** Announce a text to screen readers. */
 export function announce(text) {
-  const place = byId("announcement");
-  // The same text twice is only read again if it was gone in between.
-  place.textContent = "";
+  const region = byId("announcement");
+  // A repeated text is only announced if the region was empty in between.
+  region.textContent = "";
   setTimeout(() => {
-    place.textContent = text;
+    region.textContent = text;
   }, 50);
 }
 
@@ -69,7 +69,7 @@ export function baseName(path) {
   return path.split(/[\\/]/).pop() || path;
 }
 
-/** Return a count with its noun: "1 picture", "4,350 pictures". */
+/** Return a count with its noun: "1 image", "4,350 images". */
 export function counted(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }

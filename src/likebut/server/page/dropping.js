@@ -1,11 +1,11 @@
-/** Pictures that are dropped on the page or pasted into it. */
+/** Drag and drop, and paste, of images. */
 
 import { byId, element } from "./dom.js";
 
-const OWN = "application/x-likebut-id";
+const GALLERY_ID = "application/x-likebut-id";
 
 /**
- * Wire dropping and pasting up.
+ * Set up the event handlers.
  * @param {object} actions hasImages(), isEmpty(), canAdd(), begin(image or file), add(image or file), keep(files),
  *   refuse(message)
  */
@@ -17,7 +17,7 @@ export function setUpDropping(actions) {
     zones.hidden = true;
   };
   addEventListener("dragenter", (event) => {
-    if (!carriesPicture(event.dataTransfer)) return;
+    if (!carriesImage(event.dataTransfer)) return;
     depth += 1;
     if (zones.hidden) showZones(zones, actions);
   });
@@ -31,12 +31,12 @@ export function setUpDropping(actions) {
   addEventListener("drop", (event) => {
     if (zones.hidden) return;
     event.preventDefault();
-    const act = event.target.closest("[data-act]")?.dataset.act ?? usual(actions);
+    const act = event.target.closest("[data-act]")?.dataset.act ?? defaultAction(actions);
     leave();
     take(event.dataTransfer, act, actions);
   });
   addEventListener("paste", (event) => {
-    const file = [...event.clipboardData.files].find(isPicture);
+    const file = [...event.clipboardData.files].find(isImageFile);
     if (!file) return;
     event.preventDefault();
     actions.begin(file);
@@ -44,31 +44,31 @@ export function setUpDropping(actions) {
 }
 
 function take(transfer, act, actions) {
-  const id = transfer.getData(OWN);
-  const files = [...transfer.files].filter(isPicture);
+  const id = transfer.getData(GALLERY_ID);
+  const files = [...transfer.files].filter(isImageFile);
   if (id && act !== "keep") actions[act]({ id });
   else if (files.length) actions[act](act === "keep" ? files : files[0]);
-  else if (!id) actions.refuse("What was dropped is not a picture file.");
+  else if (!id) actions.refuse("The dropped item is not an image file.");
 }
 
-/** Return what becomes of a picture that is dropped beside the zones: an empty gallery has nothing to search. */
-function usual(actions) {
+/** Return the action for a drop outside the zones; an empty gallery has nothing to search. */
+function defaultAction(actions) {
   return actions.isEmpty() && actions.canAdd() ? "keep" : "begin";
 }
 
-function carriesPicture(transfer) {
-  return transfer.types.includes("Files") || transfer.types.includes(OWN);
+function carriesImage(transfer) {
+  return transfer.types.includes("Files") || transfer.types.includes(GALLERY_ID);
 }
 
-function isPicture(file) {
+function isImageFile(file) {
   return file.type.startsWith("image/");
 }
 
 function showZones(zones, actions) {
   const zone = (act, text) => element("div", { class: "zone", dataset: { act } }, text);
-  const shown = usual(actions) === "begin" ? [zone("begin", "Start from this picture")] : [];
-  if (actions.hasImages()) shown.push(zone("add", "Add it to the references"));
-  if (actions.canAdd()) shown.push(zone("keep", "Add it to the gallery"));
+  const shown = defaultAction(actions) === "begin" ? [zone("begin", "Start from this image")] : [];
+  if (actions.hasImages()) shown.push(zone("add", "Add as another reference"));
+  if (actions.canAdd()) shown.push(zone("keep", "Add to the gallery"));
   zones.replaceChildren(...shown);
   zones.hidden = false;
 }

@@ -1,48 +1,48 @@
-/** The filter panel, built from the types of the gallery's fields. A filter is what POST /v1/search takes. */
+/** The filter panel, built from the types of the gallery's fields. Filters have the form of POST /v1/search. */
 
 import { button, byId, element, icon } from "./dom.js";
 
-const PAUSE = 350;
+const DEBOUNCE_MS = 350;
 const LABELS = { bytes: "File size in bytes", width: "Width in pixels", height: "Height in pixels", path: "Path", taken: "Taken" };
 const PARTS = { text: textPart, labels: choicePart, number: rangePart, date: rangePart, truth: truthPart };
 
-/** Return what a field is called for people. */
+/** Return the display name of a field. */
 export function labelOf(name) {
   return LABELS[name] ?? name;
 }
 
 /**
  * Build the panel.
- * @param {object} gallery As /v1/galleries describes it.
+ * @param {object} gallery The description from /v1/galleries.
  * @param {object} filter The current one.
  * @param {object} actions set(name, condition or null), clear(), close()
  */
 export function showFilters(gallery, filter, actions) {
   const fields = gallery.fields.filter((field) => field.images > 0);
   const own = fields.filter((field) => !field.built_in || field.name === "taken");
-  const ofFile = fields.filter((field) => field.built_in && field.name !== "taken");
+  const fileFields = fields.filter((field) => field.built_in && field.name !== "taken");
   const part = (field) => partOf(field, filter[field.name], (wanted) => actions.set(field.name, wanted));
-  const fileOpen = ofFile.some((field) => field.name in filter);
+  const fileOpen = fileFields.some((field) => field.name in filter);
   byId("filters").replaceChildren(
     element(
       "div",
       { class: "panel-head" },
       element("h2", {}, "Filters"),
-      button("Clear", () => { forgetPending(); actions.clear(); }, { class: "link" }),
+      button("Clear", () => { cancelPending(); actions.clear(); }, { class: "link" }),
       button(icon("close"), actions.close, { class: "quiet round", "aria-label": "Close filters" }),
     ),
     element(
       "div",
       { class: "panel-body" },
       ...own.map(part),
-      own.length ? null : element("p", { class: "hint" }, "These pictures have no metadata of their own. likebut index takes it from a CSV or JSONL file beside them."),
-      element("details", { open: fileOpen }, element("summary", {}, "File"), ...ofFile.map(part)),
+      own.length ? null : element("p", { class: "hint" }, "These images have no metadata. likebut index reads it from a CSV or JSONL file next to them."),
+      element("details", { open: fileOpen }, element("summary", {}, "File"), ...fileFields.map(part)),
     ),
-    element("div", { class: "panel-foot" }, button("Show the pictures", actions.close, { class: "primary" })),
+    element("div", { class: "panel-foot" }, button("Show images", actions.close, { class: "primary" })),
   );
 }
 
-/** Open the panel, or close it. */
+/** Open or close the panel. */
 export function openPanel(open) {
   byId("filters").hidden = !open;
   byId("filters-open").setAttribute("aria-expanded", String(open));
@@ -51,13 +51,13 @@ export function openPanel(open) {
   target.focus();
 }
 
-/** Return a filter with a field's condition replaced; null takes it away. */
+/** Return the filter with a field's condition replaced; null removes it. */
 export function withField(filter, name, wanted) {
   const { [name]: _, ...others } = filter;
   return wanted === null ? others : { ...others, [name]: wanted };
 }
 
-/** Show the conditions of a filter as buttons that take them away. */
+/** Show the conditions of a filter as buttons that remove them. */
 export function showChips(filter, onRemove) {
   const chips = Object.entries(filter).map(([name, wanted]) =>
     button(element("span", {}, `${labelOf(name)}: ${phrase(wanted)}`), () => onRemove(name), {
@@ -80,14 +80,14 @@ function phrase(wanted) {
     .join(" ");
 }
 
-/** Return whether a condition is a list of conditions that must all hold: only links have such. */
+/** Return whether a condition is a list of conditions that must all hold, which only links contain. */
 function isAllOf(wanted) {
   return Array.isArray(wanted) && wanted.some((each) => each !== null && typeof each === "object");
 }
 
 function partOf(field, wanted, change) {
   const build = PARTS[field.type];
-  const shown = isAllOf(wanted) ? undefined : wanted; // a chip shows it, which no control here could
+  const shown = isAllOf(wanted) ? undefined : wanted; // shown as a chip only: no control here can express it
   return element("fieldset", {}, element("legend", {}, labelOf(field.name)), ...build(field, shown, change));
 }
 
@@ -139,7 +139,7 @@ function rangePart(field, wanted, change) {
   const update = later(() => {
     const range = {};
     if (from.value) range[">="] = isDate ? from.value : Number(from.value);
-    // A day ends with its last second.
+    // The range includes the whole last day.
     if (to.value) range["<="] = isDate ? `${to.value}T23:59:59` : Number(to.value);
     change(Object.keys(range).length ? range : null);
   });
@@ -167,13 +167,13 @@ function later(act) {
     timer = setTimeout(() => {
       pending.delete(timer);
       act();
-    }, PAUSE);
+    }, DEBOUNCE_MS);
     pending.add(timer);
   };
 }
 
-/** Forget what was typed a moment ago. */
-function forgetPending() {
+/** Cancel changes that are still debounced. */
+function cancelPending() {
   for (const timer of pending) clearTimeout(timer);
   pending.clear();
 }

@@ -1,15 +1,15 @@
-/** The pictures, in rows that show each of them whole; arrow keys move among them. */
+/** The result grid: rows of uncropped images, navigable with the arrow keys. */
 
 import { thumbnailUrl } from "./api.js";
 import { baseName, button, byId, element, icon } from "./dom.js";
 
-// About a row; all other pictures wait until these have been asked for and drawn.
-const FIRST = 6;
+// About one row; the other thumbnails are requested after these have been drawn.
+const EAGER = 6;
 
 const grid = () => byId("grid");
 
 /**
- * Wire the keys up.
+ * Set up the event handlers.
  * @param {object} actions pick(item), open(item)
  */
 export function setUpGrid(actions) {
@@ -27,7 +27,7 @@ export function setUpGrid(actions) {
   });
   grid().addEventListener("focusin", (event) => {
     const tile = event.target.closest(".tile");
-    if (tile) makeReachable(tile);
+    if (tile) makeTabbable(tile);
   });
   grid().addEventListener("dragstart", (event) => {
     const tile = event.target.closest(".tile");
@@ -36,33 +36,33 @@ export function setUpGrid(actions) {
   grid().actions = actions;
 }
 
-/** Show items, after those that are there if `further`. */
+/** Show items; append them if `further`. */
 export function showItems(items, further) {
-  const isFirst = (position) => !further && position < FIRST;
+  const isFirst = (position) => !further && position < EAGER;
   const tiles = items.map((item, position) => tileOf(item, isFirst(position)));
   if (further) grid().append(...tiles);
   else grid().replaceChildren(...tiles);
   const waiting = tiles.filter((tile, position) => !isFirst(position));
-  requestAnimationFrame(() => setTimeout(() => waiting.forEach(loadPicture)));
+  requestAnimationFrame(() => setTimeout(() => waiting.forEach(loadThumbnail)));
   if (!grid().querySelector('.pick[tabindex="0"]') && grid().firstElementChild) {
-    makeReachable(grid().firstElementChild);
+    makeTabbable(grid().firstElementChild);
   }
 }
 
-/** Put the keyboard on a tile, given by its item's id, or else on the first. */
+/** Focus the tile of an item, or the first tile. */
 export function focusItem(id) {
   const tile = [...grid().children].find((each) => each.dataset.id === id) ?? grid().firstElementChild;
   if (tile) focusTile(tile);
 }
 
-function loadPicture(tile) {
+function loadThumbnail(tile) {
   tile.querySelector("img").src = thumbnailUrl(tile.dataset.id);
 }
 
 function tileOf(item, isFirst) {
   const name = baseName(item.path);
   const { width, height } = item.metadata;
-  const picture = element("img", {
+  const image = element("img", {
     src: isFirst ? thumbnailUrl(item.id) : null,
     alt: "",
     loading: isFirst ? "eager" : "lazy",
@@ -71,7 +71,7 @@ function tileOf(item, isFirst) {
     height,
     onerror: () => tile.classList.add("gone"),
   });
-  const pick = button(picture, () => grid().actions.pick(item), {
+  const pick = button(image, () => grid().actions.pick(item), {
     class: "pick",
     tabIndex: -1,
     "aria-label": `More like this, but…: ${name}`,
@@ -84,18 +84,18 @@ function tileOf(item, isFirst) {
     title: "Details",
   });
   const tile = element("li", { class: "tile", dataset: { id: item.id } }, pick, expand);
-  // Very wide and very tall pictures would make rows of their own.
+  // Without bounds, very wide and very tall images would fill rows of their own.
   tile.style.setProperty("--ratio", String(Math.min(Math.max(width / height || 1, 0.5), 2.4)));
   return tile;
 }
 
-function makeReachable(tile) {
-  for (const reachable of grid().querySelectorAll('[tabindex="0"]')) reachable.tabIndex = -1;
+function makeTabbable(tile) {
+  for (const tabbable of grid().querySelectorAll('[tabindex="0"]')) tabbable.tabIndex = -1;
   for (const part of tile.querySelectorAll("button")) part.tabIndex = 0;
 }
 
 function focusTile(tile) {
-  makeReachable(tile);
+  makeTabbable(tile);
   tile.querySelector(".pick").focus();
   tile.scrollIntoView({ block: "nearest" });
 }
@@ -119,7 +119,7 @@ function neighbour(tile, key) {
   }
 }
 
-/** Return the tile of the next row, up or down, that is nearest to this one from left to right. */
+/** Return the tile in the next row, in the given direction, that is horizontally nearest. */
 function inRow(tile, step, direction) {
   const middle = tile.offsetLeft + tile.offsetWidth / 2;
   const distance = (each) => Math.abs(each.offsetLeft + each.offsetWidth / 2 - middle);

@@ -1,10 +1,10 @@
-/** Keys that hold everywhere on the page. */
+/** Keyboard shortcuts of the whole page. */
 
 import { showHelp } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { openPanel } from "./filters.js";
 
-/** Wire the keys up. */
+/** Set up the event handler. */
 export function setUpKeys() {
   addEventListener("keydown", onKey);
 }

@@ -1,12 +1,12 @@
-/** The page: holds the trail and the gallery, and connects the parts. */
+/** The page: holds the trail and the gallery and connects the components. */
 
 import { deleteImage, describeGallery } from "./api.js";
-import { setUpForm, showForm } from "./ask.js";
+import { setUpForm, showForm } from "./form.js";
 import { openDetail, setUpDetail } from "./detail.js";
 import { askForToken, showHelp, showLink, showUnshareable } from "./dialogs.js";
 import { announce, byId } from "./dom.js";
 import { setUpDropping } from "./dropping.js";
-import { chooseFiles, keepInGallery } from "./files.js";
+import { chooseFiles, addToGallery } from "./files.js";
 import { openPanel, showChips, showFilters, withField } from "./filters.js";
 import { focusItem, setUpGrid } from "./grid.js";
 import { setUpKeys } from "./keys.js";
@@ -16,7 +16,7 @@ import { showEmptyGallery, showError, showLostUploads, showNothingFound } from "
 import { showTitle, titleOf } from "./titles.js";
 import { showTrail } from "./trail.js";
 import * as turns from "./turns.js";
-import { fileOf, isAtHand, keepUpload } from "./uploads.js";
+import { fileOf, isAvailable, storeUpload } from "./uploads.js";
 
 let gallery = null;
 let trail = turns.emptyTrail();
@@ -24,64 +24,64 @@ const results = new Results(fail);
 const current = () => turns.currentTurn(trail);
 const summarise = (title, detail = "") => showTitle(title, detail, turns.isSearch(current()));
 
-/** Take another trail as the current one, in a new entry of the browser's history or in place of the present one. */
-function go(changed, { replace = false, fromPanel = false, keepsWords = false } = {}) {
+/** Make another trail the current one, as a new entry of the browser's history or replacing the current entry. */
+function go(changed, { replace = false, fromPanel = false, keepsText = false } = {}) {
   trail = changed;
   const address = location.pathname + turns.encode(trail);
   if (replace) history.replaceState(trail, "", address);
   else history.pushState(trail, "", address);
   if (!replace) scrollTo({ top: 0 });
-  return refresh({ fromPanel, keepsWords });
+  return refresh({ fromPanel, keepsText });
 }
 
-/** Change the current turn; words that are typed and not yet asked for stay. */
+/** Change the current turn; text that is typed but not yet submitted is kept. */
 function edit(changes, options = {}) {
-  return go(turns.edited(trail, changes), { keepsWords: true, ...options });
+  return go(turns.edited(trail, changes), { keepsText: true, ...options });
 }
 
 /** Show the current turn. */
-async function refresh({ fromPanel = false, keepsWords = false } = {}) {
+async function refresh({ fromPanel = false, keepsText = false } = {}) {
   const turn = current();
-  const lost = turn.images.filter((image) => !isAtHand(image));
-  // Asked for first: the rest of the page is drawn while the answer is under way.
-  const answered = lost.length ? null : results.show(turn);
-  showForm(trail, actions, keepsWords);
+  const lost = turn.images.filter((image) => !isAvailable(image));
+  // Requested first: the rest of the page is drawn while the request is pending.
+  const pending = lost.length ? null : results.show(turn);
+  showForm(trail, actions, keepsText);
   showTrail(trail, goBack);
   showChips(turn.filter, dropFilter);
-  // A panel that is being typed into keeps its focus.
+  // A panel that is being edited keeps its focus.
   if (!fromPanel) buildPanel();
   const filters = Object.keys(turn.filter).length;
   byId("filters-open").textContent = filters ? `Filters (${filters})` : "Filters";
   byId("share").hidden = !turns.isSearch(turn) && !filters;
-  showNote(turn, gallery, addToGallery);
+  showNote(turn, gallery, addUploads);
   if (lost.length) {
     results.clear();
     summarise("");
     showLostUploads(lost.map((image) => image.name), () => chooseFiles(false, ([file]) => replaceLost(file)));
     return;
   }
-  const page = await answered;
+  const page = await pending;
   if (page) shown(turn, page);
 }
 
-/** Say what is shown, or why nothing is. */
+/** Show the title of the results, or why there are none. */
 function shown(turn, page) {
   nameKnownUploads(turn, page.references ?? []);
   if (page.items.length) {
-    const hint = matchMedia("(hover: hover)").matches ? "Click one to start from it." : "Tap one to start from it.";
+    const hint = matchMedia("(hover: hover)").matches ? "Click an image to start from it." : "Tap an image to start from it.";
     summarise(titleOf(turn, page.total), page.timings ? `${Math.max(1, Math.round(page.milliseconds))} ms` : hint);
     return;
   }
   summarise("");
   const filtered = Object.keys(turn.filter).length > 0;
-  if (gallery.images === 0) showEmptyGallery(gallery, () => chooseFiles(true, addPictures));
+  if (gallery.images === 0) showEmptyGallery(gallery, () => chooseFiles(true, addFiles));
   else {
-    const ways = filtered ? [{ label: "Clear the filters", act: () => setFilter({}) }] : [];
-    showNothingFound(filtered, [...ways, { label: "Start over", act: startOver }]);
+    const remedies = filtered ? [{ label: "Clear the filters", act: () => setFilter({}) }] : [];
+    showNothingFound(filtered, [...remedies, { label: "Start over", act: startOver }]);
   }
 }
 
-/** An upload that turns out to be in the gallery is named by its id from then on, so that links can carry it. */
+/** Refer to an upload that is in the gallery by its id, so that links can contain it. */
 function nameKnownUploads(turn, references) {
   const uploads = turn.images.filter((image) => !image.id);
   const ids = new Map(uploads.map((image, n) => [image.upload, references[n]]).filter(([, each]) => each?.in_gallery));
@@ -92,13 +92,13 @@ function nameKnownUploads(turn, references) {
 function renameUploads(ids) {
   trail = turns.withIds(trail, ids);
   history.replaceState(trail, "", location.pathname + turns.encode(trail));
-  results.keep(current(), results.latest);
+  results.store(current(), results.latest);
   showForm(trail, actions, true);
   showTrail(trail, goBack);
-  showNote(current(), gallery, addToGallery);
+  showNote(current(), gallery, addUploads);
 }
 
-/** Say what went wrong and what can be done. */
+/** Show an error and its remedies. */
 async function fail(error, further, repeat = null) {
   if (error.status === 401) {
     await askForToken();
@@ -110,15 +110,15 @@ async function fail(error, further, repeat = null) {
     summarise("");
     byId("note").hidden = true;
   }
-  const usual = () => (gallery ? (further ? results.show(current(), true) : refresh({ keepsWords: true })) : start());
-  const again = { label: "Try again", act: repeat ?? usual };
+  const retry = () => (gallery ? (further ? results.show(current(), true) : refresh({ keepsText: true })) : start());
+  const again = { label: "Try again", act: repeat ?? retry };
   const clear = { label: "Clear the filters", act: () => setFilter({}) };
-  const another = { label: "Choose another picture", act: () => chooseFiles(false, ([file]) => begin(file)) };
+  const another = { label: "Choose another image", act: () => chooseFiles(false, ([file]) => begin(file)) };
   const over = { label: "Start over", act: startOver };
   const filtered = Object.keys(current().filter).length > 0;
   const isMine = error.status === 0 || error.status >= 500 || error.status === 429;
-  const ways = isMine ? [again] : [error.code === "bad_image" || error.status === 413 ? another : null, filtered ? clear : null, over];
-  showError(error, ways.filter(Boolean));
+  const remedies = isMine ? [again] : [error.code === "bad_image" || error.status === 413 ? another : null, filtered ? clear : null, over];
+  showError(error, remedies.filter(Boolean));
   announce(`${error.message} ${error.remedy}`);
 }
 
@@ -126,7 +126,7 @@ function startOver() {
   go(turns.emptyTrail());
 }
 
-/** Look at another step of the trail, whose button is made anew: the keyboard stays on it. */
+/** Go to another step. Its button is rebuilt, so it is focused again. */
 function goBack(at) {
   go(turns.returned(trail, at));
   byId("trail").querySelector("[aria-current]")?.focus();
@@ -142,59 +142,59 @@ function dropFilter(name) {
 }
 
 function asImage(source) {
-  return source instanceof File ? keepUpload(source) : source;
+  return source instanceof File ? storeUpload(source) : source;
 }
 
 function begin(source) {
   go(turns.begun(asImage(source)));
-  focusWords();
+  focusText();
 }
 
 function addReference(source) {
   const image = asImage(source);
   const images = current().images.filter((each) => !each.id || each.id !== image.id);
   edit({ images: [...images, image].slice(-gallery.limits.references) });
-  focusWords();
+  focusText();
 }
 
 function refine(item) {
   go(turns.refined(trail, { id: item.id }));
-  focusWords();
+  focusText();
 }
 
-/** Put a file in the place of the first picture that is not at hand; the next is asked for then. */
+/** Replace the first missing image by a file; the next missing one is requested then. */
 function replaceLost(file) {
-  const [lost, found] = [current().images.findIndex((image) => !isAtHand(image)), keepUpload(file)];
+  const [lost, found] = [current().images.findIndex((image) => !isAvailable(image)), storeUpload(file)];
   edit({ images: current().images.map((image, number) => (number === lost ? found : image)) }, { replace: true });
 }
 
-/** Put the keyboard into the words; not on a touch screen, where a keyboard would cover the pictures. */
-function focusWords() {
+/** Focus the text field, except on touch screens, where the keyboard would cover the images. */
+function focusText() {
   if (matchMedia("(hover: hover)").matches) byId("text").focus();
 }
 
-/** Add the current turn's uploads to the gallery. */
-async function addToGallery() {
-  const uploads = turns.uploadsOf(trail).filter(isAtHand);
-  const { images, error } = await keepInGallery(uploads.map(fileOf), gallery.limits.upload_bytes);
+/** Add the trail's uploads to the gallery. */
+async function addUploads() {
+  const uploads = turns.uploadsOf(trail).filter(isAvailable);
+  const { images, error } = await addToGallery(uploads.map(fileOf), gallery.limits.upload_bytes);
   const added = uploads.map((each, number) => [each.upload, images[number]?.id]).filter(([, id]) => id);
   if (added.length) {
     galleryChanged();
     renameUploads(new Map(added));
   }
-  if (error) fail(error, true, addToGallery);
+  if (error) fail(error, true, addUploads);
   return !error;
 }
 
-/** Add files to the gallery, and look at it. */
-async function addPictures(files) {
-  const { images, error } = await keepInGallery(files, gallery.limits.upload_bytes);
+/** Add files to the gallery and refresh the results. */
+async function addFiles(files) {
+  const { images, error } = await addToGallery(files, gallery.limits.upload_bytes);
   if (images.some(Boolean)) {
     await galleryChanged();
-    await refresh({ keepsWords: true });
+    await refresh({ keepsText: true });
   }
   const rest = files.filter((_, number) => !images[number]);
-  if (error) fail(error, true, () => addPictures(rest));
+  if (error) fail(error, true, () => addFiles(rest));
 }
 
 async function removeFromGallery(item) {
@@ -202,14 +202,14 @@ async function removeFromGallery(item) {
     await deleteImage(item.id);
     announce("Deleted.");
     await galleryChanged();
-    refresh({ keepsWords: true });
+    refresh({ keepsText: true });
   } catch (error) {
     fail(error, true);
   }
 }
 
 async function galleryChanged() {
-  results.forget();
+  results.invalidate();
   gallery = await describeGallery();
 }
 
@@ -219,8 +219,8 @@ async function share() {
     showLink(location.href);
     return;
   }
-  showUnshareable(uploads.map((image) => image.name), gallery.can_add && uploads.some(isAtHand), async () => {
-    if (await addToGallery()) showLink(location.href);
+  showUnshareable(uploads.map((image) => image.name), gallery.can_add && uploads.some(isAvailable), async () => {
+    if (await addUploads()) showLink(location.href);
   });
 }
 
@@ -234,7 +234,7 @@ function buildPanel() {
 
 const actions = {
   hasImages: () => current().images.length > 0,
-  ask: (changes) => edit(changes),
+  search: (changes) => edit(changes),
   weigh: (weight) => edit({ weight }, { replace: true }),
   remove: (position) => edit({ images: current().images.filter((_, n) => n !== position) }),
   chooseFile: () => chooseFiles(false, ([file]) => begin(file)),
@@ -255,7 +255,7 @@ function setUp() {
   setUpDropping({
     begin,
     add: addReference,
-    keep: addPictures,
+    keep: addFiles,
     hasImages: actions.hasImages,
     isEmpty: () => gallery.images === 0,
     canAdd: () => gallery.can_add,
@@ -269,7 +269,7 @@ function setUp() {
     event.preventDefault();
     startOver();
   });
-  // As a link it would go to another address, and lose pictures that are in this browser alone.
+  // Following the link would change the URL and lose images that are in this tab only.
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     byId("results").focus();
@@ -279,7 +279,7 @@ function setUp() {
     refresh();
   });
   setUpKeys();
-  // The filters begin where the form ends, and the form grows with what it has to say.
+  // The filter panel starts below the form, whose height varies.
   new ResizeObserver(() => document.body.style.setProperty("--top", `${byId("top").offsetHeight}px`)).observe(byId("top"));
 }
 

@@ -1,4 +1,4 @@
-/** Asking for the current turn's pictures and showing them, page after page. */
+/** The results of the current turn: request, cache, infinite scroll. */
 
 import { listImages, searchImages } from "./api.js";
 import { announce, byId, counted } from "./dom.js";
@@ -6,17 +6,17 @@ import { showItems } from "./grid.js";
 import { clearState } from "./states.js";
 import { isSearch, keyOf } from "./turns.js";
 
-const MOST_KEPT = 30;
-// Fading the old pictures takes the processor from the search that is waited for, where both are one machine.
-const BUSY_AFTER = 400;
+const MAX_CACHED = 30;
+// Fading the old images takes CPU time from the search when browser and server share a machine.
+const BUSY_AFTER_MS = 400;
 
-/** The pictures of one turn at a time; those of former turns are kept, so that going back is immediate. */
+/** Shows the images of one turn; earlier turns are cached, so that going back is immediate. */
 export class Results {
   /** @param {(error: Error, further: boolean) => void} onError */
   constructor(onError) {
     this.items = [];
     this.onError = onError;
-    this.kept = new Map();
+    this.cached = new Map();
     this.loading = null;
     this.more = false;
     this.latest = null;
@@ -26,7 +26,7 @@ export class Results {
     }, { rootMargin: "800px" }).observe(byId("more").parentElement);
   }
 
-  /** Show nothing, and stop what is under way. */
+  /** Show nothing and cancel the pending request. */
   clear() {
     this.loading?.abort();
     this.loading = null;
@@ -36,23 +36,23 @@ export class Results {
     clearState();
   }
 
-  /** Forget former turns: the gallery has changed. */
-  forget() {
-    this.kept.clear();
+  /** Clear the cache after the gallery has changed. */
+  invalidate() {
+    this.cached.clear();
   }
 
   /**
-   * Show a turn's pictures, or `further` ones of it.
-   * @returns {Promise<object|null>} The answer; null if there was none, or another turn came in between.
+   * Show a turn's images; with `further`, its next page.
+   * @returns {Promise<object|null>} The page; null if it failed or another turn was shown meanwhile.
    */
   async show(turn, further = false) {
     this.loading?.abort();
     const loading = new AbortController();
     this.loading = loading;
     this.turn = turn;
-    const busy = setTimeout(() => byId("results").setAttribute("aria-busy", "true"), BUSY_AFTER);
+    const busy = setTimeout(() => byId("results").setAttribute("aria-busy", "true"), BUSY_AFTER_MS);
     try {
-      const page = (further ? null : this.kept.get(keyOf(turn))) ?? (await this.ask(turn, further, loading.signal));
+      const page = (further ? null : this.cached.get(keyOf(turn))) ?? (await this.request(turn, further, loading.signal));
       if (this.loading !== loading) return null;
       this.take(turn, page, further);
       return page;
@@ -68,7 +68,7 @@ export class Results {
     }
   }
 
-  async ask(turn, further, signal) {
+  async request(turn, further, signal) {
     const offset = further ? this.items.length : 0;
     const started = performance.now();
     const page = await (isSearch(turn) ? searchImages(turn, offset, signal) : listImages(turn.filter, offset, signal));
@@ -81,15 +81,15 @@ export class Results {
     clearState();
     showItems(page.items, further);
     this.latest = { ...page, items: this.items };
-    this.keep(turn, this.latest);
-    const count = counted(further ? page.items.length : this.items.length, "picture");
-    announce(`${count}${further ? " more" : ""}${page.more ? ", and further ones below" : ""}`);
+    this.store(turn, this.latest);
+    const count = counted(further ? page.items.length : this.items.length, "image");
+    announce(`${count}${further ? " more" : ""}${page.more ? ", and more below" : ""}`);
   }
 
-  keep(turn, page) {
-    this.kept.delete(keyOf(turn));
-    this.kept.set(keyOf(turn), page);
-    if (this.kept.size > MOST_KEPT) this.kept.delete(this.kept.keys().next().value);
+  store(turn, page) {
+    this.cached.delete(keyOf(turn));
+    this.cached.set(keyOf(turn), page);
+    if (this.cached.size > MAX_CACHED) this.cached.delete(this.cached.keys().next().value);
   }
 
   setMore(more) {

@@ -1,13 +1,13 @@
-/** What a turn is called, above its pictures and in the window's title. */
+/** The title of the results and of the window. */
 
 import { byId, counted } from "./dom.js";
 import { isSearch } from "./turns.js";
 
-/** Return the title of a turn's pictures; the gallery's own is their number. */
+/** Return the title of a turn's results; without a query, the number of images. */
 export function titleOf(turn, total) {
   if (!isSearch(turn)) {
     const some = Object.keys(turn.filter).length ? ` ${total === 1 ? "matches" : "match"} the filters` : "";
-    return `${counted(total, "picture")}${some}`;
+    return `${counted(total, "image")}${some}`;
   }
   const text = turn.text.trim();
   const without = turn.negative.trim() ? `, without ${turn.negative.trim()}` : "";
@@ -16,7 +16,7 @@ export function titleOf(turn, total) {
   return text ? `${like}, but ${text}${without}` : `${like}${without}`;
 }
 
-/** Show what the pictures are, and how long they took; a search is named in the window's title too. */
+/** Show the title and the timing; the window's title names a search too. */
 export function showTitle(title, detail, searched) {
   byId("summary").textContent = title;
   byId("summary").hidden = title === "";

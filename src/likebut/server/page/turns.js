@@ -1,14 +1,14 @@
 /**
- * A search of several turns as a value, and its form in the address.
+ * A multi-turn search as a value, and its encoding in the URL.
  *
- * A turn is {images, text, negative, weight, filter}; an image is {id} if the gallery holds it, or {upload, name} if it
- * is only in this browser. A trail is {turns, at}: the steps, and which of them is looked at. A turn without image and
- * text looks at the gallery itself.
+ * A turn is {images, text, negative, weight, filter}; an image is {id} if it is in the gallery, or {upload, name} if it
+ * is in this browser only. A trail is {turns, at}: the steps and the position of the current one. A turn without image
+ * and text shows the gallery itself.
  */
 
 export const BALANCED = 0.5;
 
-/** Return a turn that asks for nothing. */
+/** Return a turn without a query. */
 export function emptyTurn(filter = {}) {
   return { images: [], text: "", negative: "", weight: BALANCED, filter };
 }
@@ -18,24 +18,24 @@ export function emptyTrail() {
   return { turns: [emptyTurn()], at: 0 };
 }
 
-/** Return the turn that is looked at. */
+/** Return the current turn. */
 export function currentTurn(trail) {
   return trail.turns[trail.at];
 }
 
-/** Return whether a turn searches, rather than looks at the gallery. */
+/** Return whether a turn has a query. */
 export function isSearch(turn) {
   return turn.images.length > 0 || turn.text.trim() !== "";
 }
 
-/** Return the trail with the current turn changed; what came after it no longer follows from it. */
+/** Return the trail with the current turn changed and the later ones dropped. */
 export function edited(trail, changes) {
   const turns = trail.turns.slice(0, trail.at + 1);
   turns[trail.at] = { ...turns[trail.at], ...changes };
   return { turns, at: trail.at };
 }
 
-/** Return the trail gone on from a picture; the filter stays. */
+/** Return the trail with a new turn that starts from an image; the filter is kept. */
 export function refined(trail, image) {
   const current = currentTurn(trail);
   const next = { ...emptyTurn(current.filter), images: [image] };
@@ -43,33 +43,33 @@ export function refined(trail, image) {
   return { turns: [...trail.turns.slice(0, trail.at + 1), next], at: trail.at + 1 };
 }
 
-/** Return a trail that begins anew with a picture. */
+/** Return a new trail that starts from an image. */
 export function begun(image) {
   return { turns: [{ ...emptyTurn(), images: [image] }], at: 0 };
 }
 
-/** Return the trail looking at another of its steps. */
+/** Return the trail with another current turn. */
 export function returned(trail, at) {
   return { turns: trail.turns, at };
 }
 
-/** Return the trail with uploads that the gallery holds now named by their ids, given as a map. */
+/** Return the trail with uploads replaced by gallery ids, given as a map. */
 export function withIds(trail, ids) {
   const named = (image) => (ids.has(image.upload) ? { id: ids.get(image.upload) } : image);
   return { turns: trail.turns.map((turn) => ({ ...turn, images: turn.images.map(named) })), at: trail.at };
 }
 
-/** Return the images of all turns that the gallery does not hold. */
+/** Return the images of all turns that are not in the gallery. */
 export function uploadsOf(trail) {
   return trail.turns.flatMap((turn) => turn.images.filter((image) => !image.id));
 }
 
-/** Return a text that is the same for turns that ask the same. */
+/** Return a key that is equal for turns with the same query. */
 export function keyOf(turn) {
   return JSON.stringify([turn.images, turn.text.trim(), turn.negative.trim(), turn.weight, turn.filter]);
 }
 
-/** Return the trail as the query of an address. */
+/** Encode the trail as a URL query. */
 export function encode(trail) {
   const query = new URLSearchParams();
   trail.turns.forEach((turn, number) => {
@@ -88,7 +88,7 @@ export function encode(trail) {
   return text ? `?${text}` : "";
 }
 
-/** Return the trail in an address's query; what cannot be read is left out. */
+/** Decode the trail in a URL query; invalid parts are ignored. */
 export function decode(search) {
   const turns = [emptyTurn()];
   let at = -1;

@@ -1,25 +1,25 @@
-/** Pictures that a person gave and the gallery does not hold: they live in this tab only. */
+/** The user's own images that are not in the gallery; they exist in this tab only. */
 
 const kept = new Map();
 
-/** Keep a file, and return the image that stands for it in a turn. */
-export function keepUpload(file) {
+/** Store a file and return the image that represents it in a turn. */
+export function storeUpload(file) {
   const upload = `${Date.now()}-${kept.size}`;
   kept.set(upload, { file, url: URL.createObjectURL(file) });
-  return { upload, name: file.name || "pasted picture" };
+  return { upload, name: file.name || "pasted image" };
 }
 
-/** Return whether an image can be searched with: the gallery holds it, or this tab does. */
-export function isAtHand(image) {
+/** Return whether an image can be used in a query: it is in the gallery or in this tab. */
+export function isAvailable(image) {
   return Boolean(image.id) || kept.has(image.upload);
 }
 
-/** Return the file that an image stands for. */
+/** Return the file of an image. */
 export function fileOf(image) {
   return kept.get(image.upload).file;
 }
 
-/** Return the address of an upload's picture; null if this tab does not hold it. */
+/** Return the URL of an upload; null if it is not in this tab. */
 export function uploadUrl(image) {
   return kept.get(image.upload)?.url ?? null;
 }

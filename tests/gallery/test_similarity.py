@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.store_samples import sample
-from likebut.gallery.images import MAX_SIGNATURE_DISTANCE, MIN_COSINE, Group, group_near_duplicates
+from likebut.gallery.similarity import MAX_SIGNATURE_DISTANCE, MIN_COSINE, Group, group_near_duplicates
 from likebut.gallery.store import Candidate
 
 
@@ -19,7 +19,7 @@ def candidate(number: int, shift: int = 0, other_embeddings: bool = False) -> Ca
     return Candidate(image, sample(number + 500).embeddings if other_embeddings else new.embeddings)
 
 
-def test_both_the_miniature_and_the_embeddings_must_agree() -> None:
+def test_near_duplicates_agree_in_signature_and_embeddings() -> None:
     near, far = int(MAX_SIGNATURE_DISTANCE) - 1, int(MAX_SIGNATURE_DISTANCE) + 1
     found = group_near_duplicates(
         [candidate(1), candidate(2), candidate(1, near), candidate(1, far), candidate(2, 1, other_embeddings=True)]
@@ -27,14 +27,14 @@ def test_both_the_miniature_and_the_embeddings_must_agree() -> None:
     assert found == [Group(0, (2,)), Group(1, ()), Group(3, ()), Group(4, ())]
 
 
-def test_nothing_and_one() -> None:
+def test_no_candidate_and_one() -> None:
     assert group_near_duplicates([]) == []
     assert group_near_duplicates([candidate(1)]) == [Group(0, ())]
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=12), st.integers(0, 12))
-def test_leaders_depend_on_what_is_above_them_alone(drawn: list[tuple[int, int]], length: int) -> None:
+def test_leaders_depend_only_on_candidates_above_them(drawn: list[tuple[int, int]], length: int) -> None:
     candidates = [candidate(number, 6 * shift) for number, shift in drawn]
     whole = [group.leader for group in group_near_duplicates(candidates)]
     start = [group.leader for group in group_near_duplicates(candidates[:length])]
@@ -44,22 +44,22 @@ def test_leaders_depend_on_what_is_above_them_alone(drawn: list[tuple[int, int]]
 
 
 @pytest.mark.parametrize("scale", [0.5, 3.0])
-def test_length_of_embeddings_is_immaterial(scale: float) -> None:
+def test_groups_do_not_depend_on_embedding_norms(scale: float) -> None:
     one = candidate(1)
     two = Candidate(replace(one.image, id="x"), (one.embeddings * scale).astype(np.float16))
     assert group_near_duplicates([one, two]) == [Group(0, (1,))]
 
 
 def naive_groups(candidates: list[Candidate]) -> list[Group]:
-    """The rule, a pair at a time: a picture joins the first leader above it that looks the same, or else leads."""
+    """The definition: an image joins the first leader above it that is a near-duplicate, or else leads."""
     groups: list[tuple[int, list[int]]] = []
     for position, each in enumerate(candidates):
         for leader, others in groups:
             pair = [candidates[leader], each]
-            miniatures = [np.frombuffer(one.image.signature, np.uint8).astype(np.float64) for one in pair]
+            signatures = [np.frombuffer(one.image.signature, np.uint8).astype(np.float64) for one in pair]
             tokens = [one.embeddings.astype(np.float64) for one in pair]
             tokens = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in tokens]
-            is_near = np.sqrt(np.mean((miniatures[0] - miniatures[1]) ** 2)) <= MAX_SIGNATURE_DISTANCE
+            is_near = np.sqrt(np.mean((signatures[0] - signatures[1]) ** 2)) <= MAX_SIGNATURE_DISTANCE
             if is_near and np.mean(np.sum(tokens[0] * tokens[1], axis=1)) >= MIN_COSINE:
                 others.append(position)
                 break
@@ -70,12 +70,12 @@ def naive_groups(candidates: list[Candidate]) -> list[Group]:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=14))
-def test_groups_are_those_of_the_rule(drawn: list[tuple[int, int, bool]]) -> None:
+def test_groups_equal_the_naive_definition(drawn: list[tuple[int, int, bool]]) -> None:
     candidates = [candidate(number, 6 * shift, other) for number, shift, other in drawn]
     assert group_near_duplicates(candidates) == naive_groups(candidates)
 
 
-def test_memory_grows_with_the_candidates_and_not_with_their_square() -> None:
+def test_memory_is_linear_in_the_candidates() -> None:
     random = np.random.default_rng(0)
     one = candidate(1)
     many = []
@@ -87,4 +87,4 @@ def test_memory_grows_with_the_candidates_and_not_with_their_square() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(groups) == 2000
-    assert peak < 2000 * 2000 * 4, "a number for every pair would take more"
+    assert peak < 2000 * 2000 * 4, "a full distance matrix would take more"

@@ -1,35 +1,35 @@
-/** The form: reference pictures, what should be different, what not, and the balance of the two. */
+/** The query form: reference images, modification text, negative text, and the balance of image and text. */
 
 import { thumbnailUrl } from "./api.js";
 import { button, byId, element, icon } from "./dom.js";
 import { BALANCED, currentTurn, isSearch } from "./turns.js";
-import { isAtHand, uploadUrl } from "./uploads.js";
+import { isAvailable, uploadUrl } from "./uploads.js";
 
-const MOST_REFERENCES = 4;
-const WEIGHT_PAUSE = 250;
+const MAX_REFERENCES = 4;
+const WEIGHT_DEBOUNCE_MS = 250;
 
 /**
- * Wire the form up.
- * @param {object} actions hasImages(), ask(changes), weigh(weight)
+ * Set up the form's event handlers.
+ * @param {object} actions hasImages(), search(changes), weigh(weight)
  */
 export function setUpForm(actions) {
   const [text, negative] = [byId("text"), byId("negative")];
   let timer = 0;
-  byId("ask").addEventListener("submit", (event) => {
+  byId("query").addEventListener("submit", (event) => {
     event.preventDefault();
     if (!actions.hasImages() && !text.value.trim() && negative.value.trim()) {
-      text.setCustomValidity("Say what to look for as well: “without” alone finds nothing.");
+      text.setCustomValidity("Enter a text as well: a search needs a text or an image besides “without”.");
       text.reportValidity();
       return;
     }
     clearTimeout(timer);
-    actions.ask({ text: text.value, negative: negative.value, weight: Number(byId("weight").value) });
+    actions.search({ text: text.value, negative: negative.value, weight: Number(byId("weight").value) });
   });
   text.addEventListener("input", () => text.setCustomValidity(""));
   byId("weight").addEventListener("input", () => {
     describeWeight();
     clearTimeout(timer);
-    timer = setTimeout(() => actions.weigh(Number(byId("weight").value)), WEIGHT_PAUSE);
+    timer = setTimeout(() => actions.weigh(Number(byId("weight").value)), WEIGHT_DEBOUNCE_MS);
   });
   byId("weight").addEventListener("dblclick", () => {
     byId("weight").value = String(BALANCED);
@@ -39,23 +39,23 @@ export function setUpForm(actions) {
 }
 
 /**
- * Show the current turn in the form.
+ * Fill the form from the current turn.
  * @param {object} trail
  * @param {object} actions remove(position), chooseFile(), chooseFurtherFile()
- * @param {boolean} keepsWords Whether what is typed stays, though it was not asked for yet.
+ * @param {boolean} keepsText Whether text that is typed but not yet submitted is kept.
  */
-export function showForm(trail, actions, keepsWords = false) {
+export function showForm(trail, actions, keepsText = false) {
   const turn = currentTurn(trail);
   const hasImages = turn.images.length > 0;
   document.body.classList.toggle("searching", isSearch(turn));
   document.body.classList.toggle("with-images", hasImages);
-  if (!keepsWords) {
+  if (!keepsText) {
     byId("text").value = turn.text;
     byId("negative").value = turn.negative;
   }
-  byId("text-label").textContent = hasImages ? "but" : "Describe a picture";
+  byId("text-label").textContent = hasImages ? "but" : "Describe an image";
   byId("text-label").className = hasImages ? "" : "unseen";
-  byId("text").placeholder = hasImages ? "in red, with longer sleeves…" : "Describe a picture";
+  byId("text").placeholder = hasImages ? "in red, with longer sleeves…" : "Describe an image";
   byId("balance").hidden = !(hasImages && turn.text.trim());
   byId("weight").value = String(turn.weight);
   describeWeight();
@@ -64,14 +64,14 @@ export function showForm(trail, actions, keepsWords = false) {
 
 function describeWeight() {
   const weight = Number(byId("weight").value);
-  const words = weight === BALANCED ? "even" : weight < BALANCED ? "more words" : "more picture";
-  byId("weight").setAttribute("aria-valuetext", `${words}, ${Math.round(100 * weight)} % picture`);
+  const balance = weight === BALANCED ? "balanced" : weight < BALANCED ? "more text" : "more image";
+  byId("weight").setAttribute("aria-valuetext", `${balance}, ${Math.round(100 * weight)} % image`);
 }
 
 function showReferences(turn, actions) {
   const shown = turn.images.map((image, position) => reference(image, position, actions));
-  if (shown.length === 0) shown.push(emptyPlace(actions));
-  else if (shown.length < MOST_REFERENCES) shown.push(furtherPlace(actions));
+  if (shown.length === 0) shown.push(emptyReference(actions));
+  else if (shown.length < MAX_REFERENCES) shown.push(addReferenceButton(actions));
   byId("references").replaceChildren(
     ...(turn.images.length ? [element("span", { class: "like" }, "Like")] : []),
     ...shown,
@@ -79,37 +79,37 @@ function showReferences(turn, actions) {
 }
 
 function reference(image, position, actions) {
-  const name = image.name ?? "picture of the gallery";
+  const name = image.name ?? "gallery image";
   const remove = button(icon("close"), () => actions.remove(position), {
     class: "remove",
     "aria-label": `Remove reference ${position + 1}: ${name}`,
   });
-  return element("div", { class: isAtHand(image) ? "reference" : "reference lost", title: name }, preview(image), remove);
+  return element("div", { class: isAvailable(image) ? "reference" : "reference lost", title: name }, preview(image), remove);
 }
 
-/** Return the picture of an image in small. */
+/** Return a small preview of a turn's image. */
 export function preview(image) {
-  if (!isAtHand(image)) return icon("lost");
+  if (!isAvailable(image)) return icon("lost");
   const src = image.id ? thumbnailUrl(image.id) : uploadUrl(image);
   const shown = element("img", { src, alt: image.name ?? "Reference", onerror: () => shown.replaceWith(icon("lost")) });
   return shown;
 }
 
-function emptyPlace(actions) {
+function emptyReference(actions) {
   const text = element(
     "span",
     {},
-    element("strong", {}, "Start from a picture"),
-    element("span", { class: "ways with-mouse" }, "drop it here, paste it, or choose a file"),
-    element("span", { class: "ways with-finger" }, "choose or take a photo"),
+    element("strong", {}, "Start from an image"),
+    element("span", { class: "hint-line mouse-only" }, "drop it here, paste it, or choose a file"),
+    element("span", { class: "hint-line touch-only" }, "choose or take a photo"),
   );
-  return button(icon("picture"), actions.chooseFile, { class: "place" }).appendChild(text).parentElement;
+  return button(icon("image"), actions.chooseFile, { class: "place" }).appendChild(text).parentElement;
 }
 
-function furtherPlace(actions) {
+function addReferenceButton(actions) {
   return button(icon("plus"), actions.chooseFurtherFile, {
     class: "further",
-    "aria-label": "Add another reference picture",
-    title: "Add another reference picture",
+    "aria-label": "Add another reference image",
+    title: "Add another reference image",
   });
 }
