@@ -35,9 +35,12 @@ def test_verify_lists_faults_and_exits_with_2(likebut: Command, tmp_path: Path) 
     assert result.out.splitlines()[-1].startswith("18 images, 12 triplets: 4 faults, 0 warnings")
 
 
+DATA_SETS = ["sample", "folder", "cirr", "fashioniq", "circo", "icir", "pinpoint", "genecis", "clothing"]
+
+
 def test_info_lists_every_data_set(likebut: Command) -> None:
     listed = json.loads(likebut("data", "info", "--json").out)
-    assert [item["name"] for item in listed] == ["sample", "folder", "cirr", "fashioniq", "circo", "clothing"]
+    assert [item["name"] for item in listed] == DATA_SETS
     assert all(item["licence"] and item["source"] and item["layout"] for item in listed)
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from likebut.evaluation.ranking import pessimistic_ranks, rank_candidates
+from likebut.evaluation import ranking
+from likebut.evaluation.ranking import GalleryRows, pessimistic_ranks, rank_candidates
 
 SMALL = st.integers(-2, 2).map(float)
 
@@ -155,3 +156,30 @@ def test_the_gallery_is_read_one_chunk_at_a_time() -> None:
     query_ranks = rank_candidates(np.ones((2, 2), dtype=np.float32), gallery, [[0], [999]], rows_at_once=40)
     assert gallery.most == 10
     assert len(query_ranks) == 2
+
+
+@given(embeddings(), st.data())
+@settings(deadline=None, max_examples=60)
+def test_some_rows_are_ranked_as_a_copy_of_them(
+    sample: tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]], data: st.DataObject
+) -> None:
+    queries, gallery = sample
+    rows = sorted(data.draw(st.sets(st.integers(0, len(gallery) - 1), min_size=1)))
+    everything = [list(range(len(rows)))] * len(queries)
+    options: dict[str, Any] = {"top": 3, "rows_at_once": data.draw(st.integers(1, 9)), "count_above": True}
+    of_rows = rank_candidates(queries, GalleryRows(gallery, np.array(rows)), everything, **options)
+    assert of_rows == rank_candidates(queries, gallery[rows], everything, **options)
+    for query_rank, row in zip(of_rows, naive_scores(queries, gallery[rows]), strict=True):
+        assert query_rank.above == {image: int((row > row[image]).sum()) for image in range(len(row))}
+        in_gallery = query_rank.at_positions(rows)
+        assert in_gallery.scores == {rows[image]: score for image, score in query_rank.scores.items()}
+        assert in_gallery.top == [rows[image] for image in query_rank.top]
+
+
+def test_comparing_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    queries, gallery = generator.integers(-2, 3, (4, 3)), generator.integers(-2, 3, (20, 2, 3))
+    everything = [list(range(20))] * 4
+    whole = rank_candidates(torch.tensor(queries), torch.tensor(gallery), everything, count_above=True)
+    monkeypatch.setattr(ranking, "_COMPARISONS_AT_ONCE", 30)
+    assert rank_candidates(torch.tensor(queries), torch.tensor(gallery), everything, count_above=True) == whole

@@ -6,12 +6,14 @@ import pytest
 from helpers.fakes import benchmark_of, query
 from likebut.data.images import SkippedImage
 from likebut.evaluation.benchmark import Benchmark
+from likebut.evaluation.benchmarks.fashioniq import CATEGORIES
 from likebut.evaluation.report import build_report
 
 
 def part(category: str, queries: int, note: str = "a note") -> Benchmark:
     asked = [query(number, "a") for number in range(queries)]
-    return benchmark_of(["a", "b"], asked, part=category, notes=(note,))
+    parts = CATEGORIES if category else ()
+    return benchmark_of(["a", "b"], asked, part=category, notes=(note,), parts=parts)
 
 
 def values(*numbers: float) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:

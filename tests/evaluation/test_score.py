@@ -256,7 +256,7 @@ def test_errors_in_a_fashioniq_file_are_named(tmp_path: Path, content: Any, code
 @pytest.mark.parametrize(
     ("arguments", "code", "value"),
     [
-        ({"name": "cir"}, "unknown-choice", '"cirr"'),
+        ({"name": "cirrr"}, "unknown-choice", '"cirr"'),
         ({"predictions": None}, "no-predictions", "--predictions"),
         ({"name": "circo", "subset_predictions": Path("s.json")}, "no-subsets", "circo"),
         ({"name": "circo", "labels": "soft"}, "no-labels", '"soft"'),

@@ -258,3 +258,23 @@ def test_a_temporarily_unreadable_file_is_retried(tmp_path: Path, monkeypatch: p
     assert open_cache(tmp_path / "cache").missing(images) == [images[1]]
     assert cache.add(images, ToyVision()) == [] and images[1].name in cache
     cache.require_read(images)
+
+
+def test_parts_of_one_file_are_images_of_their_own(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (40, 20), "red")
+    picture.paste("blue", (20, 0, 40, 20))
+    picture.save(tmp_path / "both.png")
+    boxes = {"red": (0, 0, 20, 20), "blue": (20, 0, 40, 20), "blue-again": (20, 0, 40, 20)}
+    images = [ImageRef("both", tmp_path / "both.png")]
+    images += [ImageRef(name, tmp_path / "both.png", crop=box) for name, box in boxes.items()]
+    for name, colour in (("red-file", "red"), ("blue-file", "blue")):
+        Image.new("RGB", (20, 20), colour).save(tmp_path / f"{name}.png")
+        images.append(ImageRef(name, tmp_path / f"{name}.png"))
+    images.append(ImageRef("outside", tmp_path / "both.png", crop=(60, 0, 80, 20)))
+    cache = open_cache(tmp_path / "features")
+    assert [image.name for image in cache.add(images, ToyVision())] == ["outside"]
+    tokens = cache.tokens(["both", "red", "blue", "blue-again", "red-file", "blue-file"])
+    assert torch.equal(tokens[1], tokens[4]) and torch.equal(tokens[2], tokens[5])
+    assert torch.equal(tokens[2], tokens[3]) and cache.content("blue") == cache.content("blue-again")
+    assert not torch.equal(tokens[0], tokens[1]) and not torch.equal(tokens[1], tokens[2])
+    assert open_cache(tmp_path / "features").missing(images) == []

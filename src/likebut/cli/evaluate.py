@@ -28,13 +28,17 @@ _Labels = Annotated[str | None, typer.Option(help="CIRR only: hard (as in publis
 def evaluate(
     data: Annotated[Path | None, typer.Option(help="A data folder to evaluate on.")] = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="A benchmark to evaluate on instead: cirr, fashioniq, circo or clothing.")
+        str | None,
+        typer.Option(help="A benchmark instead: cirr, fashioniq, circo, icir, pinpoint, genecis or clothing."),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The benchmark's folder.")] = None,
-    split: Annotated[str | None, typer.Option(help="Default: test for a data folder, val for a benchmark.")] = None,
+    split: Annotated[str | None, typer.Option(help="Default: val for a benchmark that has it, otherwise test.")] = None,
     model: RetrieverName = "small",
     protocol: _Protocol = None,
     labels: _Labels = None,
+    query_template: Annotated[
+        str | None, typer.Option(help="How queries are written, e.g. shared-concept for CIRCO. See docs/benchmarks.md.")
+    ] = None,
     query_mode: Annotated[str, typer.Option(help="What a query consists of: composed, text or image.")] = "composed",
     rankings: Annotated[
         Path | None, typer.Option(help="Also write the rankings to this file, in the benchmark's submission format.")
@@ -50,7 +54,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a retriever on a data folder or a benchmark."""
-    benchmarks = load_evaluation_data(data, benchmark, root, split, protocol, labels)
+    benchmarks = load_evaluation_data(data, benchmark, root, split, protocol, labels, query_template)
     if list_missing:
         missing = {image.name: image.reason for each in benchmarks for image in each.missing_images()}
         print(json.dumps([{"image": name, "reason": reason} for name, reason in missing.items()], ensure_ascii=False))
@@ -84,8 +88,10 @@ def evaluate(
 
 
 def score(
-    benchmark: Annotated[str, typer.Argument(help="cirr, fashioniq or circo.")],
-    split: Annotated[str, typer.Argument(help="The split that was ranked, usually val.")],
+    benchmark: Annotated[str, typer.Argument(help="cirr, fashioniq, circo, icir, pinpoint or genecis.")],
+    split: Annotated[
+        str, typer.Argument(help="The split that was ranked: val, or test for icir, pinpoint and genecis.")
+    ],
     root: Annotated[Path, typer.Option(help="The benchmark's folder. Its images are not needed.")],
     predictions: Annotated[
         Path | None, typer.Option(help="The gallery rankings, in the benchmark's submission format.")

@@ -40,6 +40,7 @@ def load_evaluation_data(
     split: str | None,
     protocol: str | None = None,
     labels: str | None = None,
+    query_template: str | None = None,
 ) -> "list[Benchmark]":
     """Load the split of a data folder or benchmark that the options of a command select.
 
@@ -57,9 +58,9 @@ def load_evaluation_data(
             code="data-or-benchmark",
         )
     if data is not None:
-        if (protocol or labels or root) is not None:
+        if (protocol or labels or root or query_template) is not None:
             raise InputError(
-                "--root, --protocol and --labels apply to benchmarks only.",
+                "--root, --protocol, --labels and --query-template apply to benchmarks only.",
                 "Omit them, or replace --data by --benchmark.",
                 code="option-without-effect",
             )
@@ -67,4 +68,4 @@ def load_evaluation_data(
     if root is None:
         raise InputError(f"--benchmark {benchmark} requires --root.", "Add --root FOLDER.", code="root-required")
     entries = {**BENCHMARKS, CLOTHING.name: CLOTHING}
-    return load_benchmark(benchmark or "", root, split or "val", protocol, labels, entries)
+    return load_benchmark(benchmark or "", root, split, protocol, labels, entries, query_template)

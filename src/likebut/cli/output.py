@@ -56,7 +56,8 @@ def print_report(report: "EvaluationReport", as_json: bool) -> None:
     )
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{report.benchmark} {report.split} ({sizes})")
-    console.print(f"protocol {report.protocol}, labels {report.labels}")
+    template = "" if report.query_template is None else f", query template {report.query_template}"
+    console.print(f"protocol {report.protocol}, labels {report.labels}{template}")
     console.print(table)
     for note in report.notes:
         console.print(f"Note: {note}")

@@ -14,7 +14,7 @@ import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
-from likebut.data.triplets import ImageRef
+from likebut.data.triplets import CropBox, ImageRef
 from likebut.errors import IMAGE_DAMAGE, ImageError, InputError, UnreadableImageError
 from likebut.files import files_below, fingerprint, is_gone
 
@@ -197,6 +197,31 @@ def as_rgb(image: Image.Image) -> Image.Image:
         return upright if is_rgb else _on_white(upright)
     except IMAGE_DAMAGE as error:
         raise ImageError(f"The image is damaged ({str(error).rstrip('.')}).", "Replace it.") from None
+
+
+def crop_square(image: Image.Image, box: CropBox) -> Image.Image:
+    """Return a part of an image, padded with black to a square; the part is in the middle.
+
+    Args:
+        image: A decoded RGB image.
+        box: The part; what lies beyond the image is cut off.
+
+    Raises:
+        ImageError: No pixel of the image is in the box.
+    """
+    left, top, right, bottom = max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height)
+    if right <= left or bottom <= top:
+        raise ImageError(
+            f"The crop {box} has no pixel of the image, which has {image.width} × {image.height}.",
+            "Use the images that the annotations belong to.",
+        )
+    part = image.crop((left, top, right, bottom))
+    if part.width == part.height:
+        return part
+    side = max(part.size)
+    square = Image.new("RGB", (side, side))
+    square.paste(part, ((side - part.width) // 2, (side - part.height) // 2))
+    return square
 
 
 def as_source(given: object) -> Path | bytes | Image.Image:

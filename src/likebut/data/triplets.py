@@ -20,6 +20,9 @@ _TEXT_FIELDS = ("split", "id", "reference", "target", "modification", "reverse_m
 _LIST_FIELDS = ("targets", "subset", "hard_negatives")
 KNOWN_FIELDS = frozenset({*_TEXT_FIELDS, *_LIST_FIELDS, "meta"})
 
+CropBox = tuple[int, int, int, int]
+"""Left, top, right and bottom edge in pixels; right and bottom are exclusive."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
@@ -27,11 +30,13 @@ class ImageRef:
 
     Attributes:
         view: 0 for the image itself; other numbers are augmented views of it (``data/views.py``).
+        crop: The part of the file that is the image (:func:`likebut.data.images.crop_square`); all of it if None.
     """
 
     name: str
     path: Path
     view: int = 0
+    crop: CropBox | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,9 @@ class Query:
         subset: Candidates of Recall_subset@K, without the reference.
         hard_negatives: Images that resemble the target and are incorrect.
         excluded: Images that are not candidates: the reference, unless it is a target.
+        further_references: The second and later reference images of a query that has several.
+        further_modifications: The second and later modification texts of a query that has several. Such a query, or one
+            with several reference images, is embedded as the mean of its embeddings.
     """
 
     id: str
@@ -104,6 +112,18 @@ class Query:
     subset: tuple[str, ...] = ()
     hard_negatives: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    further_references: tuple[str, ...] = ()
+    further_modifications: tuple[str, ...] = ()
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All reference images, in order."""
+        return (self.reference, *self.further_references)
+
+    @property
+    def modifications(self) -> tuple[str, ...]:
+        """All modification texts, in order."""
+        return (self.modification, *self.further_modifications)
 
     @classmethod
     def from_triplet(cls, triplet: Triplet, position: int) -> "Query":

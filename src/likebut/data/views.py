@@ -6,7 +6,7 @@ from random import Random
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from likebut.data.triplets import ImageRef
+from likebut.data.triplets import CropBox, ImageRef
 
 # Smallest crop of each side, and largest change of brightness and contrast. Colours are kept: texts mention them.
 _LEAST_SIDE = 0.8
@@ -16,6 +16,11 @@ _LIGHT = 0.15
 def view_name(name: str, view: int) -> str:
     """Return the name of a view of the image ``name``; view 0 is the image itself."""
     return name if view == 0 else f"{name}@view-{view}"
+
+
+def crop_of(content: str, crop: CropBox | None) -> str:
+    """Return the content id of a part of an image, given that of its file."""
+    return content if crop is None else f"{content}-crop-{'-'.join(map(str, crop))}"
 
 
 def view_of(content: str, view: int) -> str:

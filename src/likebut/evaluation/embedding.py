@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from likebut.data.images import SkippedImage, decode
+from likebut.data.images import SkippedImage, crop_square, decode
 from likebut.data.triplets import ImageRef, Query
 from likebut.errors import ImageError, InputError
 from likebut.evaluation.benchmark import Benchmark
@@ -50,16 +51,32 @@ class RetrieverAdapter:
             return _to_array(self._retriever.embed_image_tokens(tokens))
 
     def embed_queries(self, queries: list[Query]) -> npt.NDArray[np.float32]:
-        """Return L2-normalised query embeddings (n, E)."""
-        texts = [query.modification for query in queries]
+        """Return L2-normalised query embeddings (n, E).
+
+        A query with several reference images or modification texts is the normalised mean of its embeddings.
+        """
+        pairs = [self._pairs(query) for query in queries]
+        references, texts = ([pair[side] for of_query in pairs for pair in of_query] for side in (0, 1))
         with _eval_mode(self._retriever.module):
             if self._query_mode == "text":
-                return self._retriever.embed_texts(texts)
-            tokens = self._tokens.tokens([query.reference for query in queries])
-            if self._query_mode == "image":
-                targets = self._retriever.embed_image_tokens(tokens)
-                return _to_array(functional.normalize(targets.mean(dim=1), dim=-1))
-            return _to_array(self._retriever.embed_query_tokens(tokens, texts))
+                embeddings = torch.from_numpy(self._retriever.embed_texts(texts))
+            elif self._query_mode == "image":
+                targets = self._retriever.embed_image_tokens(self._tokens.tokens(references))
+                embeddings = functional.normalize(targets.mean(dim=1), dim=-1)
+            else:
+                embeddings = self._retriever.embed_query_tokens(self._tokens.tokens(references), texts)
+        if len(texts) == len(queries):
+            return _to_array(embeddings)
+        parts = torch.split(embeddings, [len(of_query) for of_query in pairs])
+        # A single embedding needs no mean, which would change its last bit.
+        means = [part[0] if len(part) == 1 else functional.normalize(part.mean(dim=0), dim=-1) for part in parts]
+        return _to_array(torch.stack(means))
+
+    def _pairs(self, query: Query) -> list[tuple[str, str]]:
+        """Return the (reference image, modification text) pairs to embed, without repeating what the mode ignores."""
+        references = query.references if self._query_mode != "text" else query.references[:1]
+        texts = query.modifications if self._query_mode != "image" else query.modifications[:1]
+        return [(reference, text) for reference in references for text in texts]
 
 
 class OnDemandTokens:
@@ -88,7 +105,7 @@ class OnDemandTokens:
             ImageError: An image cannot be used.
         """
         unique = list(dict.fromkeys(names))
-        encoded = self._retriever.vision_tokens([decode(self._images[name].path) for name in unique])
+        encoded = self._retriever.vision_tokens([_decoded(self._images[name]) for name in unique])
         return encoded[[unique.index(name) for name in names]]
 
 
@@ -166,9 +183,17 @@ def uncached_tokens(retriever: Retriever, images: Sequence[ImageRef]) -> tuple[T
     return OnDemandTokens(retriever, {image.name: image for image in images}), skipped
 
 
+def _decoded(image: ImageRef) -> Image.Image:
+    decoded = decode(image.path)
+    return decoded if image.crop is None else crop_square(decoded, image.crop)
+
+
 def _check_image(image: ImageRef) -> SkippedImage | None:
     try:
-        decode(image.path, least_side=_LEAST_SIDE)
+        if image.crop is None:
+            decode(image.path, least_side=_LEAST_SIDE)
+        else:
+            _decoded(image)
     except ImageError as error:
         return SkippedImage(image.name, error.problem)
     return None

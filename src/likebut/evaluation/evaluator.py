@@ -2,7 +2,7 @@
 
 import itertools
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +33,7 @@ from likebut.evaluation.metrics import (
     missed_outcome,
     outcome_from_scores,
 )
-from likebut.evaluation.ranking import QueryRank, rank_candidates
+from likebut.evaluation.ranking import GalleryRows, QueryRank, rank_candidates
 from likebut.evaluation.report import EvaluationReport, build_report
 from likebut.files import fingerprint
 from likebut.progress import Meter, track
@@ -54,7 +54,7 @@ class Rankings:
     """The best-ranked names for each query; empty for a query whose reference image cannot be used.
 
     Attributes:
-        gallery: The best candidates of the gallery, at most :data:`RANKING_LENGTH`.
+        gallery: The best candidates, at most :data:`RANKING_LENGTH` unless the benchmark needs complete rankings.
         subset: The query's subset, best first; empty where it has none.
     """
 
@@ -193,7 +193,7 @@ class CIREvaluator:
 
     def fingerprint(self) -> str:
         """Return a hash of what the metrics depend on besides the retriever: queries, labels and galleries."""
-        return fingerprint([[each.gallery, [asdict(query) for query in each.queries]] for each in self.benchmarks])
+        return fingerprint([_compared(each) for each in self.benchmarks])
 
 
 def evaluate(
@@ -235,7 +235,7 @@ def rank(
     batch_size: int = 32,
     device: str = "cpu",
 ) -> RankedBenchmark:
-    """Rank a benchmark's gallery for each of its queries.
+    """Rank a benchmark's gallery, or each query's own candidates, for each of its queries.
 
     Gallery embeddings are stored in a temporary float16 file and read in chunks.
 
@@ -243,7 +243,7 @@ def rank(
         benchmark: The benchmark.
         embed_gallery: Embeds images (n, N, E).
         embed_queries: Embeds queries (n, E).
-        skipped: Names of images that cannot be used. They are not candidates, and a query whose reference is one of
+        skipped: Names of images that cannot be used. They are not candidates, and a query with a reference image among
             them retrieves nothing: it counts as a miss.
         batch_size: Images or queries embedded at once.
         device: Where to rank.
@@ -254,25 +254,21 @@ def rank(
     """
     unusable = set(skipped)
     candidates = [name for name in benchmark.gallery if name not in unusable]
-    usable = [query for query in benchmark.queries if query.reference not in unusable]
+    usable = [query for query in benchmark.queries if unusable.isdisjoint(query.references)]
     if not candidates or not usable:
         what = "queries" if candidates else "images in the gallery"
         code = "no-usable-queries" if candidates else "no-usable-images"
         raise InputError(f"{benchmark.title} has no usable {what}.", "Check the benchmark's images.", code=code)
     positions = {name: position for position, name in enumerate(candidates)}
-    relevant = [_relevant_positions(query, benchmark, positions) for query in usable]
-    excluded = [[positions[name] for name in query.excluded if name in positions] for query in usable]
     with tempfile.TemporaryDirectory(prefix="likebut-") as folder:
         images = [benchmark.images[name] for name in candidates]
         gallery = _embed_gallery(images, embed_gallery, batch_size, Path(folder) / "gallery.npy")
         with track("embedding queries", total=len(usable), unit="queries") as meter:
             batches = list(_embed_batches(usable, embed_queries, batch_size, 2, meter))
         queries = np.concatenate(batches).astype(np.float32)
-        ranks = rank_candidates(queries, gallery, relevant, excluded, top=RANKING_LENGTH, device=device)
+        ranks = _rank_queries(benchmark, usable, queries, gallery, positions, device)
         del gallery  # closes the file before its folder is deleted
-    return _ranked_benchmark(
-        benchmark, dict(zip((query.id for query in usable), ranks, strict=True)), candidates, positions
-    )
+    return _ranked_benchmark(benchmark, ranks, candidates, positions)
 
 
 def metric_names(benchmarks: Sequence[Benchmark]) -> list[str]:
@@ -295,16 +291,77 @@ def _with_mean(metrics: dict[str, float]) -> dict[str, float]:
 def _report(ranked: Sequence[RankedBenchmark], skipped: Sequence[SkippedImage]) -> EvaluationReport:
     notes = []
     if unusable := {image.name for image in skipped}:
-        misses = sum(query.reference in unusable for part in ranked for query in part.benchmark.queries)
+        misses = sum(not unusable.isdisjoint(query.references) for part in ranked for query in part.benchmark.queries)
         notes = [
             f"{len(unusable)} images could not be used, and the {misses} queries that refer to one count as misses: "
             "the metrics are not comparable with those of the whole benchmark."
         ]
     values = [(part.benchmark, compute_metrics(part.benchmark, part.outcomes)) for part in ranked]
-    return build_report(values, skipped, notes)
+    return build_report(values, skipped, notes, query_template=ranked[0].benchmark.query_template)
 
 
-def _relevant_positions(query: Query, benchmark: Benchmark, positions: dict[str, int]) -> list[int]:
+def _compared(benchmark: Benchmark) -> list[Any]:
+    """Return what a benchmark's metrics depend on; fields added later count only where they are set."""
+    later = ("further_references", "further_modifications")
+    queries = [
+        {name: value for name, value in asdict(query).items() if value or name not in later}
+        for query in benchmark.queries
+    ]
+    compared = [benchmark.gallery, queries]
+    return [*compared, benchmark.candidates] if benchmark.candidates else compared
+
+
+def _rank_queries(
+    benchmark: Benchmark,
+    usable: Sequence[Query],
+    queries: npt.NDArray[np.float32],
+    gallery: npt.NDArray[np.float16],
+    positions: Mapping[str, int],
+    device: str,
+) -> dict[str, QueryRank]:
+    """Rank the usable queries, those with the same candidates together.
+
+    Args:
+        benchmark: The benchmark.
+        usable: The queries.
+        queries: Their embeddings (n, E).
+        gallery: Embeddings (G, N, E), memory-mapped.
+        positions: Image → its position in ``gallery``.
+        device: Where to rank.
+
+    Returns:
+        Query id → its rank, by positions in ``gallery``. A query none of whose own candidates is usable has none.
+    """
+    members: dict[tuple[str, ...] | None, list[int]] = {}
+    for index, query in enumerate(usable):
+        members.setdefault(benchmark.candidates.get(query.id), []).append(index)
+    ranks: dict[str, QueryRank] = {}
+    for names, indices in members.items():
+        group = [usable[index] for index in indices]
+        source: npt.NDArray[np.float16] | GalleryRows = gallery
+        places, rows = positions, None
+        if names is not None:
+            rows = sorted({positions[name] for name in names if name in positions})
+            if not rows:
+                continue
+            row_of = {position: row for row, position in enumerate(rows)}
+            places = {name: row_of[positions[name]] for name in names if name in positions}
+            source = GalleryRows(gallery, np.array(rows, dtype=np.int64))
+        found = rank_candidates(
+            queries[indices],
+            source,
+            [_relevant_positions(query, benchmark, places) for query in group],
+            [[places[name] for name in query.excluded if name in places] for query in group],
+            top=len(source) if benchmark.plan.complete_ranking else RANKING_LENGTH,
+            device=device,
+            count_above=bool(benchmark.plan.negatives_at),
+        )
+        for query, query_rank in zip(group, found, strict=True):
+            ranks[query.id] = query_rank if rows is None else query_rank.at_positions(rows)
+    return ranks
+
+
+def _relevant_positions(query: Query, benchmark: Benchmark, positions: Mapping[str, int]) -> list[int]:
     names = [*benchmark.credits_of(query), *query.targets, *query.subset, *query.hard_negatives]
     return [positions[name] for name in names if name in positions and name not in query.excluded]
 

@@ -23,6 +23,7 @@ Embeddings = npt.NDArray[np.float16] | npt.NDArray[np.float32] | Tensor
 _QUERIES_AT_ONCE = 256
 # Rows of embeddings (images × N) at once: 32,768 × 256 × 8 bytes = 64 MiB of gallery, and as much of products.
 _ROWS_AT_ONCE = 32768
+_COMPARISONS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +33,74 @@ class QueryRank:
     Attributes:
         scores: The similarity of each image that was to be ranked.
         at_least: Its pessimistic rank: the number of candidates that score at least as high, itself included.
+        above: The number of candidates that score higher; empty unless it was to be counted.
         top: The best candidates, best first; ties in gallery order.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
     at_least: dict[int, int] = field(default_factory=dict)
+    above: dict[int, int] = field(default_factory=dict)
     top: list[int] = field(default_factory=list)
+
+    def at_positions(self, positions: Sequence[int]) -> "QueryRank":
+        """Return the same ranks, keyed by ``positions[i]`` instead of i: from some rows of a gallery to the gallery."""
+        return QueryRank(
+            {positions[image]: score for image, score in self.scores.items()},
+            {positions[image]: count for image, count in self.at_least.items()},
+            {positions[image]: count for image, count in self.above.items()},
+            [positions[image] for image in self.top],
+        )
+
+
+class GalleryRows:
+    """Some rows of a gallery as a gallery of its own, so that a query ranks its own candidates without a copy of them.
+
+    Args:
+        gallery: Embeddings (G, N, E) or (G, E).
+        rows: Positions in ``gallery``; ascending ones read a memory-mapped file in order.
+    """
+
+    def __init__(self, gallery: Embeddings, rows: npt.NDArray[np.int64]) -> None:
+        self._gallery, self._rows = gallery, rows
+        self.shape, self.ndim = (len(rows), *gallery.shape[1:]), gallery.ndim
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    def __getitem__(self, positions: slice | npt.NDArray[np.int64]) -> Embeddings:
+        """Return the rows at positions of this gallery."""
+        return self._gallery[self._rows[positions]]
 
 
 def rank_candidates(
     queries: Embeddings,
-    gallery: Embeddings,
+    gallery: Embeddings | GalleryRows,
     positions: Sequence[Sequence[int]],
     excluded: Sequence[Sequence[int]] = (),
     top: int = 0,
     queries_at_once: int = _QUERIES_AT_ONCE,
     rows_at_once: int = _ROWS_AT_ONCE,
     device: str = "cpu",
+    count_above: bool = False,
 ) -> list[QueryRank]:
     """Rank images in each query's ranking of the gallery.
 
     Args:
         queries: Query embeddings (Q, E).
-        gallery: Gallery embeddings (G, N, E) or (G, E), in memory or memory-mapped; read one chunk at a time.
+        gallery: Gallery embeddings (G, N, E) or (G, E), in memory, memory-mapped, or some rows of it; read in chunks.
         positions: For each query, the gallery positions of the images to rank.
         excluded: For each query, the gallery positions that are not candidates; none if empty.
         top: Number of best candidates to return.
         queries_at_once: Queries in a chunk; affects speed and memory only.
         rows_at_once: Gallery embeddings (images × N) in a chunk; affects speed and memory only.
         device: Where to compute.
+        count_above: Whether to count the candidates that score higher, too: the rank if ties do not count.
 
     Returns:
         One :class:`QueryRank` for each query.
     """
-    ranking = _RankingPass(queries, gallery, positions, excluded or [()] * len(queries), top, device)
+    ranking = _RankingPass(queries, gallery, positions, excluded or [()] * len(queries), top, device, count_above)
     images_at_once = max(1, rows_at_once // ranking.embeddings_per_image)
     for first_image in range(0, len(gallery), images_at_once):
         chunk = _images_as_float64(gallery[first_image : first_image + images_at_once], device)
@@ -108,11 +143,12 @@ class _RankingPass:
     def __init__(
         self,
         queries: Embeddings,
-        gallery: Embeddings,
+        gallery: Embeddings | GalleryRows,
         positions: Sequence[Sequence[int]],
         excluded: Sequence[Sequence[int]],
         top: int,
         device: str,
+        count_above: bool,
     ) -> None:
         self.embeddings_per_image = int(gallery.shape[1]) if gallery.ndim == 3 else 1
         self._queries, self._device = queries, device
@@ -120,6 +156,7 @@ class _RankingPass:
         self._excluded_queries, self._excluded_images = _pairs(excluded)
         self._pair_scores = self._score_pairs(gallery)
         self._at_least = np.zeros(len(self._pair_queries), dtype=np.int64)
+        self._above = np.zeros(len(self._pair_queries), dtype=np.int64) if count_above else None
         self._top = top
         self._best_scores = torch.full((len(queries), top), -torch.inf)
         self._best_images = torch.zeros((len(queries), top), dtype=torch.int64)
@@ -144,10 +181,16 @@ class _RankingPass:
         inside &= _within(self._excluded_images, first_image, last_image)
         rows, columns = self._excluded_queries[inside] - first_query, self._excluded_images[inside] - first_image
         scores[self._index(rows), self._index(columns)] = -torch.inf
-        thresholds = self._on_device(self._pair_scores[in_chunk])
-        # "Not lower" instead of "at least", so that an image whose score is NaN ranks last.
-        at_least = ~(scores[self._index(self._pair_queries[in_chunk] - first_query)] < thresholds.unsqueeze(1))
-        self._at_least[in_chunk] += at_least.sum(dim=1).cpu().numpy()
+        # In parts, so that memory does not grow with the number of images to rank in each query.
+        pairs, pairs_at_once = np.flatnonzero(in_chunk), max(1, _COMPARISONS_AT_ONCE // len(images))
+        for first in range(0, len(pairs), pairs_at_once):
+            part = pairs[first : first + pairs_at_once]
+            rows_of_pairs = scores[self._index(self._pair_queries[part] - first_query)]
+            thresholds = self._on_device(self._pair_scores[part]).unsqueeze(1)
+            # "Not lower" instead of "at least", so that an image whose score is NaN ranks last.
+            self._at_least[part] += (~(rows_of_pairs < thresholds)).sum(dim=1).cpu().numpy()
+            if self._above is not None:
+                self._above[part] += (rows_of_pairs > thresholds).sum(dim=1).cpu().numpy()
         if self._top:
             self._keep_best(slice(first_query, last_query), first_image, scores.cpu())
 
@@ -166,9 +209,13 @@ class _RankingPass:
         ):
             found[query].scores[image] = score
             found[query].at_least[image] = at_least
+        if self._above is not None:
+            above = self._above.tolist()
+            for query, image, count in zip(self._pair_queries.tolist(), self._pair_images.tolist(), above, strict=True):
+                found[query].above[image] = count
         return found
 
-    def _score_pairs(self, gallery: Embeddings, pairs_at_once: int = 512) -> npt.NDArray[np.float32]:
+    def _score_pairs(self, gallery: Embeddings | GalleryRows, pairs_at_once: int = 512) -> npt.NDArray[np.float32]:
         scores = np.empty(len(self._pair_queries), dtype=np.float32)
         for first in range(0, len(scores), pairs_at_once):
             part = slice(first, first + pairs_at_once)

@@ -2,7 +2,9 @@
 
 CIRR: ``{"version": "rc2", "metric": "recall" or "recall_subset", "<pair id>": [names]}``, one file for each metric.
 FashionIQ: ``{"dress": {"<query index>": [names]}, …}``. CIRCO: ``{"<query id>": [ids]}``.
+PinPoint: ``{"<query id>": {"retrieved_items": [signatures]}}``.
 A data folder: ``{"<query id>": [names]}``. Clothing: the same, with its second query set under "attributes".
+i-CIR and GeneCIS have no format of their own: i-CIR is written as a data folder, GeneCIS as FashionIQ, with its tasks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +15,8 @@ from likebut.data.triplets import Query
 from likebut.errors import InputError
 from likebut.evaluation.benchmark import Benchmark
 from likebut.evaluation.benchmarks.cirr import VERSION
-from likebut.evaluation.benchmarks.fashioniq import CATEGORIES
 from likebut.evaluation.benchmarks.layout import require_choice
+from likebut.evaluation.benchmarks.pinpoint import normalise_query_id
 from likebut.files import read_json
 
 GALLERY_LENGTH = 50
@@ -116,30 +118,54 @@ def parse_circo_rankings(content: Mapping[str, Any], benchmark: Benchmark, where
     return check_gallery_lists(entries, benchmark, where)
 
 
-def read_fashioniq_rankings(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a FashionIQ ranking file into its categories; :func:`check_gallery_lists` checks their rankings.
+def read_pinpoint_rankings(path: Path, benchmark: Benchmark) -> RankingLists:
+    """Read a PinPoint result file.
 
     Raises:
-        InputError: The file is not an object of categories.
+        InputError: The file is invalid; the message names the query.
+    """
+    entries = {}
+    for query, result in read_ranking_file(path).items():
+        if not isinstance(result, dict) or "retrieved_items" not in result:
+            raise InputError(
+                f'{path}: query {query} has no "retrieved_items".',
+                'Write {"00001": {"retrieved_items": ["signature", …]}}.',
+                code="not-a-list",
+            )
+        entries[normalise_query_id(query)] = result["retrieved_items"]
+    return check_gallery_lists(entries, benchmark, str(path))
+
+
+def read_rankings_of_parts(path: Path, parts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read a ranking file into its parts, FashionIQ's categories or GeneCIS's tasks.
+
+    :func:`check_gallery_lists` checks the rankings of each.
+
+    Args:
+        path: The file.
+        parts: The parts that there are.
+
+    Raises:
+        InputError: The file is not an object of parts.
     """
     content = read_ranking_file(path)
-    for category, entries in content.items():
-        require_choice(category, CATEGORIES, f"FashionIQ category in {path}:")
+    for part, entries in content.items():
+        require_choice(part, parts, f"part in {path}:")
         if not isinstance(entries, dict):
             raise InputError(
-                f'{path}: "{category}" is not an object.',
+                f'{path}: "{part}" is not an object.',
                 'Write {"<query index>": [names…]}.',
                 code="invalid-ranking-file",
             )
     if not content:
         raise InputError(
-            f"{path} ranks no category.", 'Write {"dress": {"0": [names…]}, …}.', code="invalid-ranking-file"
+            f"{path} ranks nothing.", f'Write {{"{parts[0]}": {{"0": [names…]}}, …}}.', code="invalid-ranking-file"
         )
-    return {category: content[category] for category in CATEGORIES if category in content}
+    return {part: content[part] for part in parts if part in content}
 
 
 def check_gallery_lists(entries: Mapping[str, Any], benchmark: Benchmark, where: str) -> RankingLists:
-    """Return rankings of the gallery in the order of the benchmark's queries.
+    """Return rankings of the gallery, or of each query's own candidates, in the order of the benchmark's queries.
 
     Args:
         entries: Query id → its ranking.
@@ -151,7 +177,14 @@ def check_gallery_lists(entries: Mapping[str, Any], benchmark: Benchmark, where:
             a candidate, or is not a list of names.
     """
     gallery = frozenset(benchmark.gallery)
-    return _check_lists(entries, benchmark, where, lambda _: gallery, GALLERY_LENGTH)
+    sets = {names: frozenset(names) for names in dict.fromkeys(benchmark.candidates.values())}
+    length = len(gallery) if benchmark.plan.complete_ranking else GALLERY_LENGTH
+
+    def candidates_of(query: Query) -> frozenset[str]:
+        own = benchmark.candidates.get(query.id)
+        return gallery if own is None else sets[own]
+
+    return _check_lists(entries, benchmark, where, candidates_of, length)
 
 
 def ranking_content(benchmarks: Sequence[Benchmark], lists: Sequence[RankingLists]) -> dict[str, Any]:
@@ -240,4 +273,6 @@ def _keyed_by_query(benchmark: Benchmark, lists: RankingLists) -> dict[str, Any]
     rows = zip(benchmark.queries, lists, strict=True)
     if benchmark.name == "circo":
         return {query.id: [int(name) for name in names] for query, names in rows}
+    if benchmark.name == "pinpoint":
+        return {query.id: {"retrieved_items": names} for query, names in rows}
     return {query.id: names for query, names in rows}

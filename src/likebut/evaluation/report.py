@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from likebut.data.images import SkippedImage
 from likebut.evaluation.benchmark import Benchmark
-from likebut.evaluation.benchmarks.fashioniq import CATEGORIES
 from likebut.evaluation.metrics import MetricValues, bootstrap_interval
 
 
@@ -24,6 +23,7 @@ class EvaluationReport:
         gallery: Part → number of candidates; 0 if the gallery is unknown.
         skipped: Images that could not be used.
         notes: Caveats that apply to the metrics.
+        query_template: The template of the modification texts; None for rankings from a file, which does not tell.
     """
 
     benchmark: str
@@ -36,6 +36,7 @@ class EvaluationReport:
     gallery: Mapping[str, int]
     skipped: tuple[SkippedImage, ...] = ()
     notes: tuple[str, ...] = ()
+    query_template: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as one JSON object, each metric followed by its interval.
@@ -52,6 +53,7 @@ class EvaluationReport:
             "split": self.split,
             "protocol": self.protocol,
             "labels": self.labels,
+            "query_template": self.query_template,
         }
         if len(self.queries) > 1 or "" not in self.queries:
             about["parts"] = {
@@ -67,14 +69,16 @@ def build_report(
     skipped: Sequence[SkippedImage] = (),
     notes: Sequence[str] = (),
     seed: int = 0,
+    query_template: str | None = None,
 ) -> EvaluationReport:
-    """Return the report of a benchmark's parts, followed by means over the categories if every category is present.
+    """Return the report of a benchmark's parts, followed by means over the parts if every part is present.
 
     Args:
         parts: Each part with its metrics by query.
         skipped: Images that could not be used.
         notes: Further notes.
         seed: Seed of the bootstrap.
+        query_template: The template of the modification texts, if it is known.
     """
     first = parts[0][0]
     columns: dict[str, list[npt.NDArray[np.float64]]] = {}
@@ -83,11 +87,15 @@ def build_report(
         columns |= {prefix + name: [column] for name, column in values.items()}
     names = [benchmark.part for benchmark, _ in parts]
     notes = [*dict.fromkeys(note for benchmark, _ in parts for note in benchmark.notes), *notes]
-    if set(names) == set(CATEGORIES):
+    for benchmark, _ in parts:
+        if benchmark.candidates:
+            mean = np.mean([len(benchmark.candidates_of(query)) for query in benchmark.queries])
+            notes.append(f"Each query of {benchmark.title} ranks its own candidates, {mean:.1f} on average.")
+    absent = [part for part in first.parts if part not in names]
+    if first.parts and not absent:
         columns |= {name: [values[name] for _, values in parts] for name in parts[0][1]}
-    elif set(names) & set(CATEGORIES):
-        absent = ", ".join(category for category in CATEGORIES if category not in names)
-        notes.append(f"Means over the categories are omitted: {absent} is missing.")
+    elif first.parts:
+        notes.append(f"Means over the parts are omitted: {', '.join(absent)} is missing.")
     return EvaluationReport(
         benchmark=first.name,
         split=first.split,
@@ -99,6 +107,7 @@ def build_report(
         gallery={benchmark.part: len(benchmark.gallery) for benchmark, _ in parts},
         skipped=tuple(skipped),
         notes=tuple(notes),
+        query_template=query_template,
     )
 
 

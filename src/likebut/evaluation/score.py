@@ -4,7 +4,8 @@ from pathlib import Path
 
 from likebut.errors import InputError
 from likebut.evaluation.benchmark import Benchmark
-from likebut.evaluation.benchmarks.fashioniq import load_fashioniq
+from likebut.evaluation.benchmarks.fashioniq import CATEGORIES, load_fashioniq
+from likebut.evaluation.benchmarks.genecis import TASKS, load_genecis
 from likebut.evaluation.benchmarks.loading import find_benchmark, load_benchmark
 from likebut.evaluation.metrics import compute_metrics, outcome_from_lists
 from likebut.evaluation.ranking_files import (
@@ -12,7 +13,9 @@ from likebut.evaluation.ranking_files import (
     check_gallery_lists,
     read_circo_rankings,
     read_cirr_rankings,
-    read_fashioniq_rankings,
+    read_pinpoint_rankings,
+    read_ranking_file,
+    read_rankings_of_parts,
 )
 from likebut.evaluation.report import EvaluationReport, build_report
 
@@ -29,7 +32,7 @@ def score(
     """Compute the metrics of the rankings in a file.
 
     Args:
-        name: "cirr", "fashioniq" or "circo".
+        name: A key of the registry of benchmarks.
         root: The benchmark's folder; its images are not needed.
         split: One of the benchmark's splits.
         predictions: The rankings of the gallery, in the benchmark's own submission format.
@@ -78,19 +81,30 @@ def read_predictions(
         )
     if predictions is None and subset_predictions is None:
         raise InputError("No ranking file was given.", "Give one with --predictions.", code="no-predictions")
-    if name == "fashioniq" and predictions is not None:
-        by_category = read_fashioniq_rankings(predictions)
+    if name in ("fashioniq", "genecis") and predictions is not None:
+        by_part = read_rankings_of_parts(predictions, CATEGORIES if name == "fashioniq" else TASKS)
         chosen, _ = entry.resolve(protocol, labels)
-        benchmarks = load_fashioniq(root, split, chosen, tuple(by_category))
+        benchmarks = (
+            load_fashioniq(root, split, chosen, tuple(by_part))
+            if name == "fashioniq"
+            else load_genecis(root, split, tuple(by_part))
+        )
         return [
-            (each, check_gallery_lists(by_category[each.part], each, f"{predictions} ({each.part})"), None)
+            (each, check_gallery_lists(by_part[each.part], each, f"{predictions} ({each.part})"), None)
             for each in benchmarks
         ]
     [benchmark] = load_benchmark(name, root, split, protocol, labels)
-    if name == "circo" and predictions is not None:
-        return [(benchmark, read_circo_rankings(predictions, benchmark), None)]
-    lists = None if predictions is None else read_cirr_rankings(predictions, benchmark, "recall")
+    if predictions is not None and name != "cirr":
+        match name:
+            case "circo":
+                lists = read_circo_rankings(predictions, benchmark)
+            case "pinpoint":
+                lists = read_pinpoint_rankings(predictions, benchmark)
+            case _:
+                lists = check_gallery_lists(read_ranking_file(predictions), benchmark, str(predictions))
+        return [(benchmark, lists, None)]
+    rankings = None if predictions is None else read_cirr_rankings(predictions, benchmark, "recall")
     subset_lists = (
         None if subset_predictions is None else read_cirr_rankings(subset_predictions, benchmark, "recall_subset")
     )
-    return [(benchmark, lists, subset_lists)]
+    return [(benchmark, rankings, subset_lists)]

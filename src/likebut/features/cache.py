@@ -17,7 +17,7 @@ from torch import Tensor
 
 from likebut.data.images import SkippedImage, skipped_in
 from likebut.data.triplets import ImageRef
-from likebut.data.views import view_of
+from likebut.data.views import crop_of, view_of
 from likebut.errors import InputError
 from likebut.features.content_hashes import ContentHashes, Unread
 from likebut.features.encoding import EncodedBatch, encode_in_batches, in_groups
@@ -174,7 +174,7 @@ class FeatureCache:
             if not isinstance(content, str):
                 self._unreadable[image.name] = content
                 continue
-            seen = view_of(content, image.view)
+            seen = view_of(crop_of(content, image.crop), image.view)
             if self._content_of.setdefault(image.name, seen) != seen:
                 raise InputError(
                     f"Two different images have the name {image.name}; the second is {image.path}.",

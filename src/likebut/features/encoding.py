@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likebut.data.images import Preprocessing, SkippedImage, decode, read_content
+from likebut.data.images import Preprocessing, SkippedImage, crop_square, decode, read_content
 from likebut.data.triplets import ImageRef
 from likebut.data.views import as_view
 from likebut.errors import ImageError, LikebutError
@@ -81,7 +81,10 @@ def _pixels(image: ImageRef, content: str, preprocessing: Preprocessing) -> _Pix
     except ImageError as error:
         return Unread(error.problem)
     try:
-        return preprocessing(as_view(decode(read), image.view, content))
+        decoded = decode(read)
+        if image.crop is not None:
+            decoded = crop_square(decoded, image.crop)
+        return preprocessing(as_view(decoded, image.view, content))
     except ImageError as error:
         return SkippedImage(image.name, error.problem)
 

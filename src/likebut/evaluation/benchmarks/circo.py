@@ -17,6 +17,7 @@ from likebut.evaluation.benchmarks.layout import (
     require_names,
     require_root,
 )
+from likebut.evaluation.query_templates import RELATIVE_CAPTION
 from likebut.files import read_json
 
 SPLITS = ("val", "test")
@@ -37,6 +38,7 @@ PLAN = MetricPlan(precision_at=(5, 10, 25, 50), recall_at=(5, 10, 25, 50), aspec
 _OFFICIAL_QUERIES = {"val": 220, "test": 800}
 _OFFICIAL_GALLERY = 123403
 _LISTING = "image_info_unlabeled2017.json"
+_TEXT_FIELDS = ("relative_caption", "shared_concept")
 
 
 def load_circo(root: Path, split: str, protocol: str = "original") -> list[Benchmark]:
@@ -81,6 +83,11 @@ def load_circo(root: Path, split: str, protocol: str = "original") -> list[Bench
         labels="hard" if labelled else "hidden",
         aspects={str(entry["id"]): tuple(entry.get("semantic_aspects", ())) for entry in entries},
         notes=count_notes(f"CIRCO {split}", found, official) + _gallery_note(root, file_names),
+        text_fields={
+            str(entry["id"]): {name: entry[name] for name in _TEXT_FIELDS if isinstance(entry.get(name), str)}
+            for entry in entries
+        },
+        query_template=RELATIVE_CAPTION,
     )
     return [benchmark]
 

@@ -18,6 +18,7 @@ from likebut.evaluation.benchmarks.layout import (
     require_names,
     require_root,
 )
+from likebut.evaluation.query_templates import CAPTIONS_AND, FASHIONIQ_TRAINING, QUERY_TEMPLATES
 from likebut.files import read_json
 
 CATEGORIES = ("dress", "shirt", "toptee")
@@ -93,7 +94,7 @@ def load_fashioniq_triplets(
 
 def join_captions(captions: Sequence[str]) -> str:
     """Return the modification text of a query: its captions, stripped of ``.?, `` at both ends, joined by " and "."""
-    return " and ".join(caption.strip(".?, ") for caption in captions)
+    return _write(CAPTIONS_AND, captions)
 
 
 def training_text(triplet: Triplet, generator: np.random.Generator) -> str:
@@ -104,9 +105,17 @@ def training_text(triplet: Triplet, generator: np.random.Generator) -> str:
     captions = triplet.meta.get("captions")
     if captions is None:
         return triplet.modification
-    first, second = captions
-    variants = ([first, second], [second, first], [first], [second])
-    return join_captions(variants[int(generator.integers(len(variants)))])
+    return _write(FASHIONIQ_TRAINING[int(generator.integers(len(FASHIONIQ_TRAINING)))], captions)
+
+
+def _write(template: str, captions: Sequence[str]) -> str:
+    [text] = QUERY_TEMPLATES[template].fill(_text_fields(captions))
+    return text
+
+
+def _text_fields(captions: Sequence[str]) -> dict[str, str]:
+    first, second = (caption.strip(".?, ") for caption in captions)
+    return {"first_caption": first, "second_caption": second}
 
 
 def _load_category(root: Path, split: str, protocol: str, category: str) -> Benchmark:
@@ -135,6 +144,9 @@ def _load_category(root: Path, split: str, protocol: str, category: str) -> Benc
         part=category,
         labels="hard" if labelled else "hidden",
         notes=count_notes(f"FashionIQ {split} {category}", found, official if split == "val" else {}),
+        parts=CATEGORIES,
+        text_fields={str(position): _text_fields(entry["captions"]) for position, entry in enumerate(entries)},
+        query_template=CAPTIONS_AND,
     )
 
 

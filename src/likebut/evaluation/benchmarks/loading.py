@@ -6,7 +6,7 @@ from pathlib import Path
 
 from likebut.errors import InputError
 from likebut.evaluation.benchmark import Benchmark
-from likebut.evaluation.benchmarks import circo, cirr, fashioniq
+from likebut.evaluation.benchmarks import circo, cirr, fashioniq, genecis, icir, pinpoint
 from likebut.evaluation.benchmarks.layout import require_choice
 
 ORIGINAL = "original"
@@ -34,6 +34,11 @@ class BenchmarkEntry:
     load: Loader
     labels: tuple[str, ...] = (HARD,)
     test_split: str | None = None
+
+    @property
+    def default_split(self) -> str:
+        """The split to evaluate on: val where there is one."""
+        return "val" if "val" in self.splits else self.splits[0]
 
     def resolve(self, protocol: str | None, labels: str | None) -> tuple[str, str]:
         """Return protocol and labels with the defaults filled in.
@@ -74,6 +79,24 @@ BENCHMARKS: Mapping[str, BenchmarkEntry] = {
             load=lambda root, split, protocol, _: circo.load_circo(root, split, protocol),
             test_split="test",
         ),
+        BenchmarkEntry(
+            name="icir",
+            splits=icir.SPLITS,
+            protocols=icir.PROTOCOLS,
+            load=lambda root, split, *_: icir.load_icir(root, split),
+        ),
+        BenchmarkEntry(
+            name="pinpoint",
+            splits=pinpoint.SPLITS,
+            protocols=pinpoint.PROTOCOLS,
+            load=lambda root, split, *_: pinpoint.load_pinpoint(root, split),
+        ),
+        BenchmarkEntry(
+            name="genecis",
+            splits=genecis.SPLITS,
+            protocols=genecis.PROTOCOLS,
+            load=lambda root, split, *_: genecis.load_genecis(root, split),
+        ),
     )
 }
 
@@ -90,20 +113,22 @@ def find_benchmark(name: str, entries: Mapping[str, BenchmarkEntry] = BENCHMARKS
 def load_benchmark(
     name: str,
     root: Path,
-    split: str,
+    split: str | None = None,
     protocol: str | None = None,
     labels: str | None = None,
     entries: Mapping[str, BenchmarkEntry] = BENCHMARKS,
+    query_template: str | None = None,
 ) -> list[Benchmark]:
     """Load a benchmark by name.
 
     Args:
         name: A key of ``entries``.
         root: Its folder.
-        split: One of its splits.
+        split: One of its splits; val, or else its only one, if None.
         protocol: One of its protocols; the authors' own if None.
         labels: "hard" or "soft", for CIRR; hard if None.
         entries: The registry; pass a larger one to add benchmarks of your own.
+        query_template: A key of :data:`likebut.evaluation.query_templates.QUERY_TEMPLATES`; the authors' own if None.
 
     Returns:
         The benchmark, or its categories one by one.
@@ -112,7 +137,8 @@ def load_benchmark(
         InputError: A choice is unknown or does not apply, or a file is missing or invalid.
     """
     entry = find_benchmark(name, entries)
-    return entry.load(root, split, *entry.resolve(protocol, labels))
+    benchmarks = entry.load(root, split or entry.default_split, *entry.resolve(protocol, labels))
+    return benchmarks if query_template is None else [each.with_query_template(query_template) for each in benchmarks]
 
 
 def require_galleries(benchmarks: Sequence[Benchmark]) -> None:
