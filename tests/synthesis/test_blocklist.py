@@ -38,7 +38,7 @@ def test_finds_words_in_any_case_and_number(blocklist: Blocklist, text: str, fou
         "",
     ],
 )
-def test_leaves_descriptions_alone(blocklist: Blocklist, text: str) -> None:
+def test_descriptions_are_not_blocked(blocklist: Blocklist, text: str) -> None:
     assert blocklist.find(text) is None
 
 
@@ -51,7 +51,7 @@ def test_own_words_add_and_allow(tmp_path: Path) -> None:
     assert own.find("a nazi flag") == "nazi"
 
 
-def test_signs_at_the_edge_of_an_entry_match() -> None:
+def test_entries_may_begin_and_end_with_symbols() -> None:
     own = Blocklist(["a$$", "C++"])
     assert own.find("what an a$$!") == "a$$"
     assert own.find("says c++ on it") == "c++"
@@ -61,14 +61,16 @@ def test_an_empty_list_finds_nothing() -> None:
     assert Blocklist([" ", ""]).find("anything at all") is None
 
 
-def test_fingerprint_tells_lists_apart() -> None:
+def test_fingerprint_identifies_the_list() -> None:
     assert Blocklist(["b", "A"]).fingerprint() == Blocklist(["a", "b", "b"]).fingerprint()
     assert Blocklist(["a"]).fingerprint() != Blocklist(["a", "b"]).fingerprint()
 
 
 def test_a_missing_or_binary_file_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="There is no file"):
+    with pytest.raises(InputError) as error:
         Blocklist.load(tmp_path / "absent.txt")
+    assert error.value.code == "missing-file" and "absent.txt" in error.value.problem
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(InputError, match="not a text file"):
+    with pytest.raises(InputError) as error:
         Blocklist.load(tmp_path / "binary")
+    assert error.value.code == "not-utf-8" and "binary" in error.value.problem

@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from helpers.synthesis_fakes import INSTRUCTION, filters
 from likebut.synthesis.filters import (
+    DuplicateCounter,
     FilterSettings,
-    SameTexts,
     copies_instruction,
-    in_order,
     is_empty,
     is_repeated,
     misses_round_trip,
+    ordered_counts,
     words_of,
 )
 
@@ -51,9 +51,7 @@ def test_different_words_are_never_repeated(distinct: list[str]) -> None:
 
 
 @given(words, words, words)
-def test_a_phrase_thrice_on_end_is_repeated_wherever_it_stands(
-    before: list[str], phrase: list[str], after: list[str]
-) -> None:
+def test_a_phrase_three_times_in_a_row_is_repeated(before: list[str], phrase: list[str], after: list[str]) -> None:
     assert is_repeated(", ".join([*before, *phrase * 3, *after]))
 
 
@@ -82,7 +80,7 @@ def test_round_trip(rank: int | None, worst: int | None, missed: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "rank", "fault"),
+    ("text", "rank", "reason"),
     [
         ("make it red", 1, None),
         ("", 9, "empty"),
@@ -93,19 +91,19 @@ def test_round_trip(rank: int | None, worst: int | None, missed: bool) -> None:
         ("make it red", None, None),
     ],
 )
-def test_the_first_fault_is_named(text: str, rank: int | None, fault: str | None) -> None:
-    assert filters(["bad"], round_trip_rank=5).fault_of(text, rank) == fault
+def test_the_first_reason_counts(text: str, rank: int | None, reason: str | None) -> None:
+    assert filters(["bad"], round_trip_rank=5).reason_to_drop(text, rank) == reason
 
 
-def test_same_texts_counts_but_for_case_and_punctuation() -> None:
-    same = SameTexts(2)
-    assert [same.is_one_too_many(text) for text in ("In red", "in red.", "in blue", "IN RED")] == [
+def test_duplicates_ignore_case_and_punctuation() -> None:
+    same = DuplicateCounter(2)
+    assert [same.exceeds_limit(text) for text in ("In red", "in red.", "in blue", "IN RED")] == [
         False,
         False,
         False,
         True,
     ]
-    assert not any(SameTexts(None).is_one_too_many("in red") for _ in range(100))
+    assert not any(DuplicateCounter(None).exceeds_limit("in red") for _ in range(100))
 
 
 def test_the_limit_grows_with_the_run() -> None:
@@ -114,6 +112,6 @@ def test_the_limit_grows_with_the_run() -> None:
     assert FilterSettings(same_text_share=None).same_text_limit(10) is None
 
 
-def test_counts_come_kept_first() -> None:
-    assert list(in_order({"round trip": 2, "kept": 1, "empty": 3})) == ["kept", "empty", "round trip"]
-    assert in_order({}) == {"kept": 0}
+def test_counts_are_ordered() -> None:
+    assert list(ordered_counts({"round trip": 2, "kept": 1, "empty": 3})) == ["kept", "empty", "round trip"]
+    assert ordered_counts({}) == {"kept": 0}

@@ -1,4 +1,4 @@
-"""The whole way on real files, with the random parts of preset tiny."""
+"""Both jobs on real files, with the random parts of the preset tiny."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -57,28 +57,25 @@ def mined(tmp_path: Path, images: list[ImageRef], **options: object) -> MinedPai
     return mine_images(images, vision, WIDE, feature_folder=tmp_path / "features", **options)
 
 
-def test_mining_sets_aside_what_it_cannot_use(tmp_path: Path, images: list[ImageRef]) -> None:
+def test_mining_skips_copies_and_unreadable_images(tmp_path: Path, images: list[ImageRef]) -> None:
     found = mined(tmp_path, images)
     assert found.images == 6
-    assert [(image.name, image.reason) for image in found.skipped] == [
-        ("empty.png", "The file is empty."),
-        ("text.png", "The file is not a supported image."),
-    ]
-    assert [(image.name, image.reason) for image in found.repeated] == [("copy.png", "Its content is that of 0.png.")]
+    assert [image.name for image in found.skipped] == ["empty.png", "text.png"]
+    assert [image.name for image in found.repeated] == ["copy.png"] and "0.png" in found.repeated[0].reason
     described = found.description()
     assert (described["pairs"], described["settings"]["neighbours"]) == (len(found.pairs), 2)
-    assert described["skipped"][0] == {"image": "empty.png", "reason": "The file is empty."}
+    assert described["skipped"][0] == {"image": "empty.png", "reason": found.skipped[0].reason}
     similarities = sorted(pair.similarity for pair in found.pairs)
     assert described["median_similarity"] == similarities[len(similarities) // 2]
     assert all(len(pair.reference_neighbours) == 3 for pair in found.pairs)
 
 
-def test_mining_confusable_pairs_asks_the_retriever(tmp_path: Path, images: list[ImageRef]) -> None:
+def test_confusable_pairs_are_mined_by_the_retriever(tmp_path: Path, images: list[ImageRef]) -> None:
     retriever = Retriever.from_preset("tiny", device="cpu")
     confusable = mined(tmp_path, images, confusable=retriever)
-    pictures = {image.name: image for image in images}
+    by_name = {image.name: image for image in images}
     for pair in confusable.pairs:
-        embedded = retriever.embed_images([Image.open(pictures[name].path) for name in (pair.reference, pair.target)])
+        embedded = retriever.embed_images([Image.open(by_name[name].path) for name in (pair.reference, pair.target)])
         first, second = (vector / np.linalg.norm(vector) for vector in embedded.mean(axis=1))
         assert pair.similarity == pytest.approx(float(first @ second), abs=2e-3)
     assert [pair.similarity for pair in confusable.pairs] != [pair.similarity for pair in mined(tmp_path, images).pairs]
@@ -107,7 +104,7 @@ def test_texts_for_pairs_with_a_round_trip(tmp_path: Path, images: list[ImageRef
     assert len(read_synthetic(tmp_path / "out")) == summary.triplets
 
 
-def test_pairs_of_ones_own_get_neighbours_for_the_round_trip(tmp_path: Path, images: list[ImageRef]) -> None:
+def test_pairs_without_neighbours_get_them_for_the_round_trip(tmp_path: Path, images: list[ImageRef]) -> None:
     known = {image.name: image for image in images}
     pairs = [MinedPair("0.png", "1.png"), MinedPair("2.png", "3.png"), MinedPair("4.png", "empty.png")]
     summary = write_about_pairs(tmp_path / "out", pairs, known, job(tmp_path, retriever=True))
@@ -116,7 +113,7 @@ def test_pairs_of_ones_own_get_neighbours_for_the_round_trip(tmp_path: Path, ima
     assert first.neighbours == second.reverse_neighbours == 2
 
 
-def test_another_generator_is_another_run(tmp_path: Path, images: list[ImageRef]) -> None:
+def test_a_run_belongs_to_its_generator_and_retriever(tmp_path: Path, images: list[ImageRef]) -> None:
     known = {image.name: image for image in images}
     pairs = [MinedPair("0.png", "1.png")]
     write_about_pairs(tmp_path / "out", pairs, known, job(tmp_path))
@@ -129,12 +126,14 @@ def test_another_generator_is_another_run(tmp_path: Path, images: list[ImageRef]
         write_about_pairs(tmp_path / "out", pairs, known, job(tmp_path, retriever=True))
 
 
-def test_pairs_that_cannot_be_used_are_input_errors(tmp_path: Path, images: list[ImageRef]) -> None:
+def test_unusable_pairs_are_input_errors(tmp_path: Path, images: list[ImageRef]) -> None:
     known = {image.name: image for image in images}
-    with pytest.raises(InputError, match="2 of the images that the pairs name are not there, x.png first"):
+    with pytest.raises(InputError) as error:
         write_about_pairs(tmp_path / "out", [MinedPair("y.png", "x.png")], known, job(tmp_path))
-    with pytest.raises(InputError, match=r"None of the 1 pairs can be used: 1 images .* empty.png first"):
+    assert error.value.code == "missing-images" and all(named in error.value.problem for named in ("2", "x.png"))
+    with pytest.raises(InputError) as error:
         write_about_pairs(tmp_path / "out", [MinedPair("0.png", "empty.png")], known, job(tmp_path))
+    assert error.value.code == "no-usable-pairs" and "empty.png" in error.value.problem
 
 
 def test_reverse_texts_for_human_triplets(tmp_path: Path, images: list[ImageRef]) -> None:
@@ -156,5 +155,6 @@ def test_reverse_texts_for_human_triplets(tmp_path: Path, images: list[ImageRef]
     )
     assert read_triplets(tmp_path / "out" / "triplets.jsonl") == kept
     assert triplets[2] in left_out and len(left_out) + len(kept) == 3
-    with pytest.raises(InputError, match="None of the 1 triplets lacks"):
+    with pytest.raises(InputError) as error:
         write_reverse_texts(tmp_path / "other", triplets[1:2], known, work)
+    assert error.value.code == "nothing-to-write"

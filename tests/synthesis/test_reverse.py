@@ -19,12 +19,12 @@ TRIPLETS = [
 ]
 
 
-def test_each_pair_that_lacks_a_text_once_and_turned_round() -> None:
+def test_each_pair_without_a_reverse_text_once() -> None:
     assert reverse_pairs(TRIPLETS) == [MinedPair("2", "1"), MinedPair("1", "2")]
     assert reverse_pairs(TRIPLETS[1:2]) == []
 
 
-def test_from_shards_back_to_triplets(tmp_path: Path) -> None:
+def test_reverse_texts_of_shards_are_filled_in(tmp_path: Path) -> None:
     writing = WritingSettings(both_directions=False)
     writer = NumberWriter({(1, 2): ""})
     synthesize(tmp_path, reverse_pairs(TRIPLETS), tools(writer), writing, filters(), {"job": "reverse texts"})
@@ -39,5 +39,5 @@ def test_from_shards_back_to_triplets(tmp_path: Path) -> None:
 
 def test_a_run_over_pairs_is_refused(tmp_path: Path) -> None:
     synthesize(tmp_path, [MinedPair("1", "2")], tools(), WritingSettings(), filters(), {"job": "pairs"})
-    with pytest.raises(InputError, match="pairs, not reverse texts"):
+    with pytest.raises(InputError, match="pairs.*reverse texts"):
         read_reverse_texts(tmp_path)

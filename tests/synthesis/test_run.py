@@ -34,7 +34,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(files)}
 
 
-def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
+def test_a_run(tmp_path: Path) -> None:
     writer = NumberWriter({(1, 2): "", (3, 4): "bad", (4, 3): "bad", (6, 5): "red red red"})
     summary = run(tmp_path, writer, filters=filters(["bad"]), skipped=[SkippedImage("x.png", "The file is empty.")])
     assert (summary.pairs, summary.kept, summary.reverse_kept, summary.triplets, summary.shards) == (10, 8, 7, 15, 3)
@@ -66,7 +66,7 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
     }
 
 
-def test_ctrl_c_leaves_whole_shards_and_the_same_call_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_resumed(tmp_path: Path) -> None:
     run(tmp_path / "undisturbed")
     stopped = NumberWriter()
     stopped.stop_after = 3
@@ -95,7 +95,7 @@ def test_a_finished_run_is_not_written_again(tmp_path: Path) -> None:
     assert writer.batches == [] and content(tmp_path) == before
 
 
-def test_leftovers_of_a_kill_go(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     (tmp_path / "drafts").mkdir()
     for name in (".summary.json.0123456789ab.tmp", "drafts/.shard-00000.parquet.0123456789ab.tmp"):
         (tmp_path / name).write_bytes(b"half")
@@ -109,35 +109,37 @@ class OtherContents(NumberTokens):
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "keys"),
     [
-        ({"writing": WRITING.model_copy(update={"batch_size": 3})}, "writing.batch_size was 2, now 3"),
+        ({"writing": WRITING.model_copy(update={"batch_size": 3})}, ["writing.batch_size"]),
         (
             {"writing": WRITING.model_copy(update={"decoding": Decoding(beams=3)})},
-            "writing.decoding.beams was 5, now 3; writing.decoding.method was greedy, now beam",
+            ["writing.decoding.beams", "writing.decoding.method"],
         ),
-        ({"filters": filters(round_trip_rank=2)}, "filters.round_trip_rank was 5, now 2"),
-        ({"filters": filters(["more"])}, "filters.blocklist was "),
-        ({"identity": {**IDENTITY, "generator": {"weights_sha256": "2"}}}, "generator.weights_sha256 was 1, now 2"),
-        ({"pairs": 9}, "pairs was "),
+        ({"filters": filters(round_trip_rank=2)}, ["filters.round_trip_rank"]),
+        ({"filters": filters(["more"])}, ["filters.blocklist"]),
+        ({"identity": {**IDENTITY, "generator": {"weights_sha256": "2"}}}, ["generator.weights_sha256"]),
+        ({"pairs": 9}, ["pairs"]),
     ],
 )
-def test_other_settings_are_refused_and_change_nothing(tmp_path: Path, changes: dict[str, object], named: str) -> None:
+def test_other_settings_are_refused_and_change_nothing(
+    tmp_path: Path, changes: dict[str, object], keys: list[str]
+) -> None:
     run(tmp_path)
     before = content(tmp_path)
-    with pytest.raises(ResumeError, match="begun with other settings") as caught:
+    with pytest.raises(ResumeError) as caught:
         run(tmp_path, **changes)
-    assert named in caught.value.problem
+    assert all(key in caught.value.problem for key in keys)
     assert content(tmp_path) == before
 
 
 def test_other_images_under_the_same_names_are_refused(tmp_path: Path) -> None:
     run(tmp_path)
-    with pytest.raises(ResumeError, match="pairs was"):
+    with pytest.raises(ResumeError, match="pairs"):
         synthesize(tmp_path, chain(10), Tools(NumberWriter(), OtherContents()), WRITING, filters(), IDENTITY)
 
 
-def test_refiltering_judges_anew_without_writing(tmp_path: Path) -> None:
+def test_refiltering_writes_no_texts(tmp_path: Path) -> None:
     run(tmp_path)
     writer = NumberWriter()
     strict = filters(["make 3"])
@@ -150,7 +152,7 @@ def test_refiltering_judges_anew_without_writing(tmp_path: Path) -> None:
         run(tmp_path, writing=WRITING.model_copy(update={"batch_size": 3}), refilter=True)
 
 
-def test_shards_written_elsewhere_are_taken(tmp_path: Path) -> None:
+def test_drafts_of_a_cluster_are_used(tmp_path: Path) -> None:
     run(tmp_path / "here")
     for work in plan_shards(chain(10), WRITING)[::-1]:
         write_draft(work, tools(), tmp_path / "cluster")
@@ -159,7 +161,7 @@ def test_shards_written_elsewhere_are_taken(tmp_path: Path) -> None:
     assert writer.batches == [] and content(tmp_path / "cluster") == content(tmp_path / "here")
 
 
-def test_one_pair_more_or_less_at_a_shards_edge(tmp_path: Path) -> None:
+def test_numbers_of_pairs_around_the_shard_size(tmp_path: Path) -> None:
     for pairs, shards in ((1, 1), (4, 1), (5, 2), (8, 2)):
         summary = run(tmp_path / str(pairs), pairs=pairs)
         assert (summary.pairs, summary.shards, summary.triplets) == (pairs, shards, 2 * pairs)
@@ -174,13 +176,13 @@ synthesize(Path(sys.argv[1]), chain(40), tools(NumberWriter(seconds=0.05)), WRIT
 """
 
 
-def test_killed_at_random_moments_it_ends_the_same(tmp_path: Path) -> None:
+def test_a_killed_run_ends_with_the_same_shards(tmp_path: Path) -> None:
     run(tmp_path / "undisturbed", pairs=40)
-    dice, killed = random.Random(3), tmp_path / "killed"
+    random_source, killed = random.Random(3), tmp_path / "killed"
     for drafts in (2, 6):
         process = _start(killed)
         _wait_for_drafts(process, killed, drafts)
-        time.sleep(dice.uniform(0, 0.1))
+        time.sleep(random_source.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     assert not (killed / "summary.json").exists()
@@ -201,7 +203,7 @@ def _wait_for_drafts(process: subprocess.Popen[bytes], folder: Path, count: int)
         time.sleep(0.001)
 
 
-def test_neighbours_count_as_settings_only_for_a_round_trip(tmp_path: Path) -> None:
+def test_neighbours_are_settings_only_of_a_round_trip(tmp_path: Path) -> None:
     pairs = [pair(0, 1, around=[2]), pair(1, 2)]
     synthesize(tmp_path, pairs, tools(), WRITING, filters(), IDENTITY)
     synthesize(tmp_path, [pair(0, 1, around=[3]), pair(1, 2)], tools(), WRITING, filters(), IDENTITY)

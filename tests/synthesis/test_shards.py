@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ def write(folder: Path, job: str = "pairs", texts: dict[tuple[int, int], str] | 
     synthesize(folder, chain(3), tools(NumberWriter(texts)), WritingSettings(shard_size=2), filters(), {"job": job})
 
 
-def test_both_directions_of_what_was_kept(tmp_path: Path) -> None:
+def test_both_directions_of_kept_texts(tmp_path: Path) -> None:
     write(tmp_path, texts={(1, 0): "", (1, 2): ""})
     assert read_synthetic(tmp_path) == [
         Triplet("0", "1", "make 0 into 1", id="synthetic-0"),
@@ -23,7 +24,7 @@ def test_both_directions_of_what_was_kept(tmp_path: Path) -> None:
     ]
 
 
-def test_forwards_alone_as_in_the_paper(tmp_path: Path) -> None:
+def test_forward_direction_only(tmp_path: Path) -> None:
     write(tmp_path, texts={(1, 2): ""})
     found = read_synthetic(tmp_path, both_directions=False)
     assert [(each.reference, each.target, each.reverse_modification) for each in found] == [
@@ -33,25 +34,25 @@ def test_forwards_alone_as_in_the_paper(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no synthetic triplets"):
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
         read_synthetic(tmp_path)
     write(tmp_path)
     (tmp_path / "shard-00001.parquet").unlink()
-    with pytest.raises(InputError, match=r"shard-00001.parquet is missing"):
+    with pytest.raises(InputError, match="shard-00001.parquet"):
         read_synthetic(tmp_path)
     (tmp_path / "summary.json").unlink()
-    with pytest.raises(InputError, match="is not finished"):
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
         read_synthetic(tmp_path)
 
 
-def test_another_jobs_run_is_not_read(tmp_path: Path) -> None:
+def test_a_run_of_another_job_is_not_read(tmp_path: Path) -> None:
     write(tmp_path, job="reverse texts")
-    with pytest.raises(InputError, match="reverse texts, not pairs"):
+    with pytest.raises(InputError, match="reverse texts.*pairs"):
         read_synthetic(tmp_path)
 
 
 def test_a_damaged_shard_is_an_input_error(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "shard-00000.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="cannot be read as Parquet"):
+    with pytest.raises(InputError, match="shard-00000.parquet"):
         read_synthetic(tmp_path)

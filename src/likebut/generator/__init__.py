@@ -1,1 +1,1 @@
-"""MTST, which writes modification texts for pairs of images: model, losses, decoding, public class."""
+"""MTST, the generator of modification texts: model, losses, decoding, public class."""

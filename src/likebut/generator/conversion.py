@@ -1,4 +1,4 @@
-"""Published generators (MTST, InstructBLIP as LAVIS saves it) as model folders of likebut."""
+"""Conversion of published generators (MTST, InstructBLIP as saved by LAVIS) to model folders."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from likebut.models.lavis import split_checkpoint, vision_sizes, write_vision_fo
 from likebut.models.model_folder import save_model_folder
 from likebut.models.preset import Preset
 
-# Which projection there is tells which language model it leads to: Vicuna, FlanT5 or OPT.
+# The projection's name depends on the language model: Vicuna, FlanT5 or OPT.
 _PROJECTIONS = ("llm_proj", "t5_proj", "opt_proj")
-# The frozen language model comes from the preset; checkpoints that hold it all the same hold it unchanged.
+# The frozen language model comes from the preset; some checkpoints include it, unchanged.
 _IGNORED = ("llm_model.", "t5_model.", "opt_model.")
 
 
@@ -23,20 +23,20 @@ def convert_generator(
     heads: int | None = None,
     vision_heads: int | None = None,
 ) -> list[str]:
-    """Write a published generator's checkpoint as a model folder.
+    """Convert a published generator's checkpoint to a model folder.
 
     Args:
         checkpoint: In LAVIS naming.
-        out: The folder.
-        preset: Whose parts to take, and whose sizes the checkpoint must have; if none, the sizes are the checkpoint's.
-        heads: The query encoder's attention heads, where they cannot be told.
-        vision_heads: Likewise, the vision encoder's.
+        out: Folder to write.
+        preset: Frozen parts, and the sizes that the checkpoint must have; by default the checkpoint's sizes.
+        heads: Attention heads of the query encoder, which a checkpoint does not tell.
+        vision_heads: Attention heads of the vision encoder.
 
     Returns:
-        The keys that were ignored by name.
+        Keys that were ignored.
 
     Raises:
-        InputError: A key is unknown or missing, or has another shape than expected.
+        InputError: A key is unknown, missing, or of an unexpected shape.
     """
     sizes = expected_sizes(checkpoint, preset, "generator", heads)
     named = next((name for name in _PROJECTIONS if f"{name}.weight" in checkpoint.tensors), _PROJECTIONS[0])

@@ -1,4 +1,7 @@
-"""Where a generator starts from, so that it need not learn to look and to speak at once."""
+"""Initial weights of a generator: a retriever's query encoder, and a projection from shared words.
+
+Shapes: H query-encoder width, D width of the language model.
+"""
 
 import torch
 from torch import Tensor
@@ -11,7 +14,7 @@ _RIDGE = 0.01
 
 
 def start_from_retriever(model: MTST, query_encoder: QueryEncoder) -> None:
-    """Copy a trained retriever's query encoder, which has learned to look, into the generator."""
+    """Copy a trained retriever's query encoder into the generator."""
     model.query_encoder.load_state_dict(query_encoder.state_dict())
 
 
@@ -19,11 +22,11 @@ def start_projection_from_shared_words(model: MTST, words: dict[str, int]) -> in
     """Set the projection to the least-squares map between the two vocabularies' shared words.
 
     Args:
-        model: The generator, its query encoder holding trained word embeddings.
-        words: The query encoder's vocabulary: word to id.
+        model: The generator; its query encoder has trained word embeddings.
+        words: The query encoder's vocabulary: word → id.
 
     Returns:
-        How many words the vocabularies share; with fewer than H the projection is left as it was.
+        Number of shared words; with fewer than H the projection is unchanged.
     """
     pairs = _shared_words(model.language, words)
     if len(pairs) < model.query_encoder.config.hidden_size:
@@ -41,10 +44,10 @@ def start_projection_from_shared_words(model: MTST, words: dict[str, int]) -> in
 
 
 def _ridge(source: Tensor, goal: Tensor) -> Tensor:
-    """Return the (H, D) map of least squares from ``source`` (words, H) to ``goal`` (words, D).
+    """Return the (H, D) ridge regression from ``source`` (words, H) to ``goal`` (words, D).
 
-    What has passed a layer norm lies in a plane: without the penalty the direction that leaves the plane, in which
-    there is nothing but rounding error, would get weights of a thousand.
+    Layer-normalised rows lie in a hyperplane. Without the penalty, the direction orthogonal to it, which has only
+    rounding errors, would get weights of a thousand.
     """
     gram = source.T @ source
     penalty = _RIDGE * gram.diagonal().mean()
@@ -53,7 +56,7 @@ def _ridge(source: Tensor, goal: Tensor) -> Tensor:
 
 
 def _as_outputs(query_encoder: QueryEncoder, ids: Tensor) -> Tensor:
-    """Return words (n, H) as they would look at the end of the query encoder: having passed its last norm."""
+    """Return word embeddings (n, H) after the query encoder's last norm, as its outputs are."""
     words = query_encoder.embeddings.word.weight[ids.to(query_encoder.embeddings.word.weight.device)]
     last = query_encoder.layers[-1]
     assert isinstance(last, QueryEncoderLayer)

@@ -1,4 +1,8 @@
-"""What the generator is trained on."""
+"""MTST: query encoder and projection in front of a frozen language model.
+
+Shapes: B batch, T image tokens, W their width, N query tokens, H query-encoder width, S prefix positions, I tokens of
+the instruction, D width of the language model.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +16,15 @@ from likebut.models.process_group import gather_lists, gather_with_gradient
 from likebut.models.query_encoder import QueryEncoder
 from likebut.models.tokenizers import TextBatch, Tokenizer
 
+INSTRUCTION = "How to change from one image to the other image?"
+CAPTION_INSTRUCTION = "What is in the image?"
+# Image tokens of the presets have a root mean square of 1 to 5 before the query encoder's first norm.
+_IMAGE_TYPE_STD = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class GeneratorBatch:
-    """B pairs of images, each with the modification text to learn.
+    """Pairs of images with their modification texts.
 
     Attributes:
         reference_tokens: (B, T, W) image tokens.
@@ -27,18 +36,10 @@ class GeneratorBatch:
     target_tokens: Tensor
     texts: Sequence[str]
 
-    def to(self, device: torch.device | str) -> "GeneratorBatch":
-        """Return the batch on ``device``."""
-        return GeneratorBatch(
-            self.reference_tokens.to(device, non_blocking=True),
-            self.target_tokens.to(device, non_blocking=True),
-            self.texts,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class CaptionBatch:
-    """B single images, each with a caption to learn.
+    """Single images with captions.
 
     Attributes:
         image_tokens: (B, T, W) image tokens.
@@ -48,49 +49,34 @@ class CaptionBatch:
     image_tokens: Tensor
     texts: Sequence[str]
 
-    def to(self, device: torch.device | str) -> "CaptionBatch":
-        """Return the batch on ``device``."""
-        return CaptionBatch(self.image_tokens.to(device, non_blocking=True), self.texts)
-
 
 @dataclass(frozen=True, slots=True)
 class WordBatch:
-    """Pairs with their modification texts and single images with all that is said of them, for the words stage.
+    """Pairs with their modification texts, and single images with all of their captions, for the words stage.
 
     Attributes:
-        pairs: B pairs.
-        images: Single images; the text of each is all of its captions, one after the other.
+        pairs: Pairs of images.
+        images: Single images; the text of each is the concatenation of its captions.
     """
 
     pairs: GeneratorBatch
     images: CaptionBatch
 
-    def to(self, device: torch.device | str) -> "WordBatch":
-        """Return the batch on ``device``."""
-        return WordBatch(self.pairs.to(device), self.images.to(device))
-
-
-INSTRUCTION = "How to change from one image to the other image?"
-CAPTION_INSTRUCTION = "What is in the image?"
-# Vision tokens of the presets have a root mean square of 1 to 5 before the norm that they pass first.
-_MARK_SPREAD = 1.0
-
 
 class MTST(nn.Module):
     """Query encoder and projection in front of a frozen language model.
 
-    Trained are the query encoder, its query tokens and the projection; the language model's weights are neither
-    trained nor saved with this model.
+    The query encoder, its query tokens and the projection are trained. The language model is neither trained nor
+    saved.
 
     Args:
-        query_encoder: Reads the images.
+        query_encoder: Reads the image tokens.
         language_model: Writes the text.
-        tokenizer: The query encoder's.
-        instruction: What both models are told to do with a pair.
-        caption_instruction: What both are told to do with a single image, in the first stage of training.
-        image_type_embeddings: Whether a learned vector is added to the image tokens of each of the two images before
-            they are
-            read together. Without it, as published, what reads them together cannot tell which image is which.
+        tokenizer: Tokenizer of the query encoder.
+        instruction: Prompt of both models for a pair.
+        caption_instruction: Prompt of both models for a single image.
+        image_type_embeddings: Whether a learned vector is added to the image tokens of the reference and of the target
+            where they are encoded together. Without it, as published, q_c does not depend on which image is which.
     """
 
     def __init__(
@@ -107,10 +93,12 @@ class MTST(nn.Module):
         self.projection = nn.Linear(query_encoder.config.hidden_size, language_model.width)
         self.image_type_embeddings: nn.Parameter | None = None
         if image_type_embeddings:
-            self.image_type_embeddings = nn.Parameter(_MARK_SPREAD * torch.randn(2, query_encoder.config.image_width))
+            self.image_type_embeddings = nn.Parameter(
+                _IMAGE_TYPE_STD * torch.randn(2, query_encoder.config.image_width)
+            )
         self.instruction = instruction
         self.caption_instruction = caption_instruction
-        # Kept out of the module tree: it must not appear in state_dict(), parameters() or train().
+        # In a list, so that it is not a sub-module: not in state_dict(), parameters() or train().
         self._language = [language_model]
         self._tokenizer = tokenizer
 
@@ -120,28 +108,28 @@ class MTST(nn.Module):
         return self._language[0]
 
     def pair_prefix(self, reference_tokens: Tensor, target_tokens: Tensor) -> Tensor:
-        """Return [proj(q_r) ; proj(q_t) ; proj(q_c) ; embed(instruction)].
+        """Return [proj(q_r) ; proj(q_t) ; proj(q_c) ; embed(instruction)] of each pair.
 
         Args:
             reference_tokens: (B, T, W).
             target_tokens: (B, T, W).
 
         Returns:
-            (B, 3N + I, D), I being the instruction's tokens.
+            (B, 3N + I, D).
         """
         queries = self.pair_queries(reference_tokens, target_tokens)
         return self._with_instruction(torch.cat(queries, dim=1), self.instruction)
 
     def pair_queries(self, reference_tokens: Tensor, target_tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q_r, q_t and q_c, each (B, N, H): the reference's tokens, the target's, and both read together."""
+        """Return q_r, q_t and q_c, each (B, N, H): encodings of the reference, the target, and both together."""
         combined = self.combined_queries(reference_tokens, target_tokens)
-        # One pass for the two images: they go through the same weights.
+        # One pass for both images.
         single = self.query_encoder.encode_image(torch.cat([reference_tokens, target_tokens], dim=0))
         reference, target = single.chunk(2, dim=0)
         return reference, target, combined
 
     def combined_queries(self, reference_tokens: Tensor, target_tokens: Tensor) -> Tensor:
-        """Return q_c (B, N, H): what the query tokens read in both images together, (B, T, W) each."""
+        """Return q_c (B, N, H), the encoding of both images together, from image tokens (B, T, W) each."""
         if self.image_type_embeddings is not None:
             reference_tokens = reference_tokens + self.image_type_embeddings[0]
             target_tokens = target_tokens + self.image_type_embeddings[1]
@@ -150,11 +138,11 @@ class MTST(nn.Module):
         return self.query_encoder.fuse(both, instruction, read=self.query_encoder.config.query_tokens)
 
     def caption_prefix(self, image_tokens: Tensor) -> Tensor:
-        """Return [proj(q) ; embed(caption instruction)], (B, N + I, D), for single images (B, T, W)."""
+        """Return [proj(q) ; embed(caption instruction)], (B, N + I, D), of single images (B, T, W)."""
         return self._with_instruction(self.query_encoder.encode_image(image_tokens), self.caption_instruction)
 
     def forward(self, batch: GeneratorBatch | CaptionBatch | WordBatch) -> Tensor:
-        """Return the training loss of a batch of pairs or of single images."""
+        """Return the loss of a batch: of words for a :class:`WordBatch`, of the language model for others."""
         if isinstance(batch, WordBatch):
             return self.words_loss(batch)
         if isinstance(batch, CaptionBatch):
@@ -162,12 +150,12 @@ class MTST(nn.Module):
         return self.loss(self.pair_prefix(batch.reference_tokens, batch.target_tokens), batch.texts)
 
     def loss(self, prefix: Tensor, texts: Sequence[str]) -> Tensor:
-        """Return the causal language-model loss of ``texts`` and their end tokens after ``prefix`` (B, S, D)."""
+        """Return the language-model loss of ``texts`` and their end tokens after ``prefix`` (B, S, D)."""
         written = with_end_token(self.language, texts).to(prefix.device)
         return language_loss(self.language.model, prefix, written)
 
     def words_loss(self, batch: WordBatch) -> Tensor:
-        """Return the loss of the words stage, of pairs and of single images, over the batches of all processes."""
+        """Return the word loss of pairs plus that of single images, over the global batch."""
         embedding = self.language.model.get_input_embeddings().weight
         pairs = self.projection(self.combined_queries(batch.pairs.reference_tokens, batch.pairs.target_tokens))
         images = self.projection(self.query_encoder.encode_image(batch.images.image_tokens))
@@ -176,11 +164,11 @@ class MTST(nn.Module):
         )
 
     def _word_loss(self, tokens: Tensor, texts: Sequence[str], embedding: Tensor) -> Tensor:
-        # Every process computes the loss of the whole batch, whose wrong answers are the other processes' words too.
+        # Every process computes the loss of the global batch: words of other processes are negatives too.
         return word_loss(gather_with_gradient(tokens), gather_lists(self._words(texts)), embedding)
 
     def _words(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the language model's ids of each text's words, in the form that they have within a sentence."""
+        """Return the language model's ids of each text's words, in their form within a sentence."""
         return self.language.encode([f" {text}" for text in texts])
 
     def _with_instruction(self, queries: Tensor, instruction: str) -> Tensor:

@@ -1,1 +1,1 @@
-"""Pair mining, writing shards of synthetic triplets, filters."""
+"""Synthetic triplets: pair mining, writing in shards, filters."""

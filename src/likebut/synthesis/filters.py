@@ -1,9 +1,9 @@
-"""Words that nobody should be shown, whatever a generator writes.
+"""Filters of generated texts: offensive words, degenerate texts, failed round trips, frequent duplicates.
 
-The list is that of the package ``glin-profanity`` (MIT; English), with what ``blocklist.json`` adds (names and signs of
-hate movements, which a word list of swearing lacks) and takes out (words and phrases that plainly describe pictures:
-"nude" is a colour, "a single strap on the left shoulder" a cut; found by running the list over 75,000 modification
-texts of CIRR, FashionIQ, CIRCO and the photographs of clothing).
+The blocklist is that of the package ``glin-profanity`` (MIT; English). ``blocklist.json`` adds names and symbols of
+hate movements, and allows words and phrases that describe images ("nude" is a colour, "a single strap on the left
+shoulder" a cut), found by running the list over 75,000 modification texts of CIRR, FashionIQ, CIRCO and the clothing
+photographs.
 """
 
 import json
@@ -27,26 +27,25 @@ _PLURAL = r"(?:s|(?<=[sxz])es|(?<=[cs]h)es)?"
 
 
 class Blocklist:
-    """Finds blocked words and phrases in a text, as whole words, in any case, in singular or plural.
+    """Finds blocked words and phrases: whole words, in any case, singular or plural.
 
     Args:
-        words: Words and phrases.
+        words: Blocked words and phrases.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words = tuple(sorted({" ".join(word.casefold().split()) for word in words} - {""}))
         longest_first = sorted(self.words, key=len, reverse=True)
         alternatives = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in longest_first)
-        # A look-around, not \b: an entry may begin or end with a sign ("a$$").
+        # Not \b: an entry may begin or end with a symbol ("a$$").
         self._pattern = re.compile(rf"(?<!\w)(?:{alternatives}){_PLURAL}(?!\w)") if self.words else None
 
     @classmethod
     def load(cls, own_words: Path | None = None) -> "Blocklist":
-        """Return the default list, changed by a file of one's own if there is one.
+        """Return the default list with the user's changes.
 
         Args:
-            own_words: A text file with a word or phrase a line; one that begins with "!" takes a word out of the
-                list, "#" begins a comment.
+            own_words: Text file with one word or phrase per line; "!" before one allows it, "#" begins a comment.
 
         Raises:
             InputError: ``own_words`` is missing or not a text file.
@@ -66,7 +65,7 @@ class Blocklist:
         return found[0] if found else None
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that differ when the list differs."""
+        """Return 16 hexadecimal digits that identify the list."""
         return fingerprint(self.words)
 
 
@@ -85,9 +84,11 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"There is no file {path}.", "Give a text file with a blocked word a line.") from None
+        raise InputError(
+            f"{path} does not exist.", "Give a text file with one word per line.", code="missing-file"
+        ) from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file.", "Give a text file in UTF-8.") from None
+        raise InputError(f"{path} is not UTF-8 text.", "Give a text file in UTF-8.", code="not-utf-8") from None
     lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
     return [line for line in lines if line]
 
@@ -103,14 +104,14 @@ _COPIED_WORDS = 4
 
 
 class FilterSettings(BaseModel):
-    """How strict the filters are.
+    """Thresholds of the filters.
 
     Attributes:
-        round_trip_rank: The target must be among this many best of the reference's neighbours; None leaves the round
-            trip out, as does a run without a retriever.
-        same_text_share: A text may be that of at most this share of the pairs; the pairs after those are duplicates.
-            None leaves the filter out.
-        same_text_least: A text may be that of this many pairs however few pairs there are.
+        round_trip_rank: Maximum rank of the target among the reference's neighbours; None disables the round trip, as
+            does a run without a retriever.
+        same_text_share: Maximum fraction of the pairs with one and the same text; further pairs are duplicates. None
+            disables the filter.
+        same_text_least: Number of pairs that may have the same text in any case.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -120,7 +121,7 @@ class FilterSettings(BaseModel):
     same_text_least: int = Field(default=20, ge=1)
 
     def same_text_limit(self, pairs: int) -> int | None:
-        """Return how many of ``pairs`` may have one text, or None for any number."""
+        """Return how many of ``pairs`` pairs may have the same text; None for any number."""
         if self.same_text_share is None:
             return None
         return max(self.same_text_least, int(self.same_text_share * pairs))
@@ -132,14 +133,15 @@ def words_of(text: str) -> list[str]:
 
 
 def is_empty(text: str) -> bool:
-    """Return whether ``text`` has not one word."""
+    """Return whether ``text`` has no word."""
     return not words_of(text)
 
 
 def is_repeated(text: str) -> bool:
-    """Return whether a word or phrase comes three times on end, or fewer than half of a long text's words differ.
+    """Return whether ``text`` is degenerate.
 
-    Of 75,000 modification texts of CIRR, FashionIQ, CIRCO and clothing, none is.
+    That is: a word or phrase occurs three times in a row, or fewer than half of a long text's words are distinct. None
+    of 75,000 modification texts of CIRR, FashionIQ, CIRCO and clothing is.
     """
     words = words_of(text)
     if len(words) >= _LONG_TEXT and len(set(words)) < _DISTINCT_SHARE * len(words):
@@ -157,7 +159,7 @@ def _repeats_with_period(words: list[str], period: int) -> bool:
 
 
 def copies_instruction(text: str, instruction: str) -> bool:
-    """Return whether ``text`` has four words on end from ``instruction``, or all of its two or three."""
+    """Return whether ``text`` has four consecutive words of ``instruction``, or consists of two or three of them."""
     words, source = words_of(text), words_of(instruction)
     length = min(_COPIED_WORDS, len(words))
     if length < 2:
@@ -170,28 +172,28 @@ def _runs(words: list[str], length: int) -> set[tuple[str, ...]]:
 
 
 def misses_round_trip(rank: int | None, worst_rank: int | None) -> bool:
-    """Return whether the retriever, given the text, puts the target below ``worst_rank``; no rank is no miss."""
+    """Return whether the target's rank in the round trip is above ``worst_rank``; False without a rank."""
     return rank is not None and worst_rank is not None and rank > worst_rank
 
 
 @dataclass(frozen=True)
 class Filters:
-    """All of them together.
+    """The filters of a run.
 
     Attributes:
-        instruction: What the generator's language model is told, which it must not repeat.
+        instruction: The generator's instruction, which texts must not repeat.
     """
 
     settings: FilterSettings
     blocklist: Blocklist
     instruction: str
 
-    def fault_of(self, text: str, rank: int | None) -> Reason | None:
-        """Return the first thing that is wrong with a text by itself, or None.
+    def reason_to_drop(self, text: str, rank: int | None) -> Reason | None:
+        """Return why a text is dropped, or None; duplicates are not considered.
 
         Args:
-            text: What was written.
-            rank: Of the target in the round trip; None if there was none.
+            text: The generated text.
+            rank: Rank of the target in the round trip; None without one.
         """
         if is_empty(text):
             return "empty"
@@ -206,55 +208,55 @@ class Filters:
         return None
 
     def identity(self) -> dict[str, Any]:
-        """Return what the verdicts depend on besides the texts."""
+        """Return what the results depend on besides the texts."""
         return {**self.settings.model_dump(), "blocklist": self.blocklist.fingerprint()}
 
 
-class SameTexts:
-    """Counts how many pairs had a text so far; a pair beyond the limit is a duplicate.
+class DuplicateCounter:
+    """Counts how many pairs have the same text.
 
     Args:
-        limit: How many pairs may have one text; None for any number.
+        limit: Maximum number of pairs with the same text; None for any number.
     """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._counts: Counter[str] = Counter()
 
-    def is_one_too_many(self, text: str) -> bool:
-        """Count ``text``, but for case and punctuation, and return whether that exceeds the limit."""
+    def exceeds_limit(self, text: str) -> bool:
+        """Count ``text``, ignoring case and punctuation, and return whether its count exceeds the limit."""
         key = " ".join(words_of(text))
         self._counts[key] += 1
         return self._limit is not None and self._counts[key] > self._limit
 
 
-def in_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return how often each status occurs: "kept" first, then every reason that occurs, in the filters' order."""
+def ordered_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts in order: "kept" first, then the reasons that occur, in the order of the filters."""
     return {status: counts.get(status, 0) for status in (KEPT, *REASONS) if status == KEPT or counts.get(status)}
 
 
 def apply_filters(rows: Iterable[SyntheticRow], filters: Filters, pairs: int) -> Iterator[SyntheticRow]:
-    """Yield ``rows`` with their verdicts.
+    """Yield ``rows`` with ``status`` and ``reverse_status``.
 
-    A pair is kept if its modification text is; its reverse text may be dropped by itself. How often a text was
-    written is counted over the run in the rows' order, so the rows of all shards must come, in order.
+    A pair is kept if its modification text is; its reverse text may be dropped alone. Duplicates are counted over the
+    whole run.
 
     Args:
-        rows: All rows of a run.
-        filters: What to look for.
-        pairs: How many rows the run has.
+        rows: All rows of the run, in order.
+        filters: The filters.
+        pairs: Number of rows of the run.
     """
-    same_texts = SameTexts(filters.settings.same_text_limit(pairs))
+    duplicates = DuplicateCounter(filters.settings.same_text_limit(pairs))
     for row in rows:
-        status = _verdict(row.modification, row.rank, filters, same_texts)
+        status = _status(row.modification, row.rank, filters, duplicates)
         reverse_status = None
         if status == KEPT and row.reverse_modification is not None:
-            reverse_status = _verdict(row.reverse_modification, row.reverse_rank, filters, same_texts)
+            reverse_status = _status(row.reverse_modification, row.reverse_rank, filters, duplicates)
         yield replace(row, status=status, reverse_status=reverse_status)
 
 
-def _verdict(text: str, rank: int | None, filters: Filters, same_texts: SameTexts) -> str:
-    fault = filters.fault_of(text, rank)
-    if fault is None and same_texts.is_one_too_many(text):
+def _status(text: str, rank: int | None, filters: Filters, duplicates: DuplicateCounter) -> str:
+    reason = filters.reason_to_drop(text, rank)
+    if reason is None and duplicates.exceeds_limit(text):
         return "duplicate"
-    return fault or KEPT
+    return reason or KEPT

@@ -1,4 +1,4 @@
-"""The two jobs of `likebut synthesize`: texts for mined pairs, and reverse texts for human triplets."""
+"""The jobs of `likebut synthesize`: texts for mined pairs, and reverse texts for human triplets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,16 +37,16 @@ _NEIGHBOURHOOD = 16
 
 @dataclass(frozen=True)
 class Job:
-    """What both jobs need.
+    """Models and settings of a job.
 
     Attributes:
-        generator: Writes.
-        retriever: Checks the round trip; None for none.
-        writing: How to write.
-        filters: How strict the filters are.
-        blocklist: What nobody should be shown.
-        refilter: Whether texts already written may be apply_filters anew with other filter settings.
-        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+        generator: Writes the texts.
+        retriever: Checks the round trip; None for no round trip.
+        writing: Settings of writing.
+        filters: Thresholds of the filters.
+        blocklist: Blocked words.
+        refilter: Whether existing texts may be filtered again with other settings.
+        feature_folder: Folder of the feature cache; by default the user's.
     """
 
     generator: ModificationGenerator
@@ -62,20 +62,20 @@ def write_about_pairs(folder: Path, pairs: Sequence[MinedPair], images: Mapping[
     """Write texts in both directions for mined pairs, into shards in ``folder``.
 
     Args:
-        folder: Where the run lives.
-        pairs: What to write about; pairs with an image that cannot be used are left out.
-        images: By name.
-        job: How.
+        folder: Folder of the run.
+        pairs: Mined pairs; those with an image that cannot be read are skipped.
+        images: Images by name.
+        job: Models and settings.
 
     Raises:
-        InputError: A pair names an image that there is none of, or none of the pairs can be used.
-        ResumeError: A run with other settings was begun in ``folder``.
+        InputError: An image of a pair is not in ``images``, or no pair can be used.
+        ResumeError: ``folder`` has a run with other settings.
     """
-    # Neighbours serve the round trip alone: without a retriever their tokens need not be computed.
-    needed = _needed(pairs, images, with_around=job.retriever is not None)
+    # Only the round trip needs the neighbours' tokens.
+    needed = _needed(pairs, images, with_neighbour_images=job.retriever is not None)
     _refuse_other_settings(folder, job, PAIRS_JOB)
     prepared = _prepare(needed, job)
-    usable = _surrounded(_usable(pairs, prepared), prepared, job)
+    usable = _with_neighbours(_usable(pairs, prepared), prepared, job)
     return _run(folder, usable, prepared, job, PAIRS_JOB)
 
 
@@ -84,49 +84,52 @@ def write_reverse_texts(
 ) -> tuple[Summary, list[Triplet]]:
     """Write the reverse modification texts that human triplets lack, and all triplets to ``folder/triplets.jsonl``.
 
-    A triplet whose text the filters dropped is left out of that file, so that training can compare prototypes on all
-    that is in it.
+    Triplets whose reverse text is dropped by the filters are not in that file, so that the prototype loss applies to
+    all that are.
 
     Args:
-        folder: Where the run lives.
+        folder: Folder of the run.
         triplets: Human triplets of one split.
-        images: By name.
-        job: How; its ``writing.both_directions`` does not count.
+        images: Images by name.
+        job: Models and settings; ``writing.both_directions`` has no effect.
 
     Returns:
-        What the run came to, and the triplets that were left out.
+        The summary, and the triplets that are not in the file.
 
     Raises:
-        InputError: No triplet lacks a reverse text, or a triplet names an image that there is none of.
-        ResumeError: A run with other settings was begun in ``folder``.
+        InputError: No triplet lacks a reverse text, or an image of a triplet is not in ``images``.
+        ResumeError: ``folder`` has a run with other settings.
     """
     pairs = reverse_pairs(triplets)
     if not pairs:
         raise InputError(
-            f"None of the {len(triplets)} triplets lacks a reverse modification text.", "There is nothing to write."
+            f"All {len(triplets)} triplets have a reverse modification text.",
+            "There is nothing to write.",
+            code="nothing-to-write",
         )
-    needed = _needed(pairs, images, with_around=False)
+    needed = _needed(pairs, images, with_neighbour_images=False)
     one_way = replace(job, writing=job.writing.model_copy(update={"both_directions": False}))
     _refuse_other_settings(folder, one_way, REVERSE_JOB)
     prepared = _prepare(needed, one_way)
-    usable = _surrounded(_usable(pairs, prepared), prepared, one_way)
+    usable = _with_neighbours(_usable(pairs, prepared), prepared, one_way)
     summary = _run(folder, usable, prepared, one_way, REVERSE_JOB)
     filled, left_out = with_reverse_texts(triplets, read_reverse_texts(folder))
     write_triplets(folder / "triplets.jsonl", filled)
     return summary, left_out
 
 
-def _needed(pairs: Sequence[MinedPair], images: Mapping[str, ImageRef], with_around: bool) -> list[ImageRef]:
+def _needed(pairs: Sequence[MinedPair], images: Mapping[str, ImageRef], with_neighbour_images: bool) -> list[ImageRef]:
     names = {name for pair in pairs for name in (pair.reference, pair.target)}
     absent = sorted(names - images.keys())
     if absent:
         raise InputError(
-            f"{len(absent)} of the images that the pairs name are not there, {absent[0]} first.",
+            f"{len(absent)} images of the pairs are missing, {absent[0]} first.",
             "Give the folder that the pairs were mined from.",
+            code="missing-images",
         )
-    if with_around:
-        around = {name for pair in pairs for name in (*pair.reference_neighbours, *pair.target_neighbours)}
-        names |= around & images.keys()
+    if with_neighbour_images:
+        neighbours = {name for pair in pairs for name in (*pair.reference_neighbours, *pair.target_neighbours)}
+        names |= neighbours & images.keys()
     return [images[name] for name in sorted(names)]
 
 
@@ -135,7 +138,7 @@ def _prepare(images: Sequence[ImageRef], job: Job) -> PreparedTools:
 
 
 def _usable(pairs: Sequence[MinedPair], prepared: PreparedTools) -> list[MinedPair]:
-    """Return the pairs whose images have tokens, without those neighbours that have none."""
+    """Return the pairs whose images have tokens, without neighbours that have none."""
     known = prepared.features
     usable = [
         replace(
@@ -152,12 +155,13 @@ def _usable(pairs: Sequence[MinedPair], prepared: PreparedTools) -> list[MinedPa
             f"None of the {len(pairs)} pairs can be used: {len(prepared.skipped)} images cannot be read, "
             f"{first.name} first ({first.reason.rstrip('.')}).",
             "Replace the images.",
+            code="no-usable-pairs",
         )
     return usable
 
 
-def _surrounded(pairs: list[MinedPair], prepared: PreparedTools, job: Job) -> list[MinedPair]:
-    """Return the pairs with neighbours, for the round trip, where they were not mined with any."""
+def _with_neighbours(pairs: list[MinedPair], prepared: PreparedTools, job: Job) -> list[MinedPair]:
+    """Return the pairs with the neighbours that the round trip needs, where they were mined without."""
     if job.retriever is None or all(pair.reference_neighbours and pair.target_neighbours for pair in pairs):
         return pairs
     names = sorted({name for pair in pairs for name in (pair.reference, pair.target)})
@@ -192,25 +196,25 @@ def _filters(job: Job) -> Filters:
 
 
 def reverse_pairs(triplets: Sequence[Triplet]) -> list[MinedPair]:
-    """Return what is to be written about: from target to reference, for each triplet without a reverse text."""
+    """Return the pairs (target, reference) of all triplets without a reverse text."""
     lacking = ((triplet.target, triplet.reference) for triplet in triplets if not triplet.reverse_modification)
     return [MinedPair(reference, target) for reference, target in dict.fromkeys(lacking)]
 
 
 def source_images(folder: Path, split: str | None, benchmark: str | None) -> list[ImageRef]:
-    """Return the images below ``folder``.
+    """Return the images of ``folder``.
 
     Args:
-        folder: A data folder, a plain folder of images, or a benchmark's.
-        split: Only this split's; for a benchmark "train" if None, otherwise all images.
-        benchmark: "cirr" or "fashioniq", if ``folder`` is that benchmark's; images then bear its names.
+        folder: A data folder, a folder of images, or a benchmark's folder.
+        split: Split of the images; by default all, of a benchmark "train".
+        benchmark: "cirr" or "fashioniq" if ``folder`` is that benchmark's.
 
     Raises:
-        InputError: There is no such folder, split or benchmark.
+        InputError: The folder, split or benchmark does not exist.
     """
     if benchmark is None:
         return find_images(folder, split)
-    if _known(benchmark) == "cirr":
+    if _require_benchmark(benchmark) == "cirr":
         return list(cirr_images(folder, split or "train").values())
     return list(load_fashioniq_triplets(folder, split or "train")[1].values())
 
@@ -219,22 +223,26 @@ def human_triplets(folder: Path, split: str, benchmark: str | None) -> tuple[lis
     """Return the human triplets of a split, and images by name.
 
     Raises:
-        InputError: There is no such folder, split or benchmark.
+        InputError: The folder, split or benchmark does not exist.
     """
     if benchmark is not None:
-        load = load_cirr_triplets if _known(benchmark) == "cirr" else load_fashioniq_triplets
+        load = load_cirr_triplets if _require_benchmark(benchmark) == "cirr" else load_fashioniq_triplets
         return load(folder, split)
     data = DataFolder.open(folder)
     triplets = data.triplets(split)
     if not triplets:
         known = ", ".join(sorted({triplet.split for triplet in data.triplets()})) or "none"
         raise InputError(
-            f'{folder / "triplets.jsonl"} has no triplets of the split "{split}".', f"Splits there: {known}."
+            f'{folder / "triplets.jsonl"} has no triplets of the split "{split}".',
+            f"Its splits: {known}.",
+            code="unknown-split",
         )
     return triplets, data.images()
 
 
-def _known(benchmark: str) -> str:
+def _require_benchmark(benchmark: str) -> str:
     if benchmark not in ("cirr", "fashioniq"):
-        raise InputError(f'"{benchmark}" has no images to write about.', "Choose cirr or fashioniq.")
+        raise InputError(
+            f'"{benchmark}" is no benchmark with images.', "Choose cirr or fashioniq.", code="unknown-benchmark"
+        )
     return benchmark

@@ -1,4 +1,7 @@
-"""Mining: which pairs of a folder's images are worth a modification text."""
+"""Mining of image pairs to write modification texts for.
+
+Shapes: n images, D width of the vectors.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,15 +23,15 @@ from likebut.retriever.retriever import Retriever
 
 
 class PairSettings(BaseModel):
-    """How pairs are mined.
+    """Settings of pair mining.
 
     Attributes:
-        neighbours: Pairs that an image may begin: with its nearest neighbours inside the window.
-        min_similarity: Images less similar than this (cosine) have nothing in common to start from.
-        max_similarity: Images more similar than this are near-duplicates: nothing to write about.
-        limit: At most this many pairs, chosen by ``seed``; None for all.
-        neighbourhood: How many neighbours are recorded with each pair, for the round trip and as hard negatives.
-        seed: Of the choice under ``limit``.
+        neighbours: An image is paired with this many nearest neighbours inside the similarity window.
+        min_similarity: Minimum cosine similarity; less similar images have too little in common.
+        max_similarity: Maximum cosine similarity; more similar images are near-duplicates.
+        limit: Maximum number of pairs, a random sample; None for all.
+        neighbourhood: Number of neighbours recorded with each pair, for the round trip and as hard negatives.
+        seed: Seed of the sample under ``limit``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,12 +46,12 @@ class PairSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class MinedPair:
-    """Two images, by name, between which something differs, and what lies around them.
+    """A pair of images, by name, with their neighbours.
 
     Attributes:
-        similarity: Cosine of their vectors; None if it is not known.
-        reference_neighbours: The reference's nearest images inside the window, the nearest first.
-        target_neighbours: The target's.
+        similarity: Cosine similarity of their vectors; None if unknown.
+        reference_neighbours: The reference's nearest images inside the window, nearest first.
+        target_neighbours: Those of the target.
     """
 
     reference: str
@@ -59,7 +62,7 @@ class MinedPair:
 
 
 def distinct_images(source: TokenSource, names: Sequence[str]) -> tuple[list[str], list[SkippedImage]]:
-    """Return ``names`` with one name for each content, and those left out with the name they repeat."""
+    """Return one name for each distinct content, and the images skipped as copies."""
     first: dict[str, str] = {}
     repeated = []
     for name in names:
@@ -70,20 +73,21 @@ def distinct_images(source: TokenSource, names: Sequence[str]) -> tuple[list[str
 
 
 def mine_pairs(names: Sequence[str], vectors: Tensor, settings: PairSettings) -> list[MinedPair]:
-    """Return the pairs of ``names`` that are worth a text, no two images in two pairs, in the names' order.
+    """Return pairs of similar images, no pair twice, in the order of ``names``.
 
     Args:
-        names: n images of different content.
-        vectors: (n, D), of length 1, in the same order.
-        settings: How to choose.
+        names: Images of distinct content.
+        vectors: (n, D) L2-normalised, in the same order.
+        settings: Window and numbers.
 
     Raises:
         InputError: The window is empty, or no two images are inside it.
     """
     if settings.min_similarity > settings.max_similarity:
         raise InputError(
-            f"The least similarity, {settings.min_similarity}, is above the greatest, {settings.max_similarity}.",
-            "Give a smaller --min-similarity or a greater --max-similarity.",
+            f"min_similarity ({settings.min_similarity}) is above max_similarity ({settings.max_similarity}).",
+            "Decrease --min-similarity or increase --max-similarity.",
+            code="empty-similarity-window",
         )
     kept = max(settings.neighbours, settings.neighbourhood)
     neighbours = nearest_in_window(vectors, kept, settings.min_similarity, settings.max_similarity)
@@ -93,10 +97,13 @@ def mine_pairs(names: Sequence[str], vectors: Tensor, settings: PairSettings) ->
             f"No two of the {len(names)} images have a similarity between {settings.min_similarity} and "
             f"{settings.max_similarity}.",
             "Give more images, or a wider window with --min-similarity and --max-similarity.",
+            code="no-pairs",
         )
-    around = _Neighbourhoods(names, neighbours, settings.neighbourhood)
+    neighbour_names = _NeighbourNames(names, neighbours, settings.neighbourhood)
     return [
-        MinedPair(names[first], names[second], round(similarity, 6), around.of(first), around.of(second))
+        MinedPair(
+            names[first], names[second], round(similarity, 6), neighbour_names.of(first), neighbour_names.of(second)
+        )
         for first, second, similarity in found
     ]
 
@@ -117,49 +124,49 @@ def _limited(pairs: list[tuple[int, int, float]], settings: PairSettings) -> lis
 
 
 def with_neighbours(pairs: Sequence[MinedPair], names: Sequence[str], vectors: Tensor, count: int) -> list[MinedPair]:
-    """Return ``pairs``, those of them without neighbours now with the ``count`` images around them.
+    """Return ``pairs`` with the nearest neighbours of those that have none.
 
     Args:
-        pairs: Their images are all among ``names``.
-        names: n images.
-        vectors: (n, D), of length 1, in the same order.
-        count: How many.
+        pairs: Pairs of images among ``names``.
+        names: All images.
+        vectors: (n, D) L2-normalised, in the same order.
+        count: Number of neighbours.
     """
     row_of = {name: row for row, name in enumerate(names)}
-    around = _Neighbourhoods(names, nearest_in_window(vectors, count, -1.0, 1.0), count)
+    neighbour_names = _NeighbourNames(names, nearest_in_window(vectors, count, -1.0, 1.0), count)
     return [
         replace(
             pair,
-            reference_neighbours=pair.reference_neighbours or around.of(row_of[pair.reference]),
-            target_neighbours=pair.target_neighbours or around.of(row_of[pair.target]),
+            reference_neighbours=pair.reference_neighbours or neighbour_names.of(row_of[pair.reference]),
+            target_neighbours=pair.target_neighbours or neighbour_names.of(row_of[pair.target]),
         )
         for pair in pairs
     ]
 
 
-class _Neighbourhoods:
-    """The names around an image, looked up once for all the pairs that it is in."""
+class _NeighbourNames:
+    """Names of an image's neighbours, cached as an image is in several pairs."""
 
     def __init__(self, names: Sequence[str], neighbours: Neighbours, count: int) -> None:
         self._names, self._neighbours, self._count = names, neighbours, count
-        self._known: dict[int, tuple[str, ...]] = {}
+        self._cache: dict[int, tuple[str, ...]] = {}
 
     def of(self, image: int) -> tuple[str, ...]:
-        if image not in self._known:
+        if image not in self._cache:
             found = self._neighbours.of(image, self._count)
-            self._known[image] = tuple(self._names[index] for index, _ in found)
-        return self._known[image]
+            self._cache[image] = tuple(self._names[index] for index, _ in found)
+        return self._cache[image]
 
 
 @dataclass(frozen=True)
 class MinedPairs:
-    """Pairs, and what was done to find them.
+    """Mined pairs with a record of the mining.
 
     Attributes:
-        images: How many different images were compared.
-        repeated: Images left out because their content is another's.
-        skipped: Images that cannot be used.
-        vectors: What the images were compared by.
+        images: Number of distinct images.
+        repeated: Images skipped as copies of another.
+        skipped: Images that cannot be read.
+        vectors: Description of the vectors compared.
     """
 
     pairs: list[MinedPair]
@@ -170,7 +177,7 @@ class MinedPairs:
     vectors: dict[str, Any]
 
     def description(self) -> dict[str, Any]:
-        """Return everything but the pairs, for the file of settings."""
+        """Return all but the pairs, as JSON."""
         similarities = sorted(pair.similarity for pair in self.pairs if pair.similarity is not None)
         return {
             "pairs": len(self.pairs),
@@ -190,15 +197,15 @@ def mine_images(
     confusable: Retriever | None = None,
     feature_folder: Path | None = None,
 ) -> MinedPairs:
-    """Return the pairs of ``images`` that are worth a modification text.
+    """Mine pairs of similar images.
 
     Args:
-        images: Where to look.
-        vision: The frozen encoder in whose features neighbours are near.
-        settings: How to choose.
-        confusable: If given, neighbours are near in this retriever's target embeddings instead, so that pairs are of
-            images that it may confuse; ``vision`` must be its encoder.
-        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+        images: Images to pair.
+        vision: Frozen vision encoder by whose features images are compared.
+        settings: Window and numbers.
+        confusable: A retriever by whose target embeddings images are compared instead, which pairs images that it may
+            confuse; ``vision`` must be its encoder.
+        feature_folder: Folder of the feature cache; by default the user's.
 
     Raises:
         InputError: No two images are inside the window.

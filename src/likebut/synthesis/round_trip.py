@@ -1,4 +1,4 @@
-"""The round trip: does a retriever, given the reference and the written text, find the target again?
+"""The round trip: the rank at which a retriever finds the target by the reference and the generated text.
 
 Shapes: T image tokens, W their width, N query tokens, E embedding width.
 """
@@ -15,26 +15,26 @@ from likebut.features.token_source import TokenSource
 from likebut.retriever.base import similarity
 
 _BATCH = 32
-_REMEMBERED = 50_000
+_CACHED_IMAGES = 50_000
 
 
 class RoundTripRetriever(Protocol):
-    """What is asked of a retriever here."""
+    """Interface of the retriever."""
 
     def embed_image_tokens(self, image_tokens: Tensor) -> Tensor:
-        """Return (n, N, E) target embeddings of image tokens (n, T, W)."""
+        """Return target embeddings (n, N, E) of image tokens (n, T, W)."""
 
     def embed_query_tokens(self, image_tokens: Tensor, texts: Sequence[str]) -> Tensor:
-        """Return (n, E) composed queries of image tokens (n, T, W) and n texts."""
+        """Return composed queries (n, E) of image tokens (n, T, W) and n texts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
-    """How well a target was found again.
+class RoundTripRank:
+    """Rank of a target.
 
     Attributes:
-        rank: 1 the best.
-        neighbours: How many other images it was ranked among.
+        rank: 1 is the best.
+        neighbours: Number of other images that the target was ranked among.
     """
 
     rank: int
@@ -46,12 +46,14 @@ class RoundTrip:
 
     Args:
         retriever: A trained retriever.
-        features: Where the tokens that it reads come from.
-        remembered: How many images' target embeddings are kept in memory for the next question.
+        features: Its image tokens.
+        cached_images: Number of images whose target embeddings are kept in memory.
     """
 
-    def __init__(self, retriever: RoundTripRetriever, features: TokenSource, remembered: int = _REMEMBERED) -> None:
-        self._retriever, self._features, self._remembered = retriever, features, remembered
+    def __init__(
+        self, retriever: RoundTripRetriever, features: TokenSource, cached_images: int = _CACHED_IMAGES
+    ) -> None:
+        self._retriever, self._features, self._cached_images = retriever, features, cached_images
         self._embeddings: OrderedDict[str, Tensor] = OrderedDict()
 
     def ranks(
@@ -60,21 +62,18 @@ class RoundTrip:
         texts: Sequence[str],
         targets: Sequence[str],
         neighbours: Sequence[Sequence[str]],
-    ) -> list[Placing]:
-        """Return the rank of each target among itself and its reference's ``neighbours``.
-
-        A neighbour whose similarity equals the target's counts as better.
-        """
-        asked = [
+    ) -> list[RoundTripRank]:
+        """Return the rank of each target among itself and its reference's ``neighbours``; ties count against it."""
+        candidates = [
             [target, *self._others(reference, target, names)]
             for reference, target, names in zip(references, targets, neighbours, strict=True)
         ]
-        self._embed_all([name for names in asked for name in names])
+        self._embed_all([name for names in candidates for name in names])
         found = []
-        for query, names in zip(self._queries(references, texts), asked, strict=True):
+        for query, names in zip(self._queries(references, texts), candidates, strict=True):
             scores = similarity(query[None], torch.stack([self._embeddings[name] for name in names]).float())[0]
-            found.append(Placing(1 + int((scores[1:] >= scores[0]).sum()), len(names) - 1))
-        self._forget()
+            found.append(RoundTripRank(1 + int((scores[1:] >= scores[0]).sum()), len(names) - 1))
+        self._evict()
         return found
 
     def _others(self, reference: str, target: str, neighbours: Sequence[str]) -> list[str]:
@@ -97,12 +96,12 @@ class RoundTrip:
             self._embeddings.move_to_end(name)
 
     def _embed(self, names: Sequence[str]) -> None:
-        # Always one shape: with it an image's embedding is the same to the last bit whatever else is in the batch,
-        # so that a rank does not depend on what was asked before.
+        # Always one batch shape, so that an image's embedding is bit-identical in any batch, and a rank does not depend
+        # on earlier calls.
         filled = [*names, *([names[-1]] * (_BATCH - len(names)))]
         embedded = self._retriever.embed_image_tokens(self._features.tokens(filled)).to("cpu", torch.float16)
         self._embeddings.update(zip(names, embedded, strict=False))
 
-    def _forget(self) -> None:
-        while len(self._embeddings) > self._remembered:
+    def _evict(self) -> None:
+        while len(self._embeddings) > self._cached_images:
             self._embeddings.popitem(last=False)

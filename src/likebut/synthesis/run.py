@@ -1,4 +1,4 @@
-"""Getting generator, retriever and vision tokens ready for a run."""
+"""A synthesis run: models and features, shards, filters, summary; resumable."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from likebut.progress import track
 from likebut.recipes.schema import Precision
 from likebut.retriever.retriever import Retriever
 from likebut.settings import differences
-from likebut.synthesis.filters import Filters, apply_filters, in_order
+from likebut.synthesis.filters import Filters, apply_filters, ordered_counts
 from likebut.synthesis.mining import MinedPair
 from likebut.synthesis.round_trip import RoundTrip
 from likebut.synthesis.writing import ShardWork, Tools, WritingSettings, plan_shards, write_shard
@@ -30,11 +30,11 @@ from likebut.synthesis.writing import ShardWork, Tools, WritingSettings, plan_sh
 
 @dataclass(frozen=True)
 class PreparedTools:
-    """Tools with what they can be used on.
+    """Models of a run with the feature cache.
 
     Attributes:
-        features: The tokens that the generator reads.
-        skipped: Images that cannot be used.
+        features: Image tokens for the generator.
+        skipped: Images that cannot be read.
     """
 
     tools: Tools
@@ -43,7 +43,7 @@ class PreparedTools:
 
 
 def tools_identity(generator: ModificationGenerator, retriever: Retriever | None) -> dict[str, Any]:
-    """Return generator, retriever and vision encoder as a run's settings name them."""
+    """Return generator, retriever and vision encoder as recorded in a run's settings."""
     return {
         "generator": {
             **generator.config.model_dump(),
@@ -62,41 +62,41 @@ def prepare_tools(
     precision: Literal["fp32", "bf16"],
     feature_folder: Path | None = None,
 ) -> PreparedTools:
-    """Return the tools of a run, every usable image's tokens in the cache.
+    """Encode the images of a run and return its models.
 
     Args:
-        generator: Writes; its language model is cast to ``precision``.
+        generator: Writes the texts; its language model is cast to ``precision``.
         retriever: Checks the round trip; None for no round trip.
-        images: All images that pairs may name.
-        precision: Of the language model.
-        feature_folder: Where vision tokens are cached; in the user's cache folder if None.
+        images: All images of the pairs.
+        precision: Precision of the language model.
+        feature_folder: Folder of the feature cache; by default the user's.
     """
     generator.model.language.to(torch.bfloat16 if precision == "bf16" else torch.float32)
     features = open_features(generator.vision, feature_folder)
     skipped = features.add(images, generator.vision)
     round_trip = None
     if retriever is not None:
-        seen = open_features(retriever.vision, feature_folder)
-        if seen.identity == features.identity:
-            seen = features
+        own = open_features(retriever.vision, feature_folder)
+        if own.identity == features.identity:
+            own = features
         else:
-            seen.add(images, retriever.vision)
-        round_trip = RoundTrip(retriever, seen)
+            own.add(images, retriever.vision)
+        round_trip = RoundTrip(retriever, own)
     return PreparedTools(Tools(generator, features, round_trip), features, skipped)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """Result of a run.
 
     Attributes:
-        pairs: Pairs written about.
-        kept: Pairs whose modification text was kept.
-        reverse_kept: Those of them whose reverse text was kept too.
-        reasons: How many pairs were kept, and how many dropped for each reason.
-        reverse_reasons: Likewise the reverse texts of the pairs that were kept.
-        shards: How many.
-        skipped: Images that could not be used; pairs with them were left out.
+        pairs: Number of pairs.
+        kept: Pairs whose modification text is kept.
+        reverse_kept: Those of them whose reverse text is kept too.
+        reasons: Numbers of pairs kept, and dropped by each reason.
+        reverse_reasons: The same for the reverse texts of kept pairs.
+        shards: Number of shards.
+        skipped: Images that cannot be read; their pairs are skipped.
     """
 
     pairs: int
@@ -109,11 +109,11 @@ class Summary:
 
     @property
     def triplets(self) -> int:
-        """How many training triplets the run gives: one for each text that was kept."""
+        """Number of training triplets: one for each text kept."""
         return self.kept + self.reverse_kept
 
     def to_json(self) -> dict[str, Any]:
-        """Return the summary as ``summary.json`` holds it."""
+        """Return the content of ``summary.json``."""
         images = [image.to_json() for image in self.skipped]
         return {**asdict(self), "triplets": self.triplets, "skipped": images}
 
@@ -128,25 +128,25 @@ def synthesize(
     skipped: Sequence[SkippedImage] = (),
     refilter: bool = False,
 ) -> Summary:
-    """Write texts for ``pairs`` into shards in ``folder``, and judge them.
+    """Write texts for ``pairs`` into shards in ``folder``, and filter them.
 
-    Killed at any moment and called again with the same arguments, it ends with the same shards.
+    If killed at any moment and called again with the same arguments, it ends with the same shards.
 
     Args:
-        folder: Where the run lives.
-        pairs: Every image of them has tokens.
-        tools: What writes and checks.
-        writing: How to write.
-        filters: How to judge.
+        folder: Folder of the run.
+        pairs: Pairs of images with tokens.
+        tools: Generator, features and round trip.
+        writing: Settings of writing.
+        filters: The filters.
         identity: What else the texts depend on: generator, retriever, vision encoder.
-        skipped: For the summary.
-        refilter: Whether texts already written may be apply_filters anew with other filter settings.
+        skipped: Skipped images, for the summary.
+        refilter: Whether existing texts may be filtered again with other settings.
 
     Raises:
-        ResumeError: A run with other settings was begun in ``folder``; the message names each difference.
+        ResumeError: ``folder`` has a run with other settings; the message names each difference.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # The operating system drops the lock with the process, so that a kill leaves nothing locked.
+    # The operating system releases the lock if the process is killed.
     with FileLock(folder / "writer.lock"):
         wanted = {**identity, "writing": writing.model_dump(), "pairs": _pairs_fingerprint(pairs, tools)}
         _claim(folder, wanted, filters, refilter)
@@ -154,7 +154,7 @@ def synthesize(
             remove_temporaries(place)
         shards = plan_shards(pairs, writing)
         _write_drafts(folder, shards, tools, len(pairs))
-        summary = _judge(folder, shards, filters, len(pairs), skipped)
+        summary = _filter_drafts(folder, shards, filters, len(pairs), skipped)
         write_json(folder / SUMMARY_NAME, summary.to_json())
     return summary
 
@@ -167,33 +167,34 @@ def run_precision(folder: Path, precision: Precision, device: torch.device) -> R
 
 
 def write_draft(work: ShardWork, tools: Tools, folder: Path, advance: Callable[[int], None] | None = None) -> Path:
-    """Write one shard's draft below a run's ``folder`` and return its file: what a cluster's worker does."""
+    """Write the draft of one shard of the run in ``folder``, and return its path; a cluster's worker calls this."""
     path = folder / DRAFTS / shard_name(work.number)
     write_rows(path, write_shard(work, tools, advance))
     return path
 
 
 def refuse_other_settings(folder: Path, wanted: Mapping[str, Any], refilter: bool) -> None:
-    """Check that what was begun in ``folder``, if anything was, has the settings ``wanted``.
+    """Check that a run in ``folder``, if there is one, has the settings ``wanted``.
 
     Args:
-        folder: Where the run lives.
-        wanted: Some of a run's settings, or all.
+        folder: Folder of the run.
+        wanted: Some or all of a run's settings.
         refilter: Whether the filters' settings may differ.
 
     Raises:
-        ResumeError: A setting differs; the message names each.
+        ResumeError: A setting differs; the message names each difference.
     """
     if not (folder / SETTINGS_NAME).is_file():
         return
-    begun = read_json(folder / SETTINGS_NAME)
+    existing = read_json(folder / SETTINGS_NAME)
     compared = {key for key in wanted if not (refilter and key == "filters")}
-    changed = differences({key: begun[key] for key in compared if key in begun}, {key: wanted[key] for key in compared})
+    changed = differences(
+        {key: existing[key] for key in compared if key in existing}, {key: wanted[key] for key in compared}
+    )
     if changed:
         raise ResumeError(
-            f"The synthesis in {folder} was begun with other settings: {'; '.join(changed)}.",
-            "Give the same settings, another folder, or remove that one; "
-            "--refilter judges what is already written by other filter settings.",
+            f"The synthesis in {folder} was started with other settings: {'; '.join(changed)}.",
+            "Use the same settings or another folder; --refilter filters existing texts with other settings.",
         )
 
 
@@ -219,15 +220,15 @@ def _write_drafts(folder: Path, shards: Sequence[ShardWork], tools: Tools, pairs
             write_draft(work, tools, folder, meter.advance)
 
 
-def _judge(
+def _filter_drafts(
     folder: Path, shards: Sequence[ShardWork], filters: Filters, pairs: int, skipped: Sequence[SkippedImage]
 ) -> Summary:
     drafts = (row for work in shards for row in read_rows(folder / DRAFTS / shard_name(work.number)))
-    verdicts = apply_filters(drafts, filters, pairs)
+    filtered = apply_filters(drafts, filters, pairs)
     reasons: Counter[str] = Counter()
     reverse_reasons: Counter[str] = Counter()
     for work in shards:
-        rows = list(islice(verdicts, len(work.pairs)))
+        rows = list(islice(filtered, len(work.pairs)))
         write_rows(folder / shard_name(work.number), rows)
         reasons.update(row.status for row in rows if row.status)
         reverse_reasons.update(row.reverse_status for row in rows if row.reverse_status)
@@ -235,8 +236,8 @@ def _judge(
         pairs=pairs,
         kept=reasons[KEPT],
         reverse_kept=reverse_reasons[KEPT],
-        reasons=in_order(reasons),
-        reverse_reasons=in_order(reverse_reasons),
+        reasons=ordered_counts(reasons),
+        reverse_reasons=ordered_counts(reverse_reasons),
         shards=len(shards),
         skipped=list(skipped),
     )

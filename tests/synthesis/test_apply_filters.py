@@ -11,7 +11,7 @@ def statuses(rows: list[SyntheticRow], **settings: object) -> list[tuple[str | N
     return [(item.status, item.reverse_status) for item in apply_filters(rows, filters(["bad"], **settings), len(rows))]
 
 
-def test_a_reverse_text_falls_alone_but_not_the_other_way_round() -> None:
+def test_a_reverse_text_is_dropped_alone_or_with_its_pair() -> None:
     rows = [
         row(0, "in red", "in blue"),
         row(1, "in red", "bad"),
@@ -47,13 +47,13 @@ def test_duplicates_are_counted_over_the_run_in_both_directions() -> None:
     assert statuses(rows, same_text_share=None)[1] == ("kept", "kept")
 
 
-def test_texts_that_fall_for_another_reason_do_not_count_as_duplicates() -> None:
+def test_texts_dropped_for_another_reason_are_no_duplicates() -> None:
     rows = [row(0, "in red", rank=9), row(1, "in red", rank=1), row(2, "in red", rank=1)]
     found = statuses(rows, round_trip_rank=5, same_text_share=0.1, same_text_least=1)
     assert [status for status, _ in found] == ["round trip", "kept", "duplicate"]
 
 
-def test_nothing_else_of_a_row_changes() -> None:
+def test_only_the_status_changes() -> None:
     before = row(7, "in red", "in blue", rank=1)
     [after] = apply_filters([before], filters(), 1)
     assert after == SyntheticRow(
