@@ -88,7 +88,7 @@ def test_rerun_is_idempotent_and_other_settings_are_refused(likebut: Command, pr
 
 def test_blocklist(likebut: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write_batch(generator: object, reference_tokens: Tensor, *rest: object) -> list[str]:
-        return ["with a swastika", "with an Acme logo"][: len(reference_tokens)]
+        return (["with a swastika", "with an Acme logo"] * len(reference_tokens))[: len(reference_tokens)]
 
     monkeypatch.setattr(ModificationGenerator, "write_batch", write_batch)
     assert json.loads(likebut(*PAIRS, "--json").out)["reasons"] == {"kept": 2, "blocked": 3}

@@ -79,6 +79,21 @@ def test_and_separates_noun_phrases() -> None:
     ]
 
 
+def test_a_clause_that_occurs_alone_is_separated_from_what_follows() -> None:
+    texts = ["a striped shirt"] * 8 + ["a striped shirt and black hair"] * 5 + ["a striped shirt and a hat"] * 3
+    assert consensus_text(texts, 0.15) == "a striped shirt and black hair"
+    assert consensus_text(["a black and white dress"] * 3 + ["a dress"] * 4, 0.4) in (
+        "a dress",
+        "a black and white dress",
+    )
+
+
+def test_a_trailing_and_does_not_count() -> None:
+    assert consensus_text(["a suit and a goatee"] * 2 + ["a suit and a goatee and"] + ["a suit"] * 13, 0.15) == (
+        "a suit and a goatee"
+    )
+
+
 def test_without_a_frequent_clause_the_most_similar_text_is_returned() -> None:
     texts = ["make it red", "make it long", "make it red or long", "shorter sleeves"]
     assert consensus_text(texts, 0.5) == "make it red or long"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
 # A comma between digits is part of a number.
-_SEPARATOR = re.compile(r"\s*(?:;|,(?!\d)|(?<!\d),)\s*(?:and\b\s*)?")
+_SEPARATOR = re.compile(r"\s*(?:;|,(?!\d)|(?<!\d),)\s*(?:and\b\s*)?|\s+and$", re.IGNORECASE)
 _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 
@@ -97,7 +97,8 @@ def _are_clauses(left: str, right: str, partners: Mapping[str, Set[str]]) -> boo
         return True
     if first in _PREPOSITIONS or first in _VERBS:
         return False  # which may govern both sides
-    return second in _DETERMINERS or all(len(found) > 1 for found in around)
+    # A part of a coordinated phrase, "a black" of "a black and white dress", is hardly ever a clause of its own.
+    return second in _DETERMINERS or "" in around[0] or all(len(found) > 1 for found in around)
 
 
 def _key(clause: str) -> str:
