@@ -1,4 +1,4 @@
-"""The generator, converted from a checkpoint, against tensors of the published implementation (fixtures/README.md)."""
+"""The converted generator against tensors of the published implementation (fixtures/README.md)."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _NO_LABEL = -100
 
 
 class GivenIds:
-    """Stands in for both tokenizers: the ids that the published code was given, whatever the text."""
+    """Replaces both tokenizers: returns the ids of the published run for any text."""
 
     def __init__(self, golden: dict[str, Tensor], end_id: int, pad_id: int) -> None:
         self._golden = golden

@@ -13,7 +13,7 @@ from likebut.retriever.retriever import Retriever
 
 @dataclass
 class Speaker:
-    """A language model with words of its own: those of ``known`` are one token, others two."""
+    """A language model with its own vocabulary: words of ``known`` are one token, others two."""
 
     known: dict[str, int]
     model: nn.Module
@@ -58,7 +58,7 @@ def outputs_and_goals(model: MTST, other: Speaker, shared: dict[str, int]) -> tu
     return source, goal
 
 
-def test_the_projection_is_the_ridge_regression_between_shared_words(model: MTST) -> None:
+def test_projection_is_the_ridge_regression_between_shared_words(model: MTST) -> None:
     other, shared = speaker(model, 120)
     model._language = [other]
     noise = {"two words": 3, "3d": 4, "unknown": 5, "[SEP]": 6}
@@ -77,7 +77,7 @@ def test_the_projection_is_the_ridge_regression_between_shared_words(model: MTST
     assert torch.allclose(mean.double(), goal.mean(dim=0), atol=1e-4)
 
 
-def test_with_too_few_shared_words_the_projection_is_left_as_it_was(model: MTST) -> None:
+def test_projection_is_unchanged_with_too_few_shared_words(model: MTST) -> None:
     before = model.projection.weight.clone()
     other, shared = speaker(model, model.query_encoder.config.hidden_size - 1)
     model._language = [other]
@@ -85,7 +85,7 @@ def test_with_too_few_shared_words_the_projection_is_left_as_it_was(model: MTST)
     assert torch.equal(model.projection.weight, before)
 
 
-def test_a_retriever_s_query_encoder_is_copied_not_shared(model: MTST) -> None:
+def test_query_encoder_is_copied(model: MTST) -> None:
     trained = Retriever.from_preset("tiny", seed=5).module.get_submodule("core.query_encoder")
     with torch.no_grad():
         for parameter in trained.parameters():

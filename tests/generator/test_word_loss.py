@@ -16,7 +16,7 @@ WORDS = torch.tensor([[1.0, 0.0], [-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.7
 TEMPERATURE = 0.05
 
 
-def test_the_value_worked_out_by_hand() -> None:
+def test_known_value() -> None:
     # Text 0 has word 0 and its token points there (cosine 1, and -0.5 with the other word); text 1 likewise, word 1.
     tokens = WORDS[:2, None, :] * 3
     loss = word_loss(tokens, [[0], [1]], WORDS)
@@ -50,7 +50,7 @@ def naive(tokens: torch.Tensor, words: list[list[int]], embedding: torch.Tensor)
     return sum(losses) / len(losses)
 
 
-def test_it_is_what_its_definition_says_with_many_tokens_and_shared_words() -> None:
+def test_loss_equals_the_naive_definition() -> None:
     generator = torch.Generator().manual_seed(0)
     embedding = torch.randn(20, 6, generator=generator) + 1
     tokens = torch.randn(5, 3, 6, generator=generator)
@@ -58,12 +58,12 @@ def test_it_is_what_its_definition_says_with_many_tokens_and_shared_words() -> N
     torch.testing.assert_close(float(word_loss(tokens, words, embedding)), naive(tokens, words, embedding))
 
 
-def test_a_word_that_all_texts_have_asks_for_no_text() -> None:
+def test_a_word_of_all_texts_has_no_negatives() -> None:
     tokens = torch.randn(2, 2, 2, generator=torch.Generator().manual_seed(1))
     assert float(word_loss(tokens, [[0], [0]], WORDS)) == 0.0
 
 
-def test_the_words_stage_trains_encoder_projection_and_marks_and_not_the_words() -> None:
+def test_the_words_stage_trains_all_but_the_word_embeddings() -> None:
     generator = ModificationGenerator.from_preset("tiny", GeneratorConfig(preset="tiny", image_type_embeddings=True))
     images = torch.randn(4, 16, 32, generator=torch.Generator().manual_seed(2))
     pairs = GeneratorBatch(images[:2], images[2:], ["a red pot", "no moon"])
@@ -95,7 +95,7 @@ distributed.destroy_process_group()
 """
 
 
-def test_two_processes_train_on_what_one_with_the_whole_batch_would(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_the_global_batch(tmp_path: Path) -> None:
     random = torch.Generator().manual_seed(4)
     references, targets = torch.randn(4, 16, 32, generator=random), torch.randn(4, 16, 32, generator=random)
     # Of several lengths, and with a word in texts of both processes.
@@ -115,11 +115,11 @@ def test_two_processes_train_on_what_one_with_the_whole_batch_would(tmp_path: Pa
     torch.testing.assert_close(result["gradient"], model.projection.weight.grad)
 
 
-def test_only_marks_tell_what_reads_both_images_which_is_the_reference() -> None:
+def test_image_type_embeddings_break_the_symmetry_of_the_images() -> None:
     images = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(3))
-    for marks in (False, True):
+    for with_embeddings in (False, True):
         model = ModificationGenerator.from_preset(
-            "tiny", GeneratorConfig(preset="tiny", image_type_embeddings=marks)
+            "tiny", GeneratorConfig(preset="tiny", image_type_embeddings=with_embeddings)
         ).model
         one, other = model.combined_queries(images[:1], images[1:]), model.combined_queries(images[1:], images[:1])
-        assert torch.allclose(one, other, atol=1e-5) is not marks
+        assert torch.allclose(one, other, atol=1e-5) is not with_embeddings
