@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -259,10 +259,13 @@ def as_sources(given: object) -> list[Path | bytes | Image.Image]:
     Raises:
         InputError: An image is given in another form.
     """
+    return [as_source(each) for each in given] if are_several(given) else [as_source(given)]
+
+
+def are_several(given: object) -> TypeGuard[Iterable[object]]:
+    """Return whether an argument is an iterable of images and not one image."""
     single = str | bytes | bytearray | memoryview | Image.Image | io.IOBase
-    if isinstance(given, Iterable) and not isinstance(given, single):
-        return [as_source(each) for each in given]
-    return [as_source(given)]
+    return isinstance(given, Iterable) and not isinstance(given, single)
 
 
 def load_image(source: Path | bytes | Image.Image) -> Image.Image:

@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
-from likebut.data.images import ImageInput, ImageInputs, load_images
+from likebut.data.images import ImageInput, ImageInputs, are_several, load_images
 from likebut.errors import InputError
 from likebut.generator.decoding import Decoding, Length, write_texts
 from likebut.generator.losses import log_probabilities, with_end_token
@@ -230,8 +230,7 @@ class ModificationGenerator:
         else:
             settings = decoding if length is None else decoding.with_length(length)
         references, targets = load_images(reference), load_images(target)
-        is_list = isinstance(reference, list | tuple)
-        if len(references) != len(targets) or is_list != isinstance(target, list | tuple):
+        if len(references) != len(targets) or are_several(reference) != are_several(target):
             raise InputError(
                 f"{len(references)} reference images came with {len(targets)} target images.",
                 "Give one target image for each reference image.",
@@ -243,7 +242,7 @@ class ModificationGenerator:
             tokens = self.vision_tokens([*references[part], *targets[part]])
             reference_tokens, target_tokens = tokens.chunk(2)
             texts += self.write_batch(reference_tokens, target_tokens, settings)
-        return texts if is_list else texts[0]
+        return texts if are_several(reference) else texts[0]
 
     @torch.inference_mode()
     def vision_tokens(self, images: Sequence[Image.Image]) -> Tensor:
