@@ -88,5 +88,6 @@ def test_synthesize(children: Children, tmp_path: Path) -> None:
     write_pairs(pairs, [MinedPair(*names[start : start + 2]) for start in range(23)], {})
     ModificationGenerator.from_preset("tiny").save(generator)
     writing = ["--generator", str(generator), "--decoding", "nucleus", "--shard-size", "2"]
+    writing += ["--precision", "fp32"]
     command = ["synthesize", str(tmp_path / "images"), "--pairs", str(pairs), *writing, "--out", "OUT"]
     require_same_after_kills(children, tmp_path, command, "s*.*")

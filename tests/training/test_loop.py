@@ -23,6 +23,7 @@ from helpers.training_toys import (
     train_toy,
     weights_hash,
 )
+from likebut import progress
 from likebut.errors import InputError, LikebutError, ResumeError
 from likebut.training.checkpoints import checkpoints, lock_folder
 from likebut.training.loop import train
@@ -177,7 +178,11 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_call_resumes(tmp_path: Path) ->
     assert weights_hash(resumed.model) == weights_hash(undisturbed.model)
 
 
-def test_a_resume_between_two_reports_counts_each_step_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resume_between_two_reports_counts_each_step_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+
     class StoppingAtSeven(ToyBatches):
         def batch(self, step: int) -> Any:
             if step == 7:
@@ -188,7 +193,8 @@ def test_a_resume_between_two_reports_counts_each_step_once(tmp_path: Path, caps
     with pytest.raises(KeyboardInterrupt):
         train(ToyTask(), StoppingAtSeven(), chosen, tmp_path, seed=3)
     capsys.readouterr()
-    train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3)
+    with progress.progress_shown():
+        train(ToyTask(), ToyBatches(), chosen, tmp_path, seed=3)
     reports = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     assert [report["done"] for report in reports if "loss" in report] == [8, 10]
 

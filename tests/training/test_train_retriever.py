@@ -21,6 +21,7 @@ from likebut.files import sha256_of
 from likebut.models.model_folder import trained_state
 from likebut.models.preset import load_preset
 from likebut.models.vision import VisionEncoder
+from likebut.progress import progress_shown
 from likebut.recipes.loading import load_recipe
 from likebut.recipes.schema import RetrieverRecipe
 from likebut.retriever.retriever import Retriever
@@ -86,7 +87,8 @@ def test_missing_images_are_reported_before_the_first_step(tmp_path: Path, capfd
     folder = make_data_folder(tmp_path / "data")
     data = folder_data(folder)
     (folder / "images" / "0-red.png").unlink()
-    trained = train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
+    with progress_shown(True):
+        trained = train_retriever(recipe(), data, tmp_path / "out", tmp_path / "features")
     lines = capfd.readouterr().err.splitlines()
     [reported] = [number for number, line in enumerate(lines) if "0-red.png" in line]
     assert reported < min(number for number, line in enumerate(lines) if '"loss"' in line)
