@@ -1,20 +1,24 @@
-"""Latency, recall, build time, disk and memory of the gallery's store, on synthetic embeddings.
+"""Latency, recall, build time, disk and memory of a gallery's store, on synthetic embeddings.
 
-    python benchmarks/search.py --images 10000 100000 1000000
+    python benchmarks/search.py --images 10000 100000 1000000 --peer faiss
 
 The embeddings are a mixture, because uniform noise has no neighbours to find. Each of images / 50 clusters has a
 centre uniform on the sphere; an image is its cluster's centre plus Gaussian noise of length about 0.6, and each of its
-N embeddings is the image plus Gaussian noise of length about 0.7, scaled to length 1. A query lies between an image
-and one of another cluster (1 : 0.5), with noise of length about 0.3: a reference and a change. Images carry a price,
-uniform in 0…100, to filter on. Thumbnails are left out; they add about 15 kB an image to the disk.
+N embeddings is the image plus Gaussian noise of length about 0.7, L2-normalised. A query is the sum of an image and one
+of another cluster (1 : 0.5) with noise of length about 0.3, like a composed query. Images have a price, uniform in
+0…100, for filters. There are no thumbnails, which would add about 15 kB per image to the size on disk.
 
-Building a million takes long, and latency means something on an idle machine alone. With --folder the galleries stay,
-and a further call with the same folder measures them again.
+With --peer faiss, plain FAISS searches the same embeddings in the same process: an IVF index of 8-bit codes with exact
+re-scoring ("faiss"), and a matrix product over all embeddings in float32 ("BLAS exact"). Compare ratios, because
+latencies depend on the machine and on its load.
+
+With --folder the galleries are kept, and a further call with the same folder measures them again.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import os
 import platform
 import resource
@@ -40,7 +44,7 @@ BLOCK = 10_000
 PRICE = Field("price", FieldType.NUMBER)
 CHEAP = 10.0
 K = 10
-# Written last: where it is, the gallery is whole.
+# Written last: if it exists, the gallery is complete.
 BUILT = "built.json"
 
 
@@ -96,7 +100,7 @@ class Best:
         self.numbers = np.full((len(queries), K), -1)
 
     def see(self, first: int, embeddings: npt.NDArray[np.float16], counts: npt.NDArray[np.bool_]) -> None:
-        """Compare with further images, those that count."""
+        """Compare with further images, those that ``counts`` selects."""
         cosines = l2_normalise(embeddings) @ self.queries.T  # (count, N, Q)
         scores = np.where(counts[:, None], cosines.max(axis=1), -2).T  # (Q, count)
         numbers = np.broadcast_to(np.arange(first, first + len(embeddings)), scores.shape)
@@ -107,12 +111,12 @@ class Best:
 
 
 def build(folder: Path, images: int, tokens: int, width: int, queries: int) -> dict[str, object]:
-    """Fill a gallery, and write the exact answers beside it."""
+    """Fill a gallery, and write the exact results next to it."""
     store = LanceStore(folder / "gallery", GalleryIdentity("synthetic", "", "", "", tokens, width))
     store.add_fields([PRICE])
     centres = cluster_centres(images, width)
-    asked = make_queries(images, centres, queries)
-    best, cheap = Best(asked), Best(asked)
+    queries_made = make_queries(images, centres, queries)
+    best, cheap = Best(queries_made), Best(queries_made)
     adding = 0.0
     for number, first in enumerate(range(0, images, BLOCK)):
         embeddings = block_of_embeddings(number, min(BLOCK, images - first), centres, tokens)
@@ -127,7 +131,7 @@ def build(folder: Path, images: int, tokens: int, width: int, queries: int) -> d
     started = time.perf_counter()
     store.optimise()
     indexing = time.perf_counter() - started
-    np.savez(folder / "truth.npz", queries=asked, all=best.numbers, cheap=cheap.numbers)
+    np.savez(folder / "truth.npz", queries=queries_made, all=best.numbers, cheap=cheap.numbers)
     health = store.health()
     figures: dict[str, object] = {
         "add seconds": round(adding, 1),
@@ -140,11 +144,11 @@ def build(folder: Path, images: int, tokens: int, width: int, queries: int) -> d
     return figures
 
 
-def measure(folder: Path) -> dict[str, object]:
-    """Search a gallery that :func:`build` filled; in a process of its own, so that its memory is its own."""
+def measure(folder: Path, peer: bool, images: int, tokens: int, width: int) -> dict[str, object]:
+    """Search a gallery that :func:`build` filled; in its own process, to measure its memory."""
     truth = np.load(folder / "truth.npz")
-    store = LanceStore(folder / "gallery")
     started = time.perf_counter()
+    store = LanceStore(folder / "gallery")
     search_page(store, truth["queries"][0], K)
     figures: dict[str, object] = {"first query ms": round(1000 * (time.perf_counter() - started), 1)}
     for query in truth["queries"][:20]:
@@ -154,6 +158,54 @@ def measure(folder: Path) -> dict[str, object]:
     figures |= _timed(store, truth["queries"], truth["cheap"], conditions, False, "filtered ")
     figures["search memory MB"] = _peak_memory()
     figures |= _timed(store, truth["queries"][:10], truth["all"], (), True, "exact ")
+    if peer:
+        figures |= measure_faiss(truth["queries"], truth["all"], images, tokens, width)
+    return figures
+
+
+def measure_faiss(
+    queries: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], images: int, tokens: int, width: int
+) -> dict[str, object]:
+    """Search the embeddings with plain FAISS, and with a matrix product."""
+    import faiss
+
+    centres = cluster_centres(images, width)
+    vectors = np.empty((images * tokens, width), dtype=np.float32)
+    for number, first in enumerate(range(0, images, BLOCK)):
+        block = block_of_embeddings(number, min(BLOCK, images - first), centres, tokens)
+        vectors[first * tokens : (first + len(block)) * tokens] = l2_normalise(block.reshape(-1, width))
+    partitions = max(1, min(math.isqrt(len(vectors)), 2048))
+    started = time.perf_counter()
+    index = faiss.index_factory(width, f"IVF{partitions},SQ8", faiss.METRIC_INNER_PRODUCT)
+    rng = np.random.default_rng(0)
+    index.train(vectors[rng.choice(len(vectors), min(len(vectors), 64 * partitions), replace=False)])
+    index.add(vectors)
+    figures: dict[str, object] = {"faiss index seconds": round(time.perf_counter() - started, 1)}
+    index.nprobe = 32
+    faiss.omp_set_num_threads(1)
+    by_image = vectors.reshape(images, tokens, width)
+
+    def search(query: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        found = index.search(query[None], 200)[1]
+        candidates = np.unique(found[found >= 0] // tokens)
+        scores = (by_image[candidates] @ query).max(axis=1)
+        return candidates[np.argsort(-scores, kind="stable")[:K]]
+
+    def exact(query: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        scores = (vectors @ query).reshape(images, tokens).max(axis=1)
+        best = np.argpartition(-scores, min(K, images - 1))[:K]
+        return best[np.argsort(-scores[best])]
+
+    for label, method, count in (("faiss ", search, len(queries)), ("BLAS exact ", exact, 10)):
+        times, recalls = [], []
+        for query, expected in zip(queries[:count], truth, strict=False):
+            started = time.perf_counter()
+            found = method(query)
+            times.append(1000 * (time.perf_counter() - started))
+            expected = expected[expected >= 0]
+            recalls.append(len(set(expected.tolist()) & set(found.tolist())) / len(expected))
+        figures[f"{label}p50 ms"] = round(float(np.median(times)), 2)
+        figures[f"{label}recall@10"] = round(float(np.mean(recalls)), 4)
     return figures
 
 
@@ -174,8 +226,8 @@ def _timed(
         recalls.append(len(expected & {hit.id for hit in page.hits}) / len(expected))
     p50, p95 = np.percentile(times, [50, 95])
     return {
-        f"{label}p50 ms": round(float(p50), 1),
-        f"{label}p95 ms": round(float(p95), 1),
+        f"{label}p50 ms": round(float(p50), 2),
+        f"{label}p95 ms": round(float(p95), 2),
         f"{label}recall@10": round(float(np.mean(recalls)), 4),
     }
 
@@ -190,11 +242,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=8, help="N")
     parser.add_argument("--width", type=int, default=256, help="E")
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--folder", type=Path, help="Keep the galleries here, and measure those that are here.")
+    parser.add_argument("--folder", type=Path, help="Keep the galleries here, and measure existing ones.")
+    parser.add_argument("--peer", choices=["faiss"], help="Measure another library in the same run.")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure:
-        print(json.dumps(measure(options.measure)))
+        print(
+            json.dumps(
+                measure(options.measure, options.peer is not None, options.images[0], options.tokens, options.width)
+            )
+        )
         return
     for images in options.images:
         with tempfile.TemporaryDirectory() as temporary:
@@ -205,7 +262,9 @@ def main(arguments: list[str] | None = None) -> None:
                 figures |= json.loads((folder / BUILT).read_text())
             else:
                 figures |= build(folder, images, options.tokens, options.width, options.queries)
-            command = [sys.executable, __file__, "--measure", str(folder)]
+            command = [sys.executable, __file__, "--measure", str(folder), "--images", str(images)]
+            command += ["--tokens", str(options.tokens), "--width", str(options.width)]
+            command += ["--peer", options.peer] if options.peer else []
             figures |= json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             print(json.dumps(figures | {"date": time.strftime("%Y-%m-%d")}), flush=True)
 
