@@ -34,7 +34,7 @@ from likebut.gallery.lance_schema import (
 )
 from likebut.gallery.lance_tables import RESIDENT_FOLDER
 from likebut.gallery.similarity import l2_normalise, score
-from likebut.gallery.snapshot import Mask, Rows, Selection, Snapshot, write_snapshot
+from likebut.gallery.snapshot import Mask, Positions, Rows, Selection, Snapshot, write_snapshot
 from likebut.gallery.store import Candidate, SearchEffort, TargetEmbeddings, Vector
 
 _BATCH_ROWS = 2048
@@ -120,11 +120,13 @@ class ResidentIndex:
         name = uuid.uuid4().hex
         self._folder.mkdir(exist_ok=True)
         table = self._open_table()
+        version = table.version
+        table.checkout(version)
         partial = self._folder / f"{name}.tmp"
         view = self.view(any_age=True)
         previous = view.snapshot.folder if view is not None else None
         try:
-            write_snapshot(partial, _batches(table), self._tokens, self._width, previous)
+            write_snapshot(partial, _batches(table), self._tokens, self._width, version, previous)
             # Readers look the name up when the folder changes, so it is set before the rename.
             self._set_setting("resident", name)
             partial.rename(self._folder / name)
@@ -178,7 +180,7 @@ class _View:
         table: The images table, checked out at the version.
         alive: The images of the snapshot that still exist; None if all do.
         rows: Rows that are not in the snapshot.
-        cards: Their cards.
+        version: Its version.
         embeddings: Their embeddings: (D, N, E).
     """
 
@@ -186,7 +188,7 @@ class _View:
     snapshot: Snapshot
     alive: Selection | None
     rows: Rows
-    cards: list[str]
+    version: int
     embeddings: TargetEmbeddings
     fields: dict[str, tuple[Field, str]]
     columns: dict[str, str]
@@ -229,11 +231,21 @@ class _View:
             embeddings = np.concatenate([embeddings, self.embeddings[chosen]])
             best = np.argsort(-score(query, embeddings), kind="stable")[:limit]
             positions, embeddings = positions[best], embeddings[best]
-        known = positions < len(self.snapshot)
-        cards = dict(zip(positions[known].tolist(), self.snapshot.cards(positions[known]), strict=True))
-        cards |= {position: self.cards[position - len(self.snapshot)] for position in positions[~known].tolist()}
-        images = images_from_cards((cards[position] for position in positions.tolist()), self.fields)
+        images = images_from_cards(self._cards(positions), self.fields)
         return [Candidate(*pair) for pair in zip(images, embeddings, strict=True)]
+
+    def _cards(self, positions: Positions) -> list[str]:
+        """Return the cards of images of the snapshot and, counted after those, of added rows."""
+        if self.version == self.snapshot.version:
+            return self.snapshot.cards(positions)
+        # Metadata may have changed: the engine updates it in place, so that the row id stays the same.
+        count = len(self.snapshot)
+        rows = [int(self.snapshot.rows[each] if each < count else self.rows[each - count]) for each in positions]
+        if not rows:
+            return []
+        found = self.table.take_row_ids(rows).with_row_id().select([CARD]).to_arrow()
+        cards = dict(zip(found["_rowid"].to_pylist(), found[CARD].to_pylist(), strict=True))
+        return [cards[row] for row in rows]
 
     def _matching(self, conditions: tuple[Condition, ...]) -> tuple[Selection, Mask]:
         """Return which images of the snapshot and which added rows satisfy the conditions."""
@@ -265,13 +277,11 @@ def _view_of(table: Any, snapshot: Snapshot, before: _View | None) -> _View:
     kept = [known[row] for row in added.tolist() if row in known]
     new = [row for row in added.tolist() if row not in known]
     kept_rows = before.rows[kept] if before is not None else np.empty(0, dtype=np.uint64)
-    cards = [before.cards[index] for index in kept] if before is not None else []
     embeddings = before.embeddings[kept] if before is not None and kept else None
     if new:
-        fetched = table.take_row_ids(new).with_row_id().select([CARD, VECTORS]).to_arrow()
+        fetched = table.take_row_ids(new).with_row_id().select([VECTORS]).to_arrow()
         new_embeddings = embeddings_from_table(fetched, snapshot.width)
         kept_rows = np.concatenate([kept_rows, fetched["_rowid"].to_numpy()])
-        cards += fetched[CARD].to_pylist()
         embeddings = new_embeddings if embeddings is None else np.concatenate([embeddings, new_embeddings])
     if embeddings is None:
         embeddings = np.empty((0, snapshot.tokens, snapshot.width), dtype=np.float16)
@@ -280,7 +290,7 @@ def _view_of(table: Any, snapshot: Snapshot, before: _View | None) -> _View:
         snapshot=snapshot,
         alive=None if alive.all() else Selection(alive, snapshot.tokens),
         rows=kept_rows,
-        cards=cards,
+        version=table.version,
         embeddings=embeddings,
         fields=fields_of(table.schema),
         columns=columns_of(table.schema),

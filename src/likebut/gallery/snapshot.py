@@ -2,9 +2,11 @@
 
 import json
 import math
+import mmap
 import os
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,13 @@ from likebut.gallery.store import SearchEffort, TargetEmbeddings, Vector
 INDEX_TOKENS = 20_000
 # If a filter leaves at most this many embeddings, all of them are scored.
 _SCORED_TOKENS = 4_000
+# If it leaves at most a quarter of the images and this many embeddings, scanning them is faster than visiting the many
+# partitions over which the nearest of them are spread.
+_SCANNED_TOKENS = 20_000
+_SCANNED_FRACTION = 0.25
 _MAX_WIDENING = 10
+# Maximum factor by which a selective filter raises the number of candidates: their codes rank them less reliably.
+_MAX_MORE_CANDIDATES = 4
 _MAX_PARTITIONS = 4096
 # An index is retrained when the number of partitions would grow by this factor: when the gallery has doubled.
 _MAX_PARTITION_GROWTH = math.sqrt(2)
@@ -40,6 +48,7 @@ class Selection:
 
     mask: Mask
     tokens: int
+    _parts: dict[int, "Selection"] = field(default_factory=dict)
 
     @cached_property
     def count(self) -> int:
@@ -53,9 +62,15 @@ class Selection:
 
         return faiss.IDSelectorBitmap(np.packbits(np.repeat(self.mask, self.tokens), bitorder="little"))
 
+    def part(self, first: int, count: int) -> "Selection":
+        """Return the selection of the images ``first … first + count``; it is cached with its selector."""
+        if first not in self._parts:
+            self._parts[first] = Selection(self.mask[first : first + count], self.tokens)
+        return self._parts[first]
+
 
 class Snapshot:
-    """The memory-mapped files of a snapshot of G images."""
+    """A snapshot of G images: memory-mapped embeddings and cards, and the index in memory."""
 
     def __init__(self, folder: Path, tokens: int, width: int) -> None:
         import faiss
@@ -63,6 +78,7 @@ class Snapshot:
         self.folder, self.tokens, self.width = folder, tokens, width
         described = json.loads((folder / "snapshot.json").read_text())
         self._inverse_norms: list[float] = described["inverse_norms"]
+        self.version: int = described["version"]
         self._block_images: int = described["block_images"]
         self.rows: Rows = np.load(folder / "rows.npy")
         self._order = np.argsort(self.rows)
@@ -78,7 +94,9 @@ class Snapshot:
             for block in self._blocks
         ]
         index = folder / "index.faiss"
-        self._index = faiss.read_index(str(index), faiss.IO_FLAG_MMAP_IFC) if index.is_file() else None
+        # Codes are a tenth of the embeddings. Searches read them at random, which is slower in a mapped file.
+        self._index = faiss.read_index(str(index)) if index.is_file() else None
+        threading.Thread(target=self._map_pages, name="map embeddings", daemon=True).start()
 
     def __len__(self) -> int:
         """Return G."""
@@ -119,6 +137,11 @@ class Snapshot:
             found[chosen] = self._embeddings[number].reshape(-1, self.width)[tokens[chosen] - first]
         return found
 
+    def _map_pages(self) -> None:
+        """Touch every page, so that the first searches do not wait for single page faults."""
+        for block in self._embeddings:
+            block.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE].max(initial=0)
+
     def nearest(
         self, query: Vector, limit: int, selection: "Selection | None", effort: SearchEffort, exact: bool
     ) -> tuple[Positions, TargetEmbeddings]:
@@ -131,7 +154,8 @@ class Snapshot:
         if images * self.tokens <= _SCORED_TOKENS:
             every = np.arange(len(self)) if selection is None else np.flatnonzero(selection.mask)
             return self._best(query, every, limit)[:2]
-        if exact or self._index is None:
+        is_selective = images <= _SCANNED_FRACTION * len(self) and images * self.tokens <= _SCANNED_TOKENS
+        if exact or self._index is None or is_selective:
             return self._scan(query, limit, selection, images)
         widening = min(len(self) / images, _MAX_WIDENING)
         # The nearest of a tenth of the images are spread over more partitions than the nearest of all of them.
@@ -140,6 +164,7 @@ class Snapshot:
         parameters = faiss.SearchParametersIVF(nprobe=probes, **options)
         # The index ranks tokens, of which an image may take up N.
         count = max(2 * limit * self.tokens, effort.candidates * effort.refine)
+        count = math.ceil(count * min(widening, _MAX_MORE_CANDIDATES))
         _, found = self._index.search(query[None], min(count, images * self.tokens), params=parameters)
         found = found[found >= 0]
         # The tokens that were found decide which images are nearest; their other tokens need not be read for that.
@@ -173,7 +198,7 @@ class Snapshot:
             first = number * self._block_images
             options = {}
             if selection is not None:
-                part = Selection(selection.mask[first : first + self._block_images], self.tokens)
+                part = selection.part(first, self._block_images)
                 if not part.count:
                     continue
                 options["params"] = faiss.SearchParameters(sel=part.selector)
@@ -193,7 +218,9 @@ class Snapshot:
         return positions[best], embeddings[best], scores[best]
 
 
-def write_snapshot(folder: Path, batches: Iterator[pa.Table], tokens: int, width: int, previous: Path | None) -> None:
+def write_snapshot(
+    folder: Path, batches: Iterator[pa.Table], tokens: int, width: int, version: int, previous: Path | None
+) -> None:
     """Write the files of a snapshot.
 
     Args:
@@ -201,6 +228,7 @@ def write_snapshot(folder: Path, batches: Iterator[pa.Table], tokens: int, width
         batches: Rows with their ids, cards and embeddings.
         tokens: N.
         width: E.
+        version: Version of the table that the rows are of.
         previous: A snapshot whose partitions are reused, unless the gallery has doubled since their training.
     """
     import faiss
@@ -240,7 +268,12 @@ def write_snapshot(folder: Path, batches: Iterator[pa.Table], tokens: int, width
     if len(every) * tokens >= INDEX_TOKENS:
         files = [folder / f"embeddings-{number}.faiss" for number in range(blocks)]
         faiss.write_index(_train_index(files, len(every) * tokens, width, previous), str(folder / "index.faiss"))
-    described = {"blocks": blocks, "block_images": _BLOCK_IMAGES, "inverse_norms": [1 / norms[1], 1 / norms[0]]}
+    described = {
+        "version": version,
+        "blocks": blocks,
+        "block_images": _BLOCK_IMAGES,
+        "inverse_norms": [1 / norms[1], 1 / norms[0]],
+    }
     (folder / "snapshot.json").write_text(json.dumps(described))
 
 
