@@ -29,7 +29,7 @@ LEAST_RECALL = 0.95
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> LanceStore:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lance_store, "EXACT_TOKENS", 1000)
-        store = LanceStore(tmp_path_factory.mktemp("index") / "gallery", IDENTITY)
+        store = LanceStore(tmp_path_factory.mktemp("index") / "gallery", IDENTITY, resident_bytes=0)
         store.add_fields(FIELDS)
         store.put([sample(number, price=float(number % 100)) for number in range(IMAGES)])
         store.optimise()
@@ -55,7 +55,7 @@ def recall(store: LanceStore, oracle: MemoryStore, filters: dict[str, object]) -
 
 
 def test_a_search_during_the_creation_of_a_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store = LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0)
     store.add_fields(FIELDS)
     store.put([sample(1, price=2.0)])
     current, calls = lance_store.fields_of, []
@@ -69,7 +69,7 @@ def test_a_search_during_the_creation_of_a_field(tmp_path: Path, monkeypatch: py
 
 
 def test_small_galleries_are_searched_exactly(tmp_path: Path) -> None:
-    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store = LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0)
     store.put([sample(number) for number in range(50)])
     store.optimise()
     assert store.health().search == "exact"
@@ -106,7 +106,7 @@ def test_paging_through_the_index_reaches_every_image(indexed: LanceStore) -> No
 
 def test_images_added_after_the_index_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lance_store, "EXACT_TOKENS", 300)
-    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store = LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0)
     store.put([sample(number) for number in range(300)])
     store.optimise()
     store.put([sample(5000)])
@@ -150,29 +150,31 @@ def test_the_fastest_effort_with_enough_recall_is_chosen() -> None:
 
 
 def test_an_empty_gallery_has_no_sample_queries(tmp_path: Path) -> None:
-    assert sample_queries(LanceStore(tmp_path / "gallery", IDENTITY), 3, np.random.default_rng(0)) == []
+    assert (
+        sample_queries(LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0), 3, np.random.default_rng(0)) == []
+    )
 
 
 def test_a_new_gallery_is_indexed_after_an_interrupted_removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lance_store, "EXACT_TOKENS", 300)
-    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store = LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0)
     store.put([sample(number) for number in range(300)])
     store.optimise()
     connect(tmp_path / "gallery", create=False).drop_table("images")
     remove_gallery(tmp_path / "gallery")
-    again = LanceStore(tmp_path / "gallery", IDENTITY)
+    again = LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0)
     again.put([sample(number) for number in range(300)])
     again.optimise()
     assert again.health().search == "IvfRq"
 
 
 def test_a_gallery_rebuilt_with_another_model_is_refused(tmp_path: Path) -> None:
-    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store = LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0)
     store.add_fields(FIELDS)
     store.put([sample(number) for number in range(5)])
     assert len(store.nearest(query(0), 3)) == 3
     remove_gallery(tmp_path / "gallery")
-    rebuilt = LanceStore(tmp_path / "gallery", replace(IDENTITY, weights_sha256="other"))
+    rebuilt = LanceStore(tmp_path / "gallery", replace(IDENTITY, weights_sha256="other"), resident_bytes=0)
     rebuilt.put([sample(number) for number in range(5)])
     for use in (
         lambda: store.nearest(query(0), 3),
@@ -188,7 +190,7 @@ def test_a_gallery_rebuilt_with_another_model_is_refused(tmp_path: Path) -> None
 
 
 def test_candidates_have_the_stored_metadata(tmp_path: Path) -> None:
-    store = LanceStore(tmp_path / "gallery", IDENTITY)
+    store = LanceStore(tmp_path / "gallery", IDENTITY, resident_bytes=0)
     store.add_fields(FIELDS)
     day = datetime(2021, 3, 4, 5, 6, 7)
     store.put(
@@ -204,7 +206,7 @@ def test_candidates_have_the_stored_metadata(tmp_path: Path) -> None:
     assert before[identifier(0)].metadata["day"] == day and before[identifier(1)].path == "/moved"
     # Galleries of early versions have no cards.
     store._images.drop_columns([CARD])
-    assert LanceStore(tmp_path / "gallery").nearest(query(0), 3)[0].image in before.values()
+    assert LanceStore(tmp_path / "gallery", resident_bytes=0).nearest(query(0), 3)[0].image in before.values()
     assert found() == before
     store.put([sample(3)])
     assert identifier(3) in {each.image.id for each in store.nearest(query(0), 4)}

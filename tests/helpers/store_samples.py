@@ -12,11 +12,13 @@ from likebut.gallery.fields import Field, FieldType, Value
 from likebut.gallery.identity import GalleryIdentity
 from likebut.gallery.lance_store import LanceStore
 from likebut.gallery.memory_store import MemoryStore
+from likebut.gallery.resident import is_available
 from likebut.gallery.store import GalleryStore, NewImage, StoredImage
 
 TOKENS, WIDTH = 3, 8
 IDENTITY = GalleryIdentity("fake", "w", "v", "p", TOKENS, WIDTH)
-KINDS = ("memory", "lance")
+# "resident" searches through a snapshot of the first images that were put, and changes since.
+KINDS = ("memory", "lance", *(("resident",) if is_available() else ()))
 FIELDS = (
     Field("colour", FieldType.TEXT),
     Field("price", FieldType.NUMBER),
@@ -27,7 +29,21 @@ FIELDS = (
 
 
 def make_store(kind: str, folder: Path) -> GalleryStore:
-    return MemoryStore(IDENTITY) if kind == "memory" else LanceStore(folder / "gallery", IDENTITY)
+    if kind == "memory":
+        return MemoryStore(IDENTITY)
+    return ResidentStore(folder / kind) if kind == "resident" else LanceStore(folder / kind, IDENTITY, resident_bytes=0)
+
+
+class ResidentStore(LanceStore):
+    """A store with a snapshot of the first images that are put, however few they are."""
+
+    def __init__(self, location: Path, identity: GalleryIdentity = IDENTITY) -> None:
+        super().__init__(location, identity, resident_bytes=1 << 30)
+
+    def put(self, images: Sequence[NewImage]) -> None:
+        super().put(images)
+        if images and self._resident is not None and self._resident.view(any_age=True) is None:
+            self._resident.build()
 
 
 def identifier(number: int) -> str:

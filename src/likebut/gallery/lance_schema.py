@@ -5,7 +5,7 @@ about as much as all rows together, so everything that describes an image is als
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import and_, or_
@@ -30,6 +30,7 @@ _COLUMN_TYPES = {
 _NAME, _TYPE = b"likebut.field", b"likebut.type"
 IDENTITY = b"likebut.identity"
 CARD = "card"
+VECTORS = "embeddings"
 IMAGE_COLUMNS = ("id", "path", "file_bytes", "width", "height", "taken", "signature")
 
 FILES_SCHEMA = pa.schema(
@@ -144,9 +145,9 @@ def _iso(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def images_from_cards(table: pa.Table, fields: Mapping[str, tuple[Field, str]]) -> list[StoredImage]:
-    """Return the images of rows that have the column :data:`CARD`."""
-    return [_image_of(json.loads(card), fields) for card in table[CARD].to_pylist()]
+def images_from_cards(cards: Iterable[str], fields: Mapping[str, tuple[Field, str]]) -> list[StoredImage]:
+    """Return the images that cards describe."""
+    return [_image_of(json.loads(card), fields) for card in cards]
 
 
 def _image_of(card: dict[str, Any], fields: Mapping[str, tuple[Field, str]]) -> StoredImage:

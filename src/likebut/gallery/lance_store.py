@@ -23,6 +23,7 @@ from likebut.gallery.lance_schema import (
     IDENTITY,
     IMAGE_COLUMNS,
     SETTINGS_SCHEMA,
+    VECTORS,
     columns_of,
     embeddings_from_table,
     field_column,
@@ -44,6 +45,7 @@ from likebut.gallery.lance_tables import (
     require_tables,
     with_translated_errors,
 )
+from likebut.gallery.resident import ResidentIndex, default_memory, is_available
 from likebut.gallery.store import (
     Candidate,
     FileEntry,
@@ -55,7 +57,6 @@ from likebut.gallery.store import (
     Vector,
 )
 
-VECTORS = "embeddings"
 # With fewer embeddings (1,250 images of 8) exact search takes no longer than the rest of a request.
 EXACT_TOKENS = 10_000
 # If a filter leaves at most this many embeddings, all are compared: an index has a lower recall behind a filter.
@@ -81,13 +82,18 @@ class LanceStore:
     Args:
         location: A folder, or an object-store URI.
         identity: What embeddings are computed with, to create a gallery that does not exist.
+        resident_bytes: Largest snapshot for the resident read path (:class:`~likebut.gallery.resident.ResidentIndex`);
+            0 disables it, None is ``$LIKEBUT_RESIDENT_MB`` or half of the physical memory. Galleries that exceed it are
+            searched in the Lance tables.
 
     Raises:
         InputError: The gallery does not exist and ``identity`` is None. Most methods raise it after another process
             rebuilt the gallery with another model.
     """
 
-    def __init__(self, location: str | Path, identity: GalleryIdentity | None = None) -> None:
+    def __init__(
+        self, location: str | Path, identity: GalleryIdentity | None = None, resident_bytes: int | None = None
+    ) -> None:
         self.location = str(location)
         self._folder = None if is_uri(location) else Path(location).absolute()
         self._writing = ProcessLock(self._folder and self._folder / ".writer.lock")
@@ -98,9 +104,22 @@ class LanceStore:
                 create_tables(database, identity)
         tables = require_tables(database, self.location)
         self._identity = recorded_identity(tables, self.location)
+        self._database = database
         self._settings, self._files, self._images = tables
         self._opened_as = tables.images.schema.metadata[IDENTITY]
         self._effort: SearchEffort | None = None
+        self._resident: ResidentIndex | None = None
+        limit = default_memory() if resident_bytes is None else resident_bytes
+        if self._folder is not None and limit and is_available() and CARD in tables.images.schema.names:
+            self._resident = ResidentIndex(
+                self._folder,
+                self._open_images,
+                self.setting,
+                self.set_setting,
+                self._identity.tokens,
+                self._identity.width,
+                limit,
+            )
 
     @property
     def identity(self) -> GalleryIdentity:
@@ -198,6 +217,9 @@ class LanceStore:
     ) -> list[Candidate]:
         """Return at most ``limit`` images near the (E,) query."""
         effort = effort or self.effort()
+        view = self._resident.view() if self._resident is not None else None
+        if view is not None:
+            return view.nearest(query, limit, conditions, effort, exact)
         if conditions:
             effort, few = effort_for_filter(effort, self.count(), self.count(conditions), self._identity.tokens)
             exact = exact or few
@@ -205,20 +227,21 @@ class LanceStore:
         fields = fields_of(schema)
         # The index ranks tokens, and the tokens of an image are similar, so a small limit finds too few images.
         search = self._images.search(query, vector_column_name=VECTORS).distance_type("cosine")
-        # Galleries of early versions have no cards.
-        read, columns = (
-            (images_from_cards, [CARD]) if CARD in schema.names else (images_from_table, _image_columns(fields))
-        )
+        has_cards = CARD in schema.names  # galleries of early versions have none
+        columns = [CARD] if has_cards else _image_columns(fields)
         search = search.limit(max(limit, effort.candidates)).select([*columns, VECTORS, "_distance"])
         search = search.bypass_vector_index() if exact else search.nprobes(effort.probes).refine_factor(effort.refine)
         where = to_expression(conditions, columns_of(schema))
         if where is not None:
             search = search.where(where, prefilter=True)
         table = search.to_arrow().sort_by("_distance").slice(0, limit)
-        # A card may be newer than the schema read above, and contain a field that was added in between.
-        fields = fields_of(self._schema()) if columns == [CARD] else fields
+        if has_cards:
+            # A card may be newer than the schema read above, and contain a field that was added in between.
+            images = images_from_cards(table[CARD].to_pylist(), fields_of(self._schema()))
+        else:
+            images = images_from_table(table, fields)
         embeddings = embeddings_from_table(table, self._identity.width)
-        return [Candidate(*pair) for pair in zip(read(table, fields), embeddings, strict=True)]
+        return [Candidate(*pair) for pair in zip(images, embeddings, strict=True)]
 
     def effort(self) -> SearchEffort:
         """Return the search effort."""
@@ -268,6 +291,8 @@ class LanceStore:
             with self._writing:
                 for table in (self._images, self._files, self._settings):
                     compact(table)
+            if self._build_resident():
+                return
             # Training takes minutes for a large gallery. It does not conflict with writers, so they need not wait.
             trained = train_if_due(self._images, self._identity.tokens, self.setting("trained_with") or 0)
             if trained:
@@ -276,6 +301,9 @@ class LanceStore:
     def health(self) -> StoreHealth:
         """Return the state of the store."""
         kind, unindexed = index_state(self._images)
+        view = self._resident.view() if self._resident is not None else None
+        if view is not None:
+            kind, unindexed = view.kind, len(view.rows)
         skipped = sum(entry.image_id is None for entry in self.files().values())
         return StoreHealth(
             engine=f"lancedb {version('lancedb')}",
@@ -285,6 +313,22 @@ class LanceStore:
             disk_bytes=None if self._folder is None else _bytes_below(self._folder),
             skipped=skipped,
         )
+
+    def _build_resident(self) -> bool:
+        """Write the snapshot of the resident read path if it is due; return whether the gallery has one."""
+        images = int(self._images.count_rows())
+        if self._resident is None or images * self._identity.tokens < EXACT_TOKENS or not self._resident.fits(images):
+            return False
+        view = self._resident.view(any_age=True)
+        if view is None or view.is_due:
+            self._resident.build()
+            self._images.create_index("id", config=BTree(), replace=True)
+        return True
+
+    def _open_images(self) -> Any:
+        """Return a handle of the images table of its own, which may be checked out at a version."""
+        self._schema()
+        return self._database.open_table("images")
 
     def _schema(self) -> pa.Schema:
         """Return the current schema of the images table.

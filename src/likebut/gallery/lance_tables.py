@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from likebut.gallery.lance_schema import FILES_SCHEMA, IDENTITY, SETTINGS_SCHEMA
 
 _Store = TypeVar("_Store")
 _LONGEST_DETAIL = 200
+RESIDENT_FOLDER = ".resident"
 _CREATE = "Create one with `likebut index FOLDER`."
 
 
@@ -128,6 +130,8 @@ def remove_gallery(location: str | Path) -> None:
         if not exists:
             raise
     if exists:
+        if not is_uri(location):
+            shutil.rmtree(Path(location) / RESIDENT_FOLDER, ignore_errors=True)
         for name in reversed(Tables._fields):
             database.drop_table(name, ignore_missing=True)
 

@@ -12,6 +12,8 @@ from likebut.gallery.store import Candidate
 # How these thresholds were chosen is described in docs/gallery.md.
 MAX_SIGNATURE_DISTANCE = 8.0
 MIN_COSINE = 0.9
+# Up to this many candidates, all pairs are compared at once to find out that there are no near-duplicates.
+_ALL_PAIRS = 256
 
 
 def score(query: npt.NDArray[Any], target_embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -71,6 +73,8 @@ def group_near_duplicates(candidates: Sequence[Candidate]) -> list[Group]:
     leading, leading_squares = np.empty_like(points), np.empty_like(squares)
     members: dict[int, list[int]] = {}
     leaders: list[int] = []
+    if len(points) <= _ALL_PAIRS and not _any_near(points, squares):
+        return [Group(position, ()) for position in range(len(points))]
     for position, point in enumerate(points):
         # Exact: a sum of 192 products of bytes stays below 2**24, where float32 represents every integer.
         count = len(leaders)
@@ -85,6 +89,13 @@ def group_near_duplicates(candidates: Sequence[Candidate]) -> list[Group]:
         else:
             members[leader].append(position)
     return [Group(leader, tuple(others)) for leader, others in members.items()]
+
+
+def _any_near(points: npt.NDArray[np.float32], squares: npt.NDArray[np.float64]) -> bool:
+    """Return whether any two signatures are within the threshold, computed exactly."""
+    products = (points @ points.T).astype(np.float64)
+    distances = (squares[:, None] + squares - 2 * products) / points.shape[1]
+    return int(np.count_nonzero(distances <= MAX_SIGNATURE_DISTANCE**2)) > len(points)  # each is near itself
 
 
 def _embeddings_agree(first: Candidate, second: Candidate) -> bool:
